@@ -1,0 +1,32 @@
+"""What travels from a dataset to the model: a record of one clip, and a batch of decoded clips."""
+
+from typing import NamedTuple
+
+import torch
+
+
+class Record(NamedTuple):
+    """One labelled clip: the part ``[start, end)`` in seconds of a video file.
+
+    ``None`` for ``start`` or ``end`` means the beginning or the end of the file.
+    """
+
+    path: str
+    label: int
+    start: float | None = None
+    end: float | None = None
+
+
+class Batch(NamedTuple):
+    """Decoded clips. ``index`` is each clip's position in the record list of its split."""
+
+    video: torch.Tensor
+    """(B, 3, T, H, W) uint8, RGB."""
+    label: torch.Tensor
+    """(B,) int64."""
+    index: torch.Tensor
+    """(B,) int64."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on ``device``; copies overlap with computation from pinned memory."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))

@@ -1,0 +1,25 @@
+"""The errors a user can cause or meet: one line each, shown without a traceback, exit code 2."""
+
+
+class CdbVideoError(Exception):
+    """Base of every error that is a message to the user, not a defect of the program."""
+
+
+class ConfigError(CdbVideoError):
+    """A wrong key, type, choice or range in a YAML file or on the command line."""
+
+
+class DataError(CdbVideoError):
+    """A missing folder or clip, an unreadable annotation line, a label out of range."""
+
+
+class DecodeError(CdbVideoError):
+    """A video that cannot be decoded; the message opens with its path."""
+
+
+class CheckpointError(CdbVideoError):
+    """A checkpoint or weight file that is missing, unreadable or does not fit."""
+
+
+class TrainingError(CdbVideoError):
+    """Training cannot go on, for example because the loss is not finite."""

@@ -1,0 +1,93 @@
+"""The four registries: name -> class. A file in the package's folder is found by itself."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fvcore.common.registry import Registry as FvcoreRegistry
+
+from cdb_video.errors import ConfigError
+
+Class = TypeVar("Class", bound=type)
+
+
+class Registry:
+    """Maps a name, as written in YAML, to a component class with a nested ``Options`` dataclass.
+
+    The modules of ``package`` are imported at the first look-up, so that a component needs no
+    mention anywhere but in its own file. A component outside the package registers when its
+    module is imported (``IMPORTS`` in the config).
+
+    Args:
+        kind: what the entries are, in the singular; used in messages.
+        package: dotted name of the package whose modules register entries.
+        contract: how an entry is built and what it must give.
+    """
+
+    def __init__(self, kind: str, package: str, contract: str) -> None:
+        self.kind = kind
+        self.package = package
+        self.__doc__ = contract
+        self._classes: Any = FvcoreRegistry(kind)
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[Class], Class]:
+        """Class decorator. Raises ``ValueError`` for a name that is taken or not snake_case."""
+        if not name.isidentifier() or name != name.lower():
+            raise ValueError(f"a {self.kind} name must be snake_case, got {name!r}")
+        if name in self._classes:
+            raise ValueError(
+                f"{self.kind} {name!r} is already registered: {self._classes.get(name)}"
+            )
+
+        def add(cls: Class) -> Class:
+            self._classes._do_register(name, cls)
+            return cls
+
+        return add
+
+    def get(self, name: str) -> Any:
+        """The class registered as ``name``. Raises ``ConfigError`` that lists the known names."""
+        if name not in self.names():
+            near = difflib.get_close_matches(name, self.names(), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(self.names())
+            raise ConfigError(f"unknown {self.kind} {name!r}{hint} (known: {known})")
+        return self._classes.get(name)
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        if not self._discovered:
+            self._discovered = True
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+        return sorted(name for name, _ in self._classes)
+
+
+BACKBONES = Registry(
+    "backbone",
+    "cdb_video.models.backbones",
+    """Built as ``Class(Class.Options(...))``: an ``nn.Module`` with ``num_features`` and
+    ``forward(video (B, 3, T, H, W) float) -> (B, num_features)`` for any T >= 1.""",
+)
+LOSSES = Registry(
+    "loss",
+    "cdb_video.losses",
+    """Built as ``Class(Class.Options(...), num_classes=K, class_counts=(K,) int tensor)``: see
+    ``cdb_video.losses.base.Loss``.""",
+)
+DATASETS = Registry(
+    "dataset",
+    "cdb_video.data.datasets",
+    """Built as ``Class(Class.Options(root=...))``: has ``class_names`` and
+    ``records(split) -> list[Record]`` for the splits train, val and test.""",
+)
+SAMPLERS = Registry(
+    "sampler",
+    "cdb_video.data.samplers",
+    """Built as ``Class(Class.Options(...), labels=(N,) int array, num_classes=K, seed=int)``: see
+    ``cdb_video.data.samplers.base.Sampler``.""",
+)
