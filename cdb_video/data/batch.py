@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     """(B, 3, T, H, W) uint8, RGB."""
     label: torch.Tensor
     """(B,) int64."""
-    index: torch.Tensor
+    index: torch.Tensor  # type: ignore[assignment]  # the field hides tuple.index on purpose
     """(B,) int64."""
 
     def to(self, device: torch.device) -> "Batch":
