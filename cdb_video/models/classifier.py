@@ -1,0 +1,60 @@
+"""Owns the step from a backbone's features to class logits."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from cdb_video.registry import BACKBONES
+
+
+class Classifier(nn.Module):
+    """Dropout and a linear head ``fc``, mixed into a backbone class by ``build_model``.
+
+    Head and backbone are one module, not one inside the other, so that parameters keep the
+    names of public checkpoints (``conv1.weight`` ... ``fc.bias``) without any renaming.
+    """
+
+    num_features: int
+
+    def __init__(self, options: Any, num_classes: int, dropout_rate: float) -> None:
+        super().__init__(options)
+        for name in ("dropout", "fc"):
+            if hasattr(self, name):
+                raise TypeError(f"{type(self).__name__}: {name!r} is the head's name, rename it")
+        self.dropout = nn.Dropout(dropout_rate)
+        self.fc = nn.Linear(self.num_features, num_classes)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Logits (B, num_classes) of float clips (B, 3, T, H, W).
+
+        Raises:
+            ValueError: ``video`` has another rank, channel count or an integer type.
+        """
+        if video.ndim != 5 or video.shape[1] != 3 or not video.is_floating_point():
+            kind = str(video.dtype).removeprefix("torch.")
+            raise ValueError(f"video must be float (B, 3, T, H, W), got {kind} {(*video.shape,)}")
+        logits: Tensor = self.fc(self.dropout(super().forward(video)))
+        return logits
+
+
+def build_model(
+    name: str, num_classes: int, *, dropout_rate: float = 0.0, **options: Any
+) -> Classifier:
+    """A freshly initialised classifier.
+
+    Args:
+        name: a backbone in ``BACKBONES``.
+        num_classes: K, at least 1; the model gives logits (B, K).
+        dropout_rate: share of features set to zero before the head in training, [0, 1].
+        **options: fields of the backbone's ``Options``.
+
+    Raises:
+        ConfigError: no backbone has this name.
+        ValueError: ``num_classes``, ``dropout_rate`` or an option is out of range.
+    """
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be >= 1, got {num_classes}")
+    backbone = BACKBONES.get(name)
+    kind = type(f"{backbone.__name__}Classifier", (Classifier, backbone), {})
+    model: Classifier = kind(backbone.Options(**options), num_classes, dropout_rate)
+    return model
