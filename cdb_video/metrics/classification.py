@@ -1,0 +1,117 @@
+"""Top-1, top-5, and recall, precision and F1 averaged over classes and over groups of classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import (
+    accuracy_score,
+    precision_recall_fscore_support,
+    recall_score,
+    top_k_accuracy_score,
+)
+
+from cdb_video.metrics.checks import IntArray, check_labels, check_per_class, check_scores
+
+
+def classification_metrics(
+    target: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    num_classes: int,
+    *,
+    scores: npt.ArrayLike | None = None,
+    class_names: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    group_names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """The numbers by which a model is judged, ready for JSON; fractions in [0, 1].
+
+    A class without a sample in ``target`` is absent: the means and the groups leave it out, and
+    ``absent_classes`` names it. A class that is present but never predicted has precision 0.
+
+    Args:
+        target: true class of each sample, ``(N,)``, integers in ``[0, K)``, N >= 1.
+        prediction: predicted class of each sample, ``(N,)``.
+        num_classes: K.
+        scores: score of each class, ``(N, K)``; needed for ``top5`` only.
+        class_names: ``(K,)``, used in ``absent_classes``; the class ids stand there otherwise.
+        groups: name of the group of each class, ``(K,)``, as ``group_classes`` gives it.
+        group_names: every group, in the order wanted; a group without a class is kept. Default:
+            the groups in order of their first class.
+
+    Returns:
+        ``num_samples, num_classes, top1, top5`` (null without scores; the best K where K < 5),
+        ``mean_class_recall, mean_class_precision, mean_class_f1, absent_classes`` and ``groups
+        {name: {num_classes, recall, precision}}``, where ``num_classes`` counts the classes
+        present and the two means are null if there are none.
+
+    Raises:
+        ValueError: if lengths, ranges or names do not fit together.
+    """
+    target, prediction = check_labels(target, prediction, num_classes)
+    if class_names is not None:
+        check_per_class(class_names, num_classes, "class_names")
+    present = np.unique(target)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        target, prediction, labels=present, average=None, zero_division=0
+    )
+    absent = np.setdiff1d(np.arange(num_classes), present).tolist()
+    return {
+        "num_samples": len(target),
+        "num_classes": num_classes,
+        "top1": float(accuracy_score(target, prediction)),
+        "top5": None if scores is None else _top_k(target, scores, num_classes, k=5),
+        "mean_class_recall": float(recall.mean()),
+        "mean_class_precision": float(precision.mean()),
+        "mean_class_f1": float(f1.mean()),
+        "absent_classes": absent if class_names is None else [class_names[c] for c in absent],
+        "groups": _group_means(present, recall, precision, num_classes, groups, group_names),
+    }
+
+
+def recall_per_class(
+    target: npt.ArrayLike, prediction: npt.ArrayLike, num_classes: int
+) -> tuple[npt.NDArray[np.float64], IntArray]:
+    """Recall ``(K,)``, 0 where a class has no sample, and the number of samples ``(K,)``."""
+    target, prediction = check_labels(target, prediction, num_classes)
+    recall = recall_score(
+        target, prediction, labels=np.arange(num_classes), average=None, zero_division=0
+    )
+    return recall.astype(np.float64), np.bincount(target, minlength=num_classes).astype(np.int64)
+
+
+def _top_k(target: IntArray, scores: npt.ArrayLike, num_classes: int, k: int) -> float:
+    scores = check_scores(scores, len(target), num_classes)
+    # scikit-learn warns about a k that cannot fail, and takes no score matrix for two classes.
+    if k >= num_classes:
+        return 1.0
+    return float(top_k_accuracy_score(target, scores, k=k, labels=np.arange(num_classes)))
+
+
+def _group_means(
+    present: IntArray,
+    recall: npt.NDArray[np.float64],
+    precision: npt.NDArray[np.float64],
+    num_classes: int,
+    groups: Sequence[str] | None,
+    group_names: Sequence[str] | None,
+) -> dict[str, dict[str, Any]]:
+    """Means over the present classes of each group; ``recall``, ``precision``: ``(present,)``."""
+    if groups is None:
+        return {}
+    check_per_class(groups, num_classes, "groups")
+    names = list(dict.fromkeys(groups)) if group_names is None else list(group_names)
+    unknown = sorted(set(groups) - set(names))
+    if unknown:
+        raise ValueError(f"groups must be among {names}, got {unknown}")
+    group_of_present = np.array([groups[c] for c in present])
+    means: dict[str, dict[str, Any]] = {}
+    for name in names:
+        members = group_of_present == name
+        means[name] = {
+            "num_classes": int(members.sum()),
+            "recall": float(recall[members].mean()) if members.any() else None,
+            "precision": float(precision[members].mean()) if members.any() else None,
+        }
+    return means
