@@ -1,0 +1,143 @@
+"""One sample: opens the file of a record, chooses frames and crop, gives a uint8 clip."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from cdb_video.data.batch import Record
+from cdb_video.data.clips import ClipSampling, frame_range
+from cdb_video.data.decode import VideoReader
+from cdb_video.data.transforms import (
+    Augmentation,
+    apply,
+    crop_affine,
+    decode_scale,
+    fixed_crop,
+    flipped_classes,
+    random_crop,
+)
+from cdb_video.errors import CdbVideoError, DataError
+
+Key = tuple[int, int, int]
+"""Epoch, index of the record, view: all that a sample depends on besides the seed. The view is
+``temporal view * spatial_crops + spatial view``."""
+
+Sample = tuple[torch.Tensor, int, int]
+"""Clip (3, T, S, S) uint8 RGB, label, index of the record."""
+
+
+class _RecordTable:
+    """Records in a few arrays: a list of objects would be copied, page by page, into each worker
+    as their reference counts change."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        paths = [record.path.encode("utf-8", "surrogateescape") for record in records]
+        self._text = np.frombuffer(b"".join(paths), dtype=np.uint8)
+        self._ends = np.cumsum([len(path) for path in paths], dtype=np.int64)
+        self._labels = np.array([record.label for record in records], dtype=np.int64)
+        nan = float("nan")
+        self._spans = np.array(
+            [
+                [nan if second is None else second for second in (record.start, record.end)]
+                for record in records
+            ],
+            dtype=np.float64,
+        )
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> Record:
+        begin = self._ends[index - 1] if index else 0
+        path = self._text[begin : self._ends[index]].tobytes().decode("utf-8", "surrogateescape")
+        start, end = (None if np.isnan(s) else float(s) for s in self._spans[index])
+        return Record(path, int(self._labels[index]), start, end)
+
+
+class ClipDataset(Dataset[Sample | CdbVideoError]):
+    """Decodes the clip of a ``Key``.
+
+    With an ``augmentation`` clips are random, every choice drawn from (seed, epoch, index);
+    without, they are the fixed temporal and spatial views.
+
+    Args:
+        records: of one split.
+        sampling: which frames make up a clip.
+        size: side S of the output in pixels.
+        decoder: name of the decoder of ``VideoReader``.
+        augmentation: random geometry of training clips; None for evaluation.
+        class_names: (K,) names that ``augmentation.flip_labels`` refers to.
+        seed: of the run; no effect without ``augmentation``.
+        temporal_views: clips along time of each record; 1 with ``augmentation``.
+        spatial_crops: 1 or 3 crops of each clip; 1 with ``augmentation``.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        *,
+        sampling: ClipSampling,
+        size: int,
+        decoder: str = "pyav",
+        augmentation: Augmentation | None = None,
+        class_names: Sequence[str] = (),
+        seed: int = 0,
+        temporal_views: int = 1,
+        spatial_crops: int = 1,
+    ) -> None:
+        self.records = _RecordTable(records)
+        self.sampling = sampling
+        self.size = size
+        self.decoder = decoder
+        self.augmentation = augmentation
+        self.seed = seed
+        self.temporal_views = temporal_views
+        self.spatial_crops = spatial_crops
+        if augmentation is not None:
+            self.mirrored = flipped_classes(class_names, augmentation.flip_labels)
+
+    @property
+    def num_views(self) -> int:
+        """Samples a record has."""
+        return self.temporal_views * self.spatial_crops
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, key: Key) -> Sample | CdbVideoError:
+        """The clip of ``key``, or the error that prevents it.
+
+        The error is returned because one raised in a worker reaches the user as a traceback.
+        """
+        record = self.records[key[1]]
+        try:
+            return self._sample(record, *key)
+        except DataError as error:
+            return DataError(f"{record.path}: {error}")
+        except CdbVideoError as error:
+            return error
+
+    def _sample(self, record: Record, epoch: int, index: int, view: int) -> Sample:
+        rng = None
+        if self.augmentation is not None:
+            rng = np.random.default_rng([self.seed, epoch, index])
+        temporal_view, spatial_view = divmod(view, self.spatial_crops)
+        with VideoReader(record.path, decoder=self.decoder) as video:
+            first, last = 0, video.num_frames
+            if record.start is not None or record.end is not None:
+                first, last = frame_range(video.times, record.start, record.end)
+            indices = self.sampling.indices(
+                first, last, rng=rng, view=temporal_view, num_views=self.temporal_views
+            )
+            height, width = video.size
+            if self.augmentation is not None and rng is not None:
+                crop = random_crop(height, width, self.augmentation, rng)
+            else:
+                crop = fixed_crop(height, width, spatial_view, self.spatial_crops)
+            frames = video.frames(indices, scale=decode_scale(crop, self.size))
+        affine = crop_affine(crop, (height, width), frames.shape[1:3], self.size)
+        clip = np.ascontiguousarray(apply(frames, affine, self.size).transpose(3, 0, 1, 2))
+        label = int(self.mirrored[record.label]) if crop.flipped else record.label
+        return torch.from_numpy(clip), label, index

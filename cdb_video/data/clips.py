@@ -1,0 +1,152 @@
+"""Which frames of a video make up a clip: integer functions that need no video.
+
+A clip is drawn from the presented frames ``[first, last)`` of a file. With ``rng`` the choice is
+random, as in training; without, it is that of temporal view ``view`` of ``num_views``.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cdb_video.errors import DataError
+from cdb_video.option_types import PositiveInt
+
+FrameIndices = npt.NDArray[np.int64]
+
+# Times in lists are usually rounded to milliseconds, those of frames are not.
+ROUNDING_S = 0.001
+
+
+@dataclass(frozen=True)
+class ClipSampling:
+    """How many frames a clip has and where they come from."""
+
+    num_frames: PositiveInt = 10
+    """Frames in a clip, T."""
+
+    sampling: Literal["segments", "dense"] = "segments"
+    """``segments``: one frame from each of NUM_FRAMES equal parts of the video, so that the clip
+    spans all of it. ``dense``: a window of NUM_FRAMES frames, SAMPLING_RATE apart."""
+
+    sampling_rate: PositiveInt = 1
+    """Distance in frames between neighbours of a ``dense`` clip; no effect on ``segments``."""
+
+    def indices(
+        self,
+        first: int,
+        last: int,
+        *,
+        rng: np.random.Generator | None = None,
+        view: int = 0,
+        num_views: int = 1,
+    ) -> FrameIndices:
+        """Frame numbers ``(num_frames,)`` of one clip from ``[first, last)``."""
+        if self.sampling == "dense":
+            return dense(
+                first,
+                last,
+                self.num_frames,
+                self.sampling_rate,
+                rng=rng,
+                view=view,
+                num_views=num_views,
+            )
+        return segments(first, last, self.num_frames, rng=rng, view=view, num_views=num_views)
+
+
+def segments(
+    first: int,
+    last: int,
+    num_frames: int,
+    *,
+    rng: np.random.Generator | None = None,
+    view: int = 0,
+    num_views: int = 1,
+) -> FrameIndices:
+    """One frame from each of ``num_frames`` equal parts of ``[first, last)``.
+
+    With ``rng``, every moment of a part is equally likely. Otherwise the frame lies at
+    ``(view + 0.5) / num_views`` of its part: the middle when there is one view. A range with
+    fewer frames than parts repeats frames.
+
+    Returns:
+        ``(num_frames,)`` frame numbers, never decreasing.
+    """
+    length = _length(first, last)
+    part = np.arange(num_frames, dtype=np.int64)
+    if rng is not None:
+        offset = rng.integers(0, length, size=num_frames)
+        return first + (part * length + offset) // num_frames
+    # first + (part + (view + 0.5) / num_views) * length / num_frames, in integers
+    halves = 2 * num_views * part + 2 * view + 1
+    return first + halves * length // (2 * num_views * num_frames)
+
+
+def dense(
+    first: int,
+    last: int,
+    num_frames: int,
+    stride: int,
+    *,
+    rng: np.random.Generator | None = None,
+    view: int = 0,
+    num_views: int = 1,
+) -> FrameIndices:
+    """``num_frames`` frames, ``stride`` apart, from ``[first, last)``.
+
+    The window starts anywhere it fits (``rng``), is centred (one view), or the windows of the
+    views are spaced evenly from the first that fits to the last. A range shorter than the window
+    repeats its last frame.
+
+    Returns:
+        ``(num_frames,)`` frame numbers, never decreasing.
+    """
+    length = _length(first, last)
+    slack = max(length - ((num_frames - 1) * stride + 1), 0)
+    if rng is not None:
+        start = int(rng.integers(0, slack + 1))
+    elif num_views == 1:
+        start = slack // 2
+    else:
+        start = slack * view // (num_views - 1)
+    window = start + stride * np.arange(num_frames, dtype=np.int64)
+    return first + np.minimum(window, length - 1)
+
+
+def frame_range(
+    times: npt.NDArray[np.float64], start: float | None, end: float | None
+) -> tuple[int, int]:
+    """The frames ``[first, last)`` on screen during ``[start, end)`` seconds; at least one.
+
+    Frame i is on screen from ``times[i]`` until ``times[i + 1]``. ``None`` stands for the
+    beginning or the end of the file; an ``end`` past the last frame means the end of the file.
+
+    Args:
+        times: ``(num_frames,)`` seconds since the first frame, increasing.
+        start: seconds, or None.
+        end: seconds, above ``start``, or None.
+
+    Raises:
+        DataError: the range lies outside the file.
+    """
+    count = len(times)
+    frame_s = times[-1] / (count - 1) if count > 1 else 0.0
+    length_s = float(times[-1] + frame_s)
+    start_s = 0.0 if start is None else start
+    end_s = np.inf if end is None else end
+    if end_s <= 0 or start_s > max(length_s - ROUNDING_S, 0.0):
+        raise DataError(
+            f"the clip [{start_s:g}, {end_s:g}) s lies outside the file, "
+            f"which has {count} frames in {length_s:.3f} s"
+        )
+    first = max(int(np.searchsorted(times, start_s + ROUNDING_S, side="right")) - 1, 0)
+    last = int(np.searchsorted(times, end_s - ROUNDING_S, side="left"))
+    return first, max(last, first + 1)
+
+
+def _length(first: int, last: int) -> int:
+    if last <= first:
+        raise ValueError(f"a clip needs at least one frame, got the range [{first}, {last})")
+    return last - first

@@ -1,0 +1,199 @@
+"""From records to batches: the order of an epoch, dealt to ranks and worker processes."""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from cdb_video.data.batch import Batch, Record
+from cdb_video.data.clip_dataset import ClipDataset, Key, Sample
+from cdb_video.data.clips import ClipSampling
+from cdb_video.data.samplers.base import Order, Sampler, shard
+from cdb_video.data.transforms import Augmentation
+from cdb_video.errors import CdbVideoError
+
+
+class _BatchKeys:
+    """Iterates over one epoch's batches of keys of one rank."""
+
+    def __init__(self, num_views: int, batch_size: int) -> None:
+        self.num_views = num_views
+        self.batch_size = batch_size
+        self.epoch = 0
+        self.order: Order = np.empty(0, dtype=np.int64)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        total = len(self.order) * self.num_views
+        for begin in range(0, total, self.batch_size):
+            positions = range(begin, min(begin + self.batch_size, total))
+            places = (divmod(position, self.num_views) for position in positions)
+            yield [(self.epoch, int(self.order[place]), view) for place, view in places]
+
+
+class ClipLoader:
+    """The batches of one rank, epoch after epoch, from workers that live as long as this object.
+
+    Args:
+        dataset: gives the sample of a key.
+        order: gives the record indices of an epoch, of all ranks together.
+        order_length: length of what ``order`` gives.
+        pad: repeat records so that all ranks have equally many steps; for training only.
+        batch_size: samples a batch on this rank; the last batch may be smaller.
+        rank: of this process.
+        world_size: number of processes.
+        num_workers: processes that decode; 0 decodes in this one.
+        pin_memory: put batches into page-locked memory, for overlapping copies to a GPU.
+        timeout: seconds to wait for a batch before giving up; 0 waits forever.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        order: Callable[[int], Order],
+        order_length: int,
+        *,
+        pad: bool,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        timeout: float = 0.0,
+    ) -> None:
+        self._order = order
+        self._deal = (rank, world_size, pad)
+        places = shard(np.arange(order_length), rank, world_size, pad=pad)
+        self._num_steps = -(-len(places) * dataset.num_views // batch_size)
+        self._keys = _BatchKeys(dataset.num_views, batch_size)
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=self._keys,
+            num_workers=num_workers,
+            collate_fn=_collate,
+            pin_memory=pin_memory,
+            timeout=timeout if num_workers else 0,
+            worker_init_fn=_start_worker,
+            persistent_workers=num_workers > 0,
+            # Its own, or every epoch would draw from the generator that training draws from.
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        """Batches an epoch on this rank."""
+        return self._num_steps
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch``; one epoch at a time.
+
+        Raises:
+            DecodeError, DataError: a clip cannot be read; the message opens with its path.
+        """
+        rank, world_size, pad = self._deal
+        self._keys.epoch = epoch
+        self._keys.order = shard(self._order(epoch), rank, world_size, pad=pad)
+        for batch in self._loader:
+            if isinstance(batch, CdbVideoError):
+                raise batch
+            yield batch
+
+
+def train_loader(
+    records: Sequence[Record],
+    sampler: Sampler,
+    *,
+    class_names: Sequence[str],
+    sampling: ClipSampling,
+    augmentation: Augmentation,
+    size: int,
+    seed: int,
+    batch_size: int,
+    decoder: str = "pyav",
+    rank: int = 0,
+    world_size: int = 1,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+    timeout: float = 0.0,
+) -> ClipLoader:
+    """Random clips in ``sampler``'s order; see ``ClipDataset`` and ``ClipLoader``."""
+    dataset = ClipDataset(
+        records,
+        sampling=sampling,
+        size=size,
+        decoder=decoder,
+        augmentation=augmentation,
+        class_names=class_names,
+        seed=seed,
+    )
+    return ClipLoader(
+        dataset,
+        sampler.indices,
+        len(sampler),
+        pad=True,
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        timeout=timeout,
+    )
+
+
+def eval_loader(
+    records: Sequence[Record],
+    *,
+    sampling: ClipSampling,
+    size: int,
+    batch_size: int,
+    temporal_views: int = 1,
+    spatial_crops: int = 1,
+    decoder: str = "pyav",
+    rank: int = 0,
+    world_size: int = 1,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+    timeout: float = 0.0,
+) -> ClipLoader:
+    """Every view of every record once over all ranks, always the same.
+
+    The views of a record follow each other on one rank and share their ``index``.
+    """
+    dataset = ClipDataset(
+        records,
+        sampling=sampling,
+        size=size,
+        decoder=decoder,
+        temporal_views=temporal_views,
+        spatial_crops=spatial_crops,
+    )
+    return ClipLoader(
+        dataset,
+        lambda epoch: np.arange(len(records)),
+        len(records),
+        pad=False,
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        timeout=timeout,
+    )
+
+
+def _collate(samples: Sequence[Sample | CdbVideoError]) -> Batch | CdbVideoError:
+    clips = []
+    for sample in samples:
+        if isinstance(sample, CdbVideoError):
+            return sample
+        clips.append(sample)
+    videos, labels, indices = zip(*clips, strict=True)
+    return Batch(torch.stack(videos), torch.tensor(labels), torch.tensor(indices))
+
+
+def _start_worker(worker: int) -> None:
+    # Both signals reach the whole process group; the main process decides when to stop.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)

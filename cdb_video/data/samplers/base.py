@@ -1,0 +1,64 @@
+"""What a sampler is, and how an epoch's order is dealt to the ranks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Order = npt.NDArray[np.int64]
+
+
+class Sampler:
+    """The order in which an epoch goes through the training records.
+
+    Args:
+        options: of the sampler itself.
+        labels: ``(N,)`` class of each record.
+        num_classes: K.
+        seed: of the run; the order depends on it and on the epoch only.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """No options."""
+
+    def __init__(
+        self, options: Options, *, labels: npt.NDArray[np.int64], num_classes: int, seed: int
+    ) -> None:
+        self.options = options
+        self.labels = labels
+        self.num_classes = num_classes
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Length of every epoch's order, M."""
+        return len(self.labels)
+
+    def indices(self, epoch: int) -> Order:
+        """The ``(M,)`` record indices of ``epoch``, of all ranks together, same on every rank."""
+        raise NotImplementedError
+
+    def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
+        """Takes the validation recall ``(K,)`` and sample counts ``(K,)``; ignored by default."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What ``observe`` has changed, for the checkpoint."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what ``state_dict`` gave."""
+
+
+def shard(order: Order, rank: int, world_size: int, *, pad: bool) -> Order:
+    """Every ``world_size``-th entry of ``order``, from ``rank`` on.
+
+    Equal batches of all ranks together are then the same slice of ``order`` for any number of
+    ranks. With ``pad`` the order is first repeated from its start until it divides evenly, so
+    that every rank takes the same number of training steps. Without, every entry goes to
+    exactly one rank, as evaluation needs.
+    """
+    if pad:
+        order = np.resize(order, -(-len(order) // world_size) * world_size)
+    return order[rank::world_size]

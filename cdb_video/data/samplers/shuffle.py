@@ -1,0 +1,14 @@
+"""Every record once an epoch, in random order."""
+
+import numpy as np
+
+from cdb_video.data.samplers.base import Order, Sampler
+from cdb_video.registry import SAMPLERS
+
+
+@SAMPLERS.register("shuffle")
+class Shuffle(Sampler):
+    """A new permutation of the records each epoch."""
+
+    def indices(self, epoch: int) -> Order:
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.labels))

@@ -1,0 +1,175 @@
+"""The geometry of a clip: crop, rotation, flip and resize as one affine map for all its frames.
+
+Lengths are pixels of the presented video, coordinates are (x, y) with pixel i covering
+``[i, i + 1)``, so its centre lies at i + 0.5 and a resize has no half-pixel shift.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cdb_video.errors import ConfigError
+from cdb_video.option_types import Fraction, Interval
+
+Affine = npt.NDArray[np.float64]
+Frames = npt.NDArray[np.uint8]
+
+PositiveFraction = Annotated[float, Interval(low=0, high=1, open_low=True)]
+Degrees = Annotated[float, Interval(low=0, high=180)]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random geometry of training clips, drawn once a clip and the same for all its frames."""
+
+    crop_scale: tuple[PositiveFraction, PositiveFraction] = (1.0, 1.0)
+    """Smallest and largest side of the square crop as a fraction of the video's short side, drawn
+    uniformly; 1.0 of a 640x480 video is the paper's 480x480 crop. Its place is random."""
+
+    rotation: Degrees = 0.0
+    """Largest rotation about the middle of the crop, in degrees, to either side."""
+
+    flip: Fraction = 0.0
+    """Probability of a horizontal flip."""
+
+    flip_labels: tuple[tuple[str, str], ...] = ()
+    """Pairs of class names that a flip turns into each other, for example [[left, right]]."""
+
+    def __post_init__(self) -> None:
+        low, high = self.crop_scale
+        if low > high:
+            raise ConfigError(f"CROP_SCALE must be [smallest, largest], got [{low:g}, {high:g}]")
+
+
+class Crop(NamedTuple):
+    """The square of the video that becomes a clip."""
+
+    left: float
+    top: float
+    side: float
+    degrees: float = 0.0
+    """How far the picture is turned about the middle of the crop; positive is anticlockwise."""
+    flipped: bool = False
+    """Mirrored left to right, after the rotation."""
+
+
+def random_crop(
+    height: int, width: int, augmentation: Augmentation, rng: np.random.Generator
+) -> Crop:
+    """A training crop of a ``height`` x ``width`` video."""
+    low, high = augmentation.crop_scale
+    side = max(1, round(rng.uniform(low, high) * min(height, width)))
+    left = int(rng.integers(0, width - side + 1))
+    top = int(rng.integers(0, height - side + 1))
+    degrees = float(rng.uniform(-1.0, 1.0)) * augmentation.rotation
+    return Crop(left, top, side, degrees, bool(rng.random() < augmentation.flip))
+
+
+def fixed_crop(height: int, width: int, view: int = 0, num_views: int = 1) -> Crop:
+    """Spatial view ``view`` of an evaluation clip: a square as large as the short side.
+
+    One view is the middle; three lie at the two ends and in the middle of the long side.
+    """
+    side = min(height, width)
+    third = view if num_views > 1 else 1
+    return Crop((width - side) * third // 2, (height - side) * third // 2, side)
+
+
+def decode_scale(crop: Crop, size: int) -> float:
+    """How much the decoder may shrink frames so that ``crop`` still has ``size`` pixels a side."""
+    return min(1.0, size / crop.side)
+
+
+def crop_affine(crop: Crop, video: tuple[int, int], decoded: tuple[int, int], size: int) -> Affine:
+    """The map from pixels of decoded frames to pixels of the ``size`` x ``size`` output.
+
+    Args:
+        crop: in pixels of the video.
+        video: (height, width) of the video.
+        decoded: (height, width) of the frames, which the decoder may have scaled.
+        size: side of the output.
+
+    Returns:
+        ``(2, 3)`` matrix that takes the (x, y, 1) of a pixel's index to that of the output.
+    """
+    angle = np.deg2rad(crop.degrees)
+    zoom = size / crop.side
+    mirror = -1.0 if crop.flipped else 1.0
+    turn = zoom * np.array(
+        [
+            [mirror * np.cos(angle), mirror * np.sin(angle)],
+            [-np.sin(angle), np.cos(angle)],
+        ]
+    )
+    linear = turn * [video[1] / decoded[1], video[0] / decoded[0]]
+    middle = np.array([crop.left, crop.top]) + crop.side / 2
+    # Indices are half a pixel off coordinates on both sides of the map.
+    offset = size / 2 - turn @ middle + linear @ [0.5, 0.5] - 0.5
+    return np.column_stack([linear, offset])
+
+
+def apply(frames: Frames, affine: Affine, size: int) -> Frames:
+    """``frames`` ``(T, H, W, 3)`` through ``affine``: ``(T, size, size, 3)``.
+
+    Bilinear; what lies outside the frame is its reflection. A crop on whole pixels without scale
+    or rotation is copied exactly.
+    """
+    exact = _slice(frames, affine, size)
+    if exact is not None:
+        return exact
+    out = np.empty((len(frames), size, size, 3), dtype=np.uint8)
+    for source, target in zip(frames, out, strict=True):
+        cv2.warpAffine(
+            source,
+            affine,
+            (size, size),
+            dst=target,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+    return out
+
+
+def _slice(frames: Frames, affine: Affine, size: int) -> Frames | None:
+    """The crop as a plain slice, or None if ``affine`` is more than that."""
+    whole = np.rint(affine)
+    if not np.allclose(affine, whole, rtol=0, atol=1e-6):
+        return None
+    mirror = whole[0, 0]
+    if abs(mirror) != 1 or not np.array_equal(whole[:, :2], [[mirror, 0], [0, 1]]):
+        return None
+    left = int(-whole[0, 2] if mirror > 0 else whole[0, 2] - size + 1)
+    top = int(-whole[1, 2])
+    height, width = frames.shape[1:3]
+    if not (0 <= left <= width - size and 0 <= top <= height - size):
+        return None
+    part = frames[:, top : top + size, left : left + size]
+    return part if mirror > 0 else part[:, :, ::-1]
+
+
+def flipped_classes(
+    class_names: Sequence[str], pairs: Sequence[tuple[str, str]]
+) -> npt.NDArray[np.int64]:
+    """The class of each class's mirror image: ``(K,)``, itself where no pair names it.
+
+    Raises:
+        ConfigError: a pair names an unknown class, or a class is in two pairs.
+    """
+    mirrored = np.arange(len(class_names), dtype=np.int64)
+    seen: set[str] = set()
+    for pair in pairs:
+        for name in pair:
+            if name not in class_names:
+                raise ConfigError(
+                    f"FLIP_LABELS must name classes ({', '.join(class_names)}), got {name!r}"
+                )
+            if name in seen:
+                raise ConfigError(f"FLIP_LABELS must name a class once, got {name!r} twice")
+            seen.add(name)
+        one, other = (class_names.index(name) for name in pair)
+        mirrored[one], mirrored[other] = other, one
+    return mirrored
