@@ -1,0 +1,109 @@
+"""What a dataset is: lists of labelled clips, read from annotation files and checked."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cdb_video.data.batch import Record
+from cdb_video.errors import DataError
+
+SPLITS = ("train", "val", "test")
+NUM_NAMED = 10
+"""How many missing clips an error names."""
+
+
+class LabelledClips(ABC):
+    """The clips of a dataset and their classes, by split.
+
+    Built as ``Class(Class.Options(root=...))``, which raises ``DataError`` if the dataset is not
+    there. Nothing is decoded: a record is a path, a label and a stretch of time.
+    """
+
+    class_names: list[str]
+    """(K,) names; a label is a position in this list, the same in all splits."""
+
+    def __init__(self, options: Any) -> None:
+        self.root = Path(options.root).expanduser()
+
+    def records(self, split: str) -> list[Record]:
+        """The clips of ``split`` (train, val or test), always in the same order; never empty.
+
+        Raises:
+            DataError: an unknown or empty split, or an annotation file that is missing or wrong.
+        """
+        if split not in SPLITS:
+            raise DataError(f"a split must be one of {', '.join(SPLITS)}, got {split!r}")
+        records = self._read(split)
+        if not records:
+            raise DataError(f"the split {split!r} of {self.root} has no clips")
+        return records
+
+    @abstractmethod
+    def _read(self, split: str) -> list[Record]:
+        """The clips of one of ``SPLITS``."""
+
+    def check_files(self, records: Sequence[Record]) -> None:
+        """Raises ``DataError`` that counts the files of ``records`` that are missing."""
+        paths = list(dict.fromkeys(record.path for record in records))
+        missing = [path for path in paths if not os.path.isfile(path)]
+        if missing:
+            names = ", ".join(os.path.relpath(path, self.root) for path in missing[:NUM_NAMED])
+            more = len(missing) - NUM_NAMED
+            tail = f", and {more} more" if more > 0 else ""
+            raise DataError(
+                f"{len(missing)} of {len(paths)} clips are missing under {self.root}: {names}{tail}"
+            )
+
+    def path_of(self, name: str) -> str:
+        """``name``, relative to the root, joined to it.
+
+        Raises:
+            ValueError: the path leaves the root or cannot be a path.
+        """
+        path = os.path.normpath(os.path.join(self.root, name))
+        top = os.path.abspath(self.root)
+        inside = os.path.abspath(path).startswith(os.path.join(top, ""))
+        if not inside or "\0" in name:
+            raise ValueError(f"the path must lie under {self.root}, got {name!r}")
+        return path
+
+
+def class_counts(records: Sequence[Record], num_classes: int) -> npt.NDArray[np.int64]:
+    """Number of records of each class, ``(K,)``."""
+    return np.bincount([record.label for record in records], minlength=num_classes)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of an annotation file, which can say where it stands."""
+
+    path: Path
+    number: int
+    text: str
+
+    def error(self, what: str) -> DataError:
+        """``file:line: what, text``."""
+        return DataError(f"{self.path}:{self.number}: {what}, in the line {self.text!r}")
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without byte order mark. Raises ``DataError``."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} must be UTF-8 text, got byte {error.start} that is not") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of a text file that are not blank, without white space around them."""
+    for number, text in enumerate(read_text(path).split("\n"), start=1):
+        if text.strip():
+            yield Line(path, number, text.strip())
