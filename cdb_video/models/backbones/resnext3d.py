@@ -154,8 +154,9 @@ class ResNeXt3D(nn.Module):
 
     def forward(self, video: Tensor) -> Tensor:
         """Features (B, num_features) of clips (B, 3, T, H, W)."""
-        x = self.maxpool(functional.relu(self.bn1(self.conv1(video))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x: Tensor = self.maxpool(functional.relu(self.bn1(self.conv1(video))))
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
         return x.mean(dim=(2, 3, 4))
 
 
