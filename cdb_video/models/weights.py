@@ -47,6 +47,11 @@ def _shorten(names: list[str]) -> str:
     return f"{len(names)} ({shown})" if names else "0"
 
 
+def _first(tensors: dict[str, Tensor]) -> str:
+    name, tensor = next(iter(tensors.items()))
+    return f"{name} {(*tensor.shape,)}"
+
+
 def load_weights(model: nn.Module, path: str | Path) -> WeightReport:
     """Copy the tensors of a file into the parameters and buffers of the same name and shape.
 
@@ -63,8 +68,8 @@ def load_weights(model: nn.Module, path: str | Path) -> WeightReport:
     loaded = [name for name in shared if found[name].shape == wanted[name].shape]
     if not any(wanted[name].is_floating_point() and not name.startswith(HEAD) for name in loaded):
         raise CheckpointError(
-            f"{path}: no tensor fits the model by name and shape; it needs names such as "
-            f"{next(iter(wanted))!r}, the file has {next(iter(found))!r}"
+            f"{path}: no tensor fits the model by name and shape; "
+            f"it begins with {_first(wanted)}, got {_first(found)}"
         )
     model.load_state_dict({name: found[name] for name in loaded}, strict=False)
     return WeightReport(
