@@ -1,0 +1,125 @@
+"""Decoding: a video file -> the frames a player would present, as uint8 RGB, and their times."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cdb_video.errors import CdbVideoError, ConfigError, DecodeError
+
+__all__ = ["DECODERS", "DecodeError", "VideoReader"]
+
+DECODERS = ("pyav", "decord")
+
+
+class Decoder(Protocol):
+    """What ``VideoReader`` asks of a decoder; one may raise anything that an ``except`` catches."""
+
+    fps: float
+    size: tuple[int, int]
+    times: NDArray[np.float64]
+
+    def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
+        """The frames at ``indices``, which rise, do not repeat and exist."""
+
+    def close(self) -> None:
+        """Frees the file. May be called twice."""
+
+
+class VideoReader:
+    """One open video file; a context manager, to be used by one process.
+
+    Args:
+        path: of the file.
+        decoder: ``"pyav"``, or ``"decord"`` with the limits that ``decord.py`` names.
+
+    Attributes:
+        path: as given.
+        num_frames: number of presented frames, at least 1.
+        fps: average frames a second; of a single frame, what the header says.
+        size: (height, width) in pixels as presented, that is after any rotation.
+        times: ``(num_frames,)`` float64, seconds since the first presented frame, rising.
+
+    Raises:
+        DecodeError: ``path: reason``, one line, whatever goes wrong with the file.
+        ConfigError: the decoder is unknown or not installed.
+    """
+
+    def __init__(self, path: str, decoder: str = "pyav") -> None:
+        self.path = str(path)
+        decoder_class = _decoder_class(decoder)
+        with self._named():
+            self._decoder: Decoder = decoder_class(self.path)
+        self.fps = self._decoder.fps
+        self.size = self._decoder.size
+        self.times = self._decoder.times
+        self.num_frames = len(self.times)
+
+    def frames(
+        self, indices: Sequence[int] | NDArray[np.integer[Any]], scale: float = 1.0
+    ) -> NDArray[np.uint8]:
+        """Decodes ``indices``, in any order and with repeats, each in ``[0, num_frames)``.
+
+        Args:
+            indices: T frame numbers.
+            scale: resizes to ``max(1, round(size * scale))`` on the way to RGB, which costs less
+                than doing so afterwards.
+
+        Returns:
+            ``(T, H, W, 3)`` uint8 RGB.
+        """
+        wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+        outside = wanted[(wanted < 0) | (wanted >= self.num_frames)]
+        if len(outside):
+            raise DecodeError(
+                f"{self.path}: frame index must be in [0, {self.num_frames}), got {outside[0]}"
+            )
+        rising, rows = np.unique(wanted, return_inverse=True)
+        with self._named():
+            pictures = self._decoder.frames(rising.tolist(), scale)
+        return pictures if np.array_equal(rising, wanted) else pictures[rows]
+
+    def close(self) -> None:
+        self._decoder.close()
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turns whatever a decoder raises into one ``DecodeError`` that opens with the path.
+
+        Damaged files raise far more than FFmpeg's own errors: ``IndexError``,
+        ``UnicodeDecodeError``, ``MemoryError`` and others have been seen.
+        """
+        try:
+            yield
+        except CdbVideoError:
+            raise
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise DecodeError(f"{self.path}: {' '.join(reason.split())}") from error
+
+
+def _decoder_class(name: str) -> Callable[[str], Decoder]:
+    """Imports only the decoder asked for: the other one may be missing or slow to import."""
+    if name == "pyav":
+        from cdb_video.data.decode.pyav import PyavDecoder
+
+        return PyavDecoder
+    if name == "decord":
+        from cdb_video.data.decode.decord import DecordDecoder
+
+        return DecordDecoder
+    raise ConfigError(f"decoder must be one of {', '.join(DECODERS)}, got {name!r}")
