@@ -18,9 +18,7 @@ P04-R06-GreekSalad-682170-683940-F016368-F016419 1 1 1
 P02-R06-GreekSalad-311565-321545-F007453-F007742 4 3 2 3 1"""
 VERBS = "Inspect/Read 1\nMove Around 2\nTurn on 3"
 NOUNS = "eating_utensil 2\nrecipe 1\ncup 3"
-ACTIONS = (
-    "Inspect/Read recipe 1\nOpen fridge 2\nSpread condiment,bread,eating_utensil 3\nTake cup 4"
-)
+ACTIONS = "Inspect/Read recipe 1\nOpen fridge 2\nSpread condiment,bread,cup 3\nTake cup 4"
 
 
 def make(root, **files):
