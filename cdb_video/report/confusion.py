@@ -1,0 +1,109 @@
+"""Where the cells and labels of the confusion matrix lie on the page, and the worst confusions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cdb_video.report.run_files import Confusion
+
+# All lengths are CSS pixels. The matrix aims at the width of the page; cells below the smallest
+# size could not be labelled, so that a matrix with very many classes scrolls instead.
+MATRIX_WIDTH = 900
+SMALLEST_CELL, LARGEST_CELL = 9, 56
+SMALLEST_CELL_WITH_NUMBER = 24
+LONGEST_LABEL = 26
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that is not zero; ``share`` is its part of its row, in (0, 1]."""
+
+    column: int
+    row: int
+    share: float
+    tooltip: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Everything the page needs to draw the matrix; ``labels`` and ``totals`` are ``(K,)``."""
+
+    cell: int
+    font: float
+    left: int
+    top: int
+    width: int
+    height: int
+    tilt: int
+    labels: list[str]
+    names: list[str]
+    totals: list[int]
+    cells: list[Cell]
+    with_numbers: bool
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """``count`` samples of class ``true``, a fraction ``share`` of it, taken for another class."""
+
+    true: str
+    predicted: str
+    count: int
+    share: float
+
+
+def lay_out(confusion: Confusion, order: Sequence[int]) -> Matrix:
+    """The row-normalised matrix with its classes, rows and columns alike, in ``order``."""
+    counts = confusion.counts[np.ix_(order, order)]
+    names = [confusion.names[c] for c in order]
+    totals = counts.sum(axis=1)
+    size = len(names)
+    cell = min(max(MATRIX_WIDTH // size, SMALLEST_CELL), LARGEST_CELL)
+    font = min(12.0, cell * 0.9)
+    labels = [n if len(n) <= LONGEST_LABEL else n[: LONGEST_LABEL - 1] + "…" for n in names]
+    label_length = round(max(map(len, labels)) * font * 0.56) + 10
+    tilt = -45 if cell >= 18 else -90
+    slope = 0.75 if tilt == -45 else 1.0
+    overhang = label_length * slope if tilt == -45 else 0.0
+    top = round(label_length * slope) + 8
+    cells = [
+        Cell(
+            int(column),
+            int(row),
+            float(counts[row, column] / totals[row]),
+            f"{names[row]}: {counts[row, column]} of {totals[row]} predicted as {names[column]} "
+            f"({counts[row, column] / totals[row]:.0%})",
+        )
+        for row, column in np.argwhere(counts)
+    ]
+    return Matrix(
+        cell=cell,
+        font=font,
+        left=label_length,
+        top=top,
+        width=round(label_length + size * cell + max(overhang, 44)),
+        height=top + size * cell + 4,
+        tilt=tilt,
+        labels=labels,
+        names=names,
+        totals=totals.tolist(),
+        cells=cells,
+        with_numbers=cell >= SMALLEST_CELL_WITH_NUMBER,
+    )
+
+
+def worst_confusions(confusion: Confusion, limit: int) -> list[Mistake]:
+    """The most frequent pairs of true and predicted class; the larger share first among equals."""
+    counts, totals = confusion.counts, confusion.counts.sum(axis=1)
+    mistakes = [
+        Mistake(
+            confusion.names[true],
+            confusion.names[predicted],
+            int(counts[true, predicted]),
+            float(counts[true, predicted] / totals[true]),
+        )
+        for true, predicted in np.argwhere(counts)
+        if true != predicted
+    ]
+    return sorted(mistakes, key=lambda m: (-m.count, -m.share))[:limit]

@@ -1,0 +1,103 @@
+"""Writes ``report.html``: one page that needs no other file and no network."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import cdb_video
+from cdb_video.report.confusion import lay_out, worst_confusions
+from cdb_video.report.curves import difficulty_curves, training_curves
+from cdb_video.report.run_files import PredictionRow, RunFiles, read_run
+
+MAX_CONFUSIONS = 15
+MAX_CLIPS = 15
+
+
+def write_report(output_dir: Path) -> Path:
+    """Writes ``OUTPUT_DIR/report.html`` from the files the run has left there, and returns it.
+
+    Sections whose files do not exist yet are left out, so that the page can be written after
+    training, after the test, or after each.
+
+    Raises:
+        DataError: if the folder holds no run, or a file in it cannot be read as what it is.
+    """
+    run = read_run(Path(output_dir))
+    environment = Environment(
+        loader=PackageLoader("cdb_video.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = _percent
+    page = environment.get_template("report.html").render(_content(run))
+    path = run.folder / "report.html"
+    partial = path.with_suffix(".html.partial")
+    partial.write_text(page, encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def _content(run: RunFiles) -> dict[str, Any]:
+    classes = sorted(run.per_class, key=lambda row: (-(row.n_train or 0), row.class_id))
+    matrix = None
+    if run.confusion is not None:
+        order = [row.class_id for row in classes]
+        if sorted(order) != list(range(len(run.confusion.names))):
+            order = list(range(len(run.confusion.names)))
+        matrix = lay_out(run.confusion, order)
+    return {
+        "title": run.folder.resolve().name,
+        "components": _components(run.config),
+        "metrics": run.metrics,
+        "classes": classes,
+        "largest_class": max((row.n_train or 0 for row in classes), default=0),
+        "matrix": matrix,
+        "confusions": worst_confusions(run.confusion, MAX_CONFUSIONS) if run.confusion else [],
+        "mistakes": _surest_mistakes(run),
+        "class_names": {row.class_id: row.name for row in run.per_class},
+        "difficulty_svg": difficulty_curves(run.difficulty),
+        "training_svg": training_curves(run.train, run.val),
+        "best": _best_validation(run),
+        "bad_log_lines": run.bad_log_lines,
+        "config": run.config,
+        "version": cdb_video.__version__,
+    }
+
+
+def _components(config: str) -> list[tuple[str, str]]:
+    """The sections of the config that choose a component by ``NAME``, as (section, name)."""
+    try:
+        sections = yaml.safe_load(config)
+    except yaml.YAMLError:
+        return []
+    if not isinstance(sections, dict):
+        return []
+    return [
+        (str(section).lower(), str(options["NAME"]))
+        for section, options in sections.items()
+        if isinstance(options, dict) and "NAME" in options
+    ]
+
+
+def _surest_mistakes(run: RunFiles) -> list[PredictionRow]:
+    wrong = [row for row in run.predictions if row.label != row.predicted]
+    return sorted(wrong, key=lambda row: -row.score)[:MAX_CLIPS]
+
+
+def _best_validation(run: RunFiles) -> tuple[int, float] | None:
+    """The epoch with the highest mean class recall on validation, and that recall."""
+    recalls = [
+        (epoch, record["mean_class_recall"])
+        for epoch, record in sorted(run.val.items())
+        if record.get("mean_class_recall") is not None
+    ]
+    return max(recalls, key=lambda pair: pair[1], default=None)
+
+
+def _percent(fraction: float | None, digits: int = 1) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.{digits}f}"
