@@ -1,4 +1,4 @@
-"""Decodes with decord, by choice: quick to seek, but it does not present what a player does."""
+"""Decodes with decord, by choice: what other toolkits use, with other frames than a player's."""
 
 import os
 from types import ModuleType
@@ -14,22 +14,24 @@ from cdb_video.errors import ConfigError
 class DecordDecoder:
     """The frames as decord (from the package decord2) numbers them.
 
-    Beware: decord ignores edit lists. A cut made without re-encoding (``ffmpeg -ss ... -c copy``)
-    keeps hidden frames from the keyframe before the cut; decord returns them, at the front and
-    numbered from 0, so that every later frame has another index than in a player or with PyAV.
-    Re-encode such clips or stay with PyAV.
+    Beware of clips cut without re-encoding (``ffmpeg -ss ... -c copy``). They keep hidden frames
+    from the keyframe before the cut, which an edit list tells players to skip. decord ignores the
+    list: it returns the hidden frames too, numbered from 0, so that every later frame has another
+    index than in a player or with PyAV. It also returns the rest of a file that was cut short as
+    if that were all, and turns mirrored videos upside down. Re-encode such files or stay with
+    PyAV.
     """
 
     def __init__(self, path: str) -> None:
         decord = _import_decord()
-        # decord itself says no more than "Error reading" about a missing file.
+        # Of a missing file decord says no more than that it cannot be read.
         os.stat(path)
         self._reader: Any = decord.VideoReader(path, ctx=decord.cpu(0), num_threads=1)
         num_frames = len(self._reader)
         if not num_frames:
             raise ValueError("no frame decodes")
-        height, width = self._reader[0].asnumpy().shape[:2]
-        self.size = (int(height), int(width))
+        height, width = self._picture(0).shape[:2]
+        self.size = (height, width)
         starts = self._reader.get_frame_timestamp(range(num_frames))[:, 0].astype(np.float64)
         self.times: NDArray[np.float64] = starts - starts[0]
         rate = float(self._reader.get_avg_fps())
@@ -38,31 +40,36 @@ class DecordDecoder:
     def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         """The frames at ``indices``, which rise, do not repeat and exist."""
         height, width = (max(1, round(side * scale)) for side in self.size)
-        if not indices:
-            return np.empty((0, height, width, 3), np.uint8)
-        pictures: NDArray[np.uint8] = self._reader.get_batch(indices).asnumpy()
-        if (height, width) == self.size:
-            return pictures
         interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        resized = [
-            cv2.resize(picture, (width, height), interpolation=interpolation)
-            for picture in pictures
-        ]
-        return np.stack(resized)
+        pictures = np.empty((len(indices), height, width, 3), np.uint8)
+        for row, index in enumerate(indices):
+            picture = self._picture(index)
+            if picture.shape[:2] != self.size:
+                raise ValueError(f"frame {index} is not of the first one's size")
+            if (height, width) == self.size:
+                pictures[row] = picture
+            else:
+                cv2.resize(picture, (width, height), pictures[row], interpolation=interpolation)
+        return pictures
 
     def close(self) -> None:
         self._reader = None
 
+    def _picture(self, index: int) -> NDArray[np.uint8]:
+        """Frame ``index``, ``(H, W, 3)``."""
+        picture: NDArray[np.uint8] = self._reader[index].asnumpy()
+        height, width = picture.shape[:2]
+        # decord takes the padding behind short rows of pixels for a fourth channel.
+        return picture.reshape(height, -1)[:, : width * 3].reshape(height, width, 3)
+
 
 def _import_decord() -> ModuleType:
-    # decord repeats a read at the end of a damaged file 10,240 times unless told otherwise.
-    os.environ.setdefault("DECORD_EOF_RETRY_MAX", "64")
-    os.environ.setdefault("DECORD_REWIND_RETRY_MAX", "2")
     try:
         import decord
     except ImportError as error:
         raise ConfigError(
             f"DATA.DECODER decord needs the package decord2 (pip install decord2): {error}"
         ) from None
+    decord.logging.set_level(decord.logging.QUIET)
     module: ModuleType = decord
     return module

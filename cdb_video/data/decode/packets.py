@@ -17,18 +17,21 @@ class PacketTable:
     Attributes:
         pts: ``(N,)`` int64, rising: the presentation time of each frame, in the stream's ticks.
         key_pts: ``(K,)`` int64, rising: the same of each keyframe, hidden ones included.
+        key_dts: ``(K,)`` int64: the time at which each keyframe is due for decoding.
     """
 
     pts: NDArray[np.int64]
     key_pts: NDArray[np.int64]
+    key_dts: NDArray[np.int64]
 
-    def key_before(self, index: int) -> int:
-        """Presentation time of the last keyframe at or before frame ``index``.
+    def key_before(self, index: int) -> tuple[int, int]:
+        """``(pts, dts)`` of the last keyframe presented at or before frame ``index``.
 
         Decoding from there gives frame ``index`` also where groups of pictures are open: frames
         shown before a keyframe but stored behind it belong to the keyframe before.
         """
-        return int(self.key_pts[np.searchsorted(self.key_pts, self.pts[index], "right") - 1])
+        key = np.searchsorted(self.key_pts, self.pts[index], "right") - 1
+        return int(self.key_pts[key]), int(self.key_dts[key])
 
     def first_at(self, pts: int) -> int:
         """Index of the first frame presented at or after ``pts``."""
@@ -47,20 +50,23 @@ def read_packet_table(container: InputContainer, stream: VideoStream) -> PacketT
     Raises:
         ValueError: the file ends before its packets do.
     """
-    packets = [packet for packet in container.demux(stream) if packet.size]
+    rows: list[tuple[int | None, int | None, bool, bool]] = []
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise ValueError(f"the file is cut short or damaged after {len(rows)} packets")
+        if packet.size:
+            dts = packet.pts if packet.dts is None else packet.dts
+            rows.append((packet.pts, dts, packet.is_keyframe, not packet.is_discard))
     promised = len(stream.index_entries) if "mp4" in container.format.name else 0
-    if len(packets) < promised or any(packet.is_corrupt for packet in packets):
-        raise ValueError(f"the file is cut short or damaged after {len(packets)} packets")
-    stamps = [packet.pts for packet in packets if packet.pts is not None]
-    shown = [p.pts for p in packets if p.pts is not None and not p.is_discard]
-    keys = [packet.pts for packet in packets if packet.is_keyframe and packet.pts is not None]
-    if (
-        stream.codec.canonical_name not in ONE_FRAME_A_PACKET
-        or len(stamps) < len(packets)
-        or len(set(stamps)) < len(stamps)
-        or not shown
-        or not packets[0].is_keyframe
-        or min(shown) < stamps[0]
-    ):
+    if len(rows) < promised:
+        raise ValueError(f"the file is cut short: it holds {len(rows)} of {promised} packets")
+    stamps = {row[0] for row in rows}
+    one_to_one = stream.codec.canonical_name in ONE_FRAME_A_PACKET and len(stamps) == len(rows)
+    if not rows or None in stamps or not one_to_one:
         return None
-    return PacketTable(np.sort(np.array(shown, np.int64)), np.sort(np.array(keys, np.int64)))
+    pts, due, is_key, is_shown = (np.array(column) for column in zip(*rows, strict=True))
+    if not is_key[0] or not is_shown.any() or pts[is_shown].min() < pts[0]:
+        return None
+    keys = np.flatnonzero(is_key)
+    keys = keys[np.argsort(pts[keys])]
+    return PacketTable(np.sort(pts[is_shown]), pts[keys], due[keys])

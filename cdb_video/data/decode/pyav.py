@@ -87,7 +87,7 @@ class PyavDecoder:
         for index in indices:
             start = 0
             if self._table is not None and self._can_seek:
-                start = self._table.first_at(self._table.key_before(index))
+                start = self._table.first_at(self._table.key_before(index)[0])
             if start > reached + 1:
                 decoded = self._decode(index, indices)
             found = next((pair for pair in decoded if pair[0] >= index), None)
@@ -116,11 +116,11 @@ class PyavDecoder:
     def _decode_from(
         self, table: PacketTable, index: int, wanted: list[int]
     ) -> Iterator[tuple[int, VideoFrame]]:
-        key_pts = table.key_before(index)
+        key_pts, key_dts = table.key_before(index)
         wanted_pts = set(table.pts[wanted].tolist())
         # In H.264 alone a frame that no other refers to is marked beyond doubt.
         may_skip = self._stream.codec.canonical_name == "h264"
-        for packet in self._packets_from(key_pts):
+        for packet in self._packets_from(key_pts, key_dts):
             if may_skip:
                 keep = packet.pts is None or packet.pts in wanted_pts
                 self._stream.codec_context.skip_frame = "DEFAULT" if keep else "NONREF"
@@ -134,18 +134,20 @@ class PyavDecoder:
                     raise _Mismatch(f"a frame near {index} is at a time that no packet names")
                 yield reached, frame
 
-    def _packets_from(self, key_pts: int) -> "Iterable[Packet[VideoStream]]":
+    def _packets_from(self, key_pts: int, key_dts: int) -> "Iterable[Packet[VideoStream]]":
         """Packets in decoding order from the keyframe at ``key_pts``, or from one before it."""
-        if self._can_seek:
+        # Containers differ in which of its times a packet is sought by: MP4 and Matroska take
+        # the time of presentation, AVI and MPEG-TS that of decoding.
+        for target in (key_pts, key_dts) if self._can_seek else ():
             try:
-                self._container.seek(key_pts, stream=self._stream)
+                self._container.seek(target, stream=self._stream)
                 packets = self._container.demux(self._stream)
                 first = next(packet for packet in packets if packet.is_keyframe or not packet.size)
-                if first.pts is not None and first.pts <= key_pts:
-                    return chain([first], packets)
             except (av.FFmpegError, StopIteration):
-                pass
-            self._can_seek = False
+                continue
+            if first.pts is not None and first.pts <= key_pts:
+                return chain([first], packets)
+        self._can_seek = False
         self._reopen()
         return self._container.demux(self._stream)
 
