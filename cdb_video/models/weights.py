@@ -103,13 +103,22 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not content:
         raise CheckpointError(f"{path}: must hold named tensors, got none")
     for name, value in content.items():
-        # Tensors without plain storage would fail in the middle of copying.
-        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
+        if not _is_dense(value):
             kind = type(value).__name__
             raise CheckpointError(f"{path}: must hold named dense tensors, got {kind} at {name!r}")
     if all(name.startswith("module.") for name in content):
         content = {name.removeprefix("module."): value for name, value in content.items()}
     return content
+
+
+def _is_dense(value: object) -> bool:
+    """Whether ``value`` is a tensor of plain numbers; others would fail in the middle of copying."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_meta
+        and not value.is_quantized
+    )
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -179,6 +179,11 @@ def truncated(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def with_head_bias(path, value):
+    """All tensors fit but the last one, so a loader that does not look first has copied most."""
+    torch.save({**small_model(seed=1).state_dict(), "fc.bias": value}, path)
+
+
 BAD_FILES = {
     "missing.pt": lambda path: None,
     "folder.pt": lambda path: path.mkdir(),
@@ -191,8 +196,11 @@ BAD_FILES = {
     "numbered.pt": lambda path: torch.save({0: torch.zeros(1)}, path),
     "nothing.pt": lambda path: torch.save({"state_dict": {}}, path),
     "numbers.pt": lambda path: torch.save({"conv1.weight": 3.0}, path),
-    "sparse.pt": lambda path: torch.save({"conv1.weight": torch.eye(2).to_sparse()}, path),
-    "meta.pt": lambda path: torch.save({"conv1.weight": torch.zeros(2, device="meta")}, path),
+    "sparse.pt": lambda path: with_head_bias(path, torch.ones(5).to_sparse()),
+    "quantised.pt": lambda path: with_head_bias(
+        path, torch.quantize_per_tensor(torch.ones(5), 0.1, 0, torch.qint8)
+    ),
+    "meta.pt": lambda path: with_head_bias(path, torch.ones(5, device="meta")),
 }
 
 
@@ -205,6 +213,7 @@ def test_a_bad_file_is_one_clear_line_and_changes_nothing(tmp_path, name):
         load_weights(model, tmp_path / name)
     assert str(caught.value).startswith(f"{tmp_path / name}: ")
     assert len(str(caught.value).splitlines()) == 1
+    assert ("no such file" in str(caught.value)) == (name in ("missing.pt", "folder.pt"))
     assert_same(model.state_dict(), before)
 
 
