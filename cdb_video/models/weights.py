@@ -69,7 +69,7 @@ def load_weights(model: nn.Module, path: str | Path) -> WeightReport:
     if not any(wanted[name].is_floating_point() and not name.startswith(HEAD) for name in loaded):
         raise CheckpointError(
             f"{path}: no tensor fits the model by name and shape; "
-            f"it begins with {_first(wanted)}, got {_first(found)}"
+            f"the model begins with {_first(wanted)}, the file with {_first(found)}"
         )
     model.load_state_dict({name: found[name] for name in loaded}, strict=False)
     return WeightReport(
@@ -103,7 +103,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not content:
         raise CheckpointError(f"{path}: must hold named tensors, got none")
     for name, value in content.items():
-        if not _is_dense(value):
+        if not isinstance(name, str) or not _is_dense(value):
             kind = type(value).__name__
             raise CheckpointError(f"{path}: must hold named dense tensors, got {kind} at {name!r}")
     if all(name.startswith("module.") for name in content):
@@ -112,7 +112,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 
 def _is_dense(value: object) -> bool:
-    """Whether ``value`` is a tensor of plain numbers; others would fail in the middle of copying."""
+    """Whether ``value`` is a tensor of plain numbers; others would fail amid the copying."""
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided

@@ -103,7 +103,7 @@ def test_a_file_for_another_network_is_refused_and_changes_nothing(tmp_path):
     # The head alone would fit, and so would batch-norm counters: neither makes it our network.
     other = {name: model.state_dict()[name] + 1 for name in ("fc.bias", "bn1.num_batches_tracked")}
     torch.save({"blocks.0.weight": torch.zeros(3), **other}, tmp_path / "other.pt")
-    message = r"begins with conv1\.weight \(8, 3, 7, 7, 7\), got blocks\.0\.weight \(3,\)"
+    message = r"begins with conv1\.weight \(8, 3, 7, 7, 7\), the file with blocks\.0\.weight \(3,\)"
     with pytest.raises(CheckpointError, match=message):
         load_weights(model, tmp_path / "other.pt")
     assert_same(model.state_dict(), before)
@@ -194,6 +194,7 @@ BAD_FILES = {
     "noise.safetensors": lambda path: path.write_bytes(bytes(range(256)) * 64),
     "list.pt": lambda path: torch.save([torch.zeros(1)], path),
     "numbered.pt": lambda path: torch.save({0: torch.zeros(1)}, path),
+    "numbered inside.pt": lambda path: torch.save({"model": {0: torch.zeros(1)}}, path),
     "nothing.pt": lambda path: torch.save({"state_dict": {}}, path),
     "numbers.pt": lambda path: torch.save({"conv1.weight": 3.0}, path),
     "sparse.pt": lambda path: with_head_bias(path, torch.ones(5).to_sparse()),
