@@ -116,7 +116,8 @@ def difficulty_curves(rows: Sequence[DifficultyRow]) -> Markup | None:
         if taus:
             _plot(panels[2], list(taus.items()), color=INK)
         _dress(panels[2], "tau")
-        panels[2].set_ylim(bottom=0)
+        # A constant tau would lie on the frame.
+        panels[2].set_ylim(0, 1.08 * max([*taus.values(), 1]))
         pairs = zip(*panels[0].get_legend_handles_labels(), strict=True)
         handles, labels = zip(*sorted(pairs, key=_place_in_legend), strict=True)
         title = "hardest first" if len(names) <= len(SERIES) else "4 hardest, 4 easiest"
