@@ -34,6 +34,8 @@ class PyavDecoder:
         self._path = path
         self._reformatter = VideoReformatter()
         self._can_seek = True
+        self._wanted: set[int] = set()
+        self._begun: Iterator[tuple[int, VideoFrame]] | None = None
         self._container, self._stream = _open(path)
         try:
             self._table = read_packet_table(self._container, self._stream)
@@ -82,29 +84,27 @@ class PyavDecoder:
 
     def _walk(self, indices: list[int]) -> Iterator[VideoFrame]:
         """The decoded frames at the rising ``indices``; seeks where that saves decoding."""
-        reached = -2
-        decoded: Iterator[tuple[int, VideoFrame]] = iter(())
+        reached, decoded = -1, self._begun or self._decode(0)
+        self._begun = None
+        if self._table is not None:
+            self._wanted = set(self._table.pts[indices].tolist())
         for index in indices:
             start = 0
             if self._table is not None and self._can_seek:
                 start = self._table.first_at(self._table.key_before(index)[0])
             if start > reached + 1:
-                decoded = self._decode(index, indices)
+                decoded = self._decode(index)
             found = next((pair for pair in decoded if pair[0] >= index), None)
             if found is None or found[0] != index:
                 raise _Mismatch(f"frame {index} does not decode")
             reached, frame = found
             yield frame
 
-    def _decode(self, index: int, wanted: list[int]) -> Iterator[tuple[int, VideoFrame]]:
-        """Frames with their indices, rising, from ``index`` or before it to the end.
-
-        Frames that are neither ``wanted`` nor needed to decode others may be left out.
-        """
+    def _decode(self, index: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Frames with their indices, rising, from ``index`` or before it to the end."""
         if self._table is None:
-            yield from self._decode_all()
-        else:
-            yield from self._decode_from(self._table, index, wanted)
+            return self._decode_all()
+        return self._decode_from(self._table, index)
 
     def _decode_all(self) -> Iterator[tuple[int, VideoFrame]]:
         self._reopen()
@@ -113,16 +113,14 @@ class PyavDecoder:
                 raise ValueError(f"frame {index} is damaged")
             yield index, frame
 
-    def _decode_from(
-        self, table: PacketTable, index: int, wanted: list[int]
-    ) -> Iterator[tuple[int, VideoFrame]]:
+    def _decode_from(self, table: PacketTable, index: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Leaves out frames that are neither wanted nor needed, once some are wanted."""
         key_pts, key_dts = table.key_before(index)
-        wanted_pts = set(table.pts[wanted].tolist())
         # In H.264 alone a frame that no other refers to is marked beyond doubt.
         may_skip = self._stream.codec.canonical_name == "h264"
         for packet in self._packets_from(key_pts, key_dts):
             if may_skip:
-                keep = packet.pts is None or packet.pts in wanted_pts
+                keep = not self._wanted or packet.pts is None or packet.pts in self._wanted
                 self._stream.codec_context.skip_frame = "DEFAULT" if keep else "NONREF"
             for frame in packet.decode():
                 if frame.pts is None or frame.is_corrupt:
@@ -171,15 +169,25 @@ class PyavDecoder:
 
     def _first_frame(self) -> VideoFrame:
         try:
-            frame = next(self._walk([0]))
+            frame = self._begin()
             # Two packets may be the two fields of one interlaced frame.
             if self._table is None or not frame.interlaced_frame:
                 return frame
         except _Mismatch:
-            pass
+            if self._table is None:
+                raise
         self._table = None
         self._stamps = self._count()
-        return next(self._walk([0]))
+        return self._begin()
+
+    def _begin(self) -> VideoFrame:
+        """The first frame, kept so that the first ``frames`` need not decode it again."""
+        decoded = self._decode(0)
+        first = next(decoded, None)
+        if first is None or first[0] != 0:
+            raise _Mismatch("the first frame does not decode")
+        self._begun = chain([first], decoded)
+        return first[1]
 
     def _clock(self) -> tuple[float, NDArray[np.float64]]:
         """Frames a second on average, and seconds of each frame since the first."""
