@@ -14,12 +14,11 @@ from cdb_video.errors import ConfigError
 class DecordDecoder:
     """The frames as decord (from the package decord2) numbers them.
 
-    Beware of clips cut without re-encoding (``ffmpeg -ss ... -c copy``). They keep hidden frames
-    from the keyframe before the cut, which an edit list tells players to skip. decord ignores the
-    list: it returns the hidden frames too, numbered from 0, so that every later frame has another
-    index than in a player or with PyAV. It also returns the rest of a file that was cut short as
-    if that were all, and turns mirrored videos upside down. Re-encode such files or stay with
-    PyAV.
+    Beware of clips cut without re-encoding (``ffmpeg -ss ... -c copy``): they keep hidden frames
+    from the keyframe before the cut, which an edit list tells players to skip. decord counts
+    them. After a seek its indices include them, in a run they do not, and the last ones give
+    memory that was never written. Such a file is refused; PyAV reads it. decord also takes the
+    rest of a file that was cut short for the whole, and shows mirrored videos upside down.
     """
 
     def __init__(self, path: str) -> None:
@@ -33,6 +32,8 @@ class DecordDecoder:
         height, width = self._picture(0).shape[:2]
         self.size = (height, width)
         starts = self._reader.get_frame_timestamp(range(num_frames))[:, 0].astype(np.float64)
+        if starts[0] < 0:
+            raise ValueError("it hides frames before its start, which decord misnumbers; use pyav")
         self.times: NDArray[np.float64] = starts - starts[0]
         rate = float(self._reader.get_avg_fps())
         self.fps = (num_frames - 1) / float(self.times[-1]) if num_frames > 1 else rate

@@ -1,0 +1,424 @@
+"""Decoding of real files: random access equals sequential decoding, and every fault is named."""
+
+import os
+import pickle
+import struct
+import sys
+
+import av
+import cv2
+import numpy as np
+import pytest
+from videos import numbered_frame, read_number, write_video
+
+from cdb_video.data.decode import DecodeError, VideoReader
+from cdb_video.errors import ConfigError
+
+X265 = "log-level=none:pools=1:"
+
+# name: (suffix, arguments of write_video)
+FILES = {
+    "h264": (".mp4", {"options": {"bf": "0", "g": "12"}}),
+    "h264 b-frames": (".mp4", {"options": {"bf": "3", "g": "12"}}),
+    "h264 open gop": (".mp4", {"options": {"bf": "3", "g": "12", "x264-params": "open-gop=1"}}),
+    "h264 no keyframes": (".mkv", {"options": {"x264-params": "intra-refresh=1:keyint=12"}}),
+    "h264 4:4:4 odd": (".mp4", {"size": (271, 319), "pixel_format": "yuv444p"}),
+    "h264 mkv": (".mkv", {"options": {"g": "12"}}),
+    "h264 avi": (".avi", {"options": {"bf": "2", "g": "12"}}),
+    "h264 ts": (".ts", {"options": {"bf": "2", "g": "12"}}),
+    "h264 raw": (".h264", {"fps": 25, "options": {"bf": "2", "g": "12"}}),
+    "hevc": (".mp4", {"codec": "libx265", "options": {"x265-params": X265 + "keyint=12"}}),
+    "hevc closed gop": (
+        ".mkv",
+        {"codec": "libx265", "options": {"x265-params": X265 + "keyint=12:open-gop=0"}},
+    ),
+    "vp9": (".webm", {"codec": "libvpx-vp9", "options": {"g": "12", "cpu-used": "8"}}),
+    "vp9 odd": (".webm", {"codec": "libvpx-vp9", "size": (271, 319), "options": {"cpu-used": "8"}}),
+    "vp8": (".webm", {"codec": "libvpx", "options": {"auto-alt-ref": "1", "cpu-used": "8"}}),
+    "av1": (".mp4", {"codec": "libsvtav1", "options": {"g": "12", "preset": "12"}}),
+    "mpeg4": (".mp4", {"codec": "mpeg4", "options": {"g": "12", "bf": "2"}}),
+    "mpeg4 avi": (".avi", {"codec": "mpeg4", "options": {"g": "12", "bf": "2"}}),
+    "mpeg4 odd": (".mp4", {"codec": "mpeg4", "size": (271, 319)}),
+    "mjpeg": (".avi", {"codec": "mjpeg", "pixel_format": "yuvj420p"}),
+    "mjpeg odd": (".mkv", {"codec": "mjpeg", "size": (271, 319), "pixel_format": "yuvj420p"}),
+}
+
+
+def sequential(path):
+    """Every presented frame, decoded in one go without seeking."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def assert_random_access(path, expected, rounds=12):
+    """Index lists in any order, with repeats, within one reader and in fresh ones."""
+    random = np.random.default_rng(0)
+    lists = [random.integers(0, len(expected), random.integers(1, 7)) for _ in range(rounds)]
+    lists += [np.arange(len(expected))[::-1], np.array([len(expected) - 1, 0, 0])]
+    with VideoReader(path) as kept:
+        assert kept.num_frames == len(expected)
+        for indices in lists:
+            pictures = kept.frames(indices)
+            assert pictures.dtype == np.uint8
+            for index, picture in zip(indices, pictures, strict=True):
+                np.testing.assert_array_equal(picture, expected[index])
+    for indices in lists[:3]:
+        with VideoReader(path) as fresh:
+            for index, picture in zip(indices, fresh.frames(indices), strict=True):
+                np.testing.assert_array_equal(picture, expected[index])
+
+
+def stream_copy(source, target, start):
+    """Cuts without re-encoding at presented frame ``start``: from the keyframe before it on."""
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        stream = reader.streams.video[0]
+        copy = writer.add_stream_from_template(stream)
+        packets = [packet for packet in reader.demux(stream) if packet.size]
+        zero = sorted(packet.pts for packet in packets)[start]
+        keys = [i for i, p in enumerate(packets) if p.is_keyframe and p.pts <= zero]
+        for packet in packets[keys[-1] :]:
+            packet.pts, packet.dts, packet.stream = packet.pts - zero, packet.dts - zero, copy
+            writer.mux(packet)
+    return target
+
+
+def with_matrix(path, a, b, c, d):
+    """Writes a display matrix into the track header (``tkhd``, version 0) of the MP4 ``path``."""
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40
+    one = 1 << 16
+    data[matrix : matrix + 36] = struct.pack(
+        ">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30
+    )
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """60 frames of H.264 with B-frames, a keyframe every 12 frames."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    return write_video(path, 60, options={"bf": "2", "g": "12"})
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_random_access_gives_the_frames_of_sequential_decoding(tmp_path, name):
+    suffix, arguments = FILES[name]
+    path = write_video(tmp_path / f"video{suffix}", 40, **arguments)
+    expected = sequential(path)
+    assert [read_number(picture) for picture in expected] == list(range(40))
+    assert_random_access(path, expected)
+    with VideoReader(path) as reader:
+        assert reader.size == arguments.get("size", (64, 96))
+        assert reader.fps == pytest.approx(arguments.get("fps", 24), rel=0.02)
+
+
+def test_colours_are_rgb(clip):
+    with VideoReader(clip) as reader:
+        difference = np.abs(reader.frames([9])[0].astype(int) - numbered_frame(9, (64, 96)))
+    assert difference.mean() < 4
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_variable_frame_rate_gives_the_times_written(tmp_path, suffix):
+    ticks = [0, 1, 2, 10, 11, 30, 31, 33, 60, 61, 100, 102]
+    path = write_video(tmp_path / f"vfr{suffix}", 12, ticks=ticks, options={"bf": "2", "g": "4"})
+    assert_random_access(path, sequential(path))
+    with VideoReader(path) as reader:
+        np.testing.assert_allclose(reader.times, np.array(ticks) / 24, atol=1e-3)
+        assert reader.fps == pytest.approx(11 / (102 / 24), rel=1e-3)
+
+
+def test_times_start_at_the_first_presented_frame(tmp_path):
+    path = write_video(tmp_path / "late.mp4", 10, ticks=range(48, 58), options={"bf": "2"})
+    with VideoReader(path) as reader:
+        np.testing.assert_allclose(reader.times, np.arange(10) / 24, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"bf": "0", "g": "12"}),
+        ("libx264", {"bf": "3", "g": "12", "x264-params": "open-gop=1"}),
+        ("libx265", {"x265-params": X265 + "keyint=12"}),
+        ("libvpx-vp9", {"g": "12", "cpu-used": "8"}),
+    ],
+)
+def test_frames_hidden_by_a_stream_copied_cut_are_not_presented(tmp_path, codec, options):
+    whole = write_video(tmp_path / "whole.mp4", 60, codec=codec, options=options)
+    path = stream_copy(whole, tmp_path / "cut.mp4", start=17)
+    with av.open(str(path)) as container:
+        assert any(packet.is_discard for packet in container.demux(video=0))
+    expected = sequential(path)
+    assert [read_number(picture) for picture in expected] == list(range(17, 60))
+    assert_random_access(path, expected)
+    with VideoReader(path) as reader:
+        np.testing.assert_allclose(reader.times, np.arange(43) / 24, atol=1e-6)
+
+
+def test_a_cut_that_lost_the_frames_it_refers_to_presents_what_a_player_does(tmp_path):
+    options = {"x265-params": X265 + "keyint=12:min-keyint=12"}
+    whole = write_video(tmp_path / "whole.mp4", 60, codec="libx265", options=options)
+    path = stream_copy(whole, tmp_path / "cut.mkv", start=30)
+    expected = sequential(path)
+    with av.open(str(path)) as container:
+        num_packets = sum(packet.size > 0 for packet in container.demux(video=0))
+    assert len(expected) < num_packets, "the frames in front of the keyframe cannot be decoded"
+    assert_random_access(path, expected)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [(0, 1, -1, 0), (0, -1, 1, 0), (-1, 0, 0, -1), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0)],
+    ids=["90", "270", "180", "mirrored", "upside down", "transposed"],
+)
+def test_a_display_matrix_is_honoured(tmp_path, matrix):
+    path = write_video(tmp_path / "turned.mp4", 20, options={"bf": "2"})
+    stored = sequential(path)[7]
+    with_matrix(path, *matrix)
+    a, b, c, d = matrix
+    # Every stored point (p, q) goes to (a p + c q, b p + d q), moved so that all are >= 0.
+    q, p = np.mgrid[: stored.shape[0], : stored.shape[1]]
+    across, down = a * p + c * q, b * p + d * q
+    across, down = across - across.min(), down - down.min()
+    expected = np.empty((down.max() + 1, across.max() + 1, 3), np.uint8)
+    expected[down, across] = stored
+    with VideoReader(path) as reader:
+        assert reader.size == expected.shape[:2]
+        np.testing.assert_array_equal(reader.frames([7])[0], expected)
+        assert reader.frames([7], scale=0.5).shape[1:3] == tuple(
+            round(side / 2) for side in expected.shape[:2]
+        )
+
+
+def test_scale_averages_areas(tmp_path):
+    path = write_video(tmp_path / "video.mp4", 5, size=(120, 181), codec="mpeg4")
+    with VideoReader(path) as reader:
+        small, full = reader.frames([3], scale=0.4)[0], reader.frames([3])[0]
+        assert small.shape == (48, 72, 3)
+        averaged = cv2.resize(full, (72, 48), interpolation=cv2.INTER_AREA)
+        assert np.abs(small.astype(int) - averaged).mean() < 3
+        assert reader.frames([3], scale=1.5).shape == (1, 180, 272, 3)
+        assert reader.frames([3], scale=0.001).shape == (1, 1, 1, 3)
+
+
+def test_sparse_frames_of_a_long_file_are_reached_without_decoding_the_rest(tmp_path):
+    """All but three groups of pictures are destroyed: who decodes them fails."""
+    group, wanted = 25, [3, 612, 630, 1488]
+    options = {"g": str(group), "sc_threshold": "0", "preset": "veryfast"}
+    path = write_video(tmp_path / "long.mp4", 1500, options=options)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    packets.sort(key=lambda packet: packet.pts)
+    needed = {index // group for index in wanted}
+    spans = [(p.pos, p.size) for i, p in enumerate(packets) if i // group not in needed]
+    data = bytearray(path.read_bytes())
+    for start, size in spans:
+        data[start : start + size] = b"\xff" * size
+    path.write_bytes(data)
+
+    assert len(spans) == 1500 - 3 * group
+    with pytest.raises(av.FFmpegError):
+        sequential(path)
+    with VideoReader(path) as reader:
+        assert [read_number(picture) for picture in reader.frames(wanted)] == wanted
+        assert [read_number(picture) for picture in reader.frames([1480, 3])] == [1480, 3]
+        with pytest.raises(DecodeError, match="long.mp4: "):
+            reader.frames([700])
+
+
+def test_one_frame(tmp_path):
+    path = write_video(tmp_path / "one.mp4", 1, fps=30)
+    with VideoReader(path) as reader:
+        assert (reader.num_frames, reader.fps, reader.times.tolist()) == (1, 30.0, [0.0])
+        assert reader.frames([0, 0]).shape == (2, 64, 96, 3)
+
+
+def test_no_index_gives_no_frame(clip):
+    with VideoReader(clip) as reader:
+        assert reader.frames([], scale=0.5).shape == (0, 32, 48, 3)
+
+
+def write_with_audio(path, num_frames):
+    """A tone, and with ``num_frames`` > 0 a video beside it; the tone is the first stream."""
+    with av.open(str(path), "w") as container:
+        tone = container.add_stream("aac", rate=16000)
+        if num_frames:
+            video = container.add_stream("mpeg4", rate=24)
+            video.width, video.height = 96, 64
+        samples = np.sin(np.arange(16000, dtype=np.float32) / 10)[None]
+        sound = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+        sound.sample_rate = 16000
+        container.mux(tone.encode(sound))
+        container.mux(tone.encode())
+        for index in range(num_frames):
+            picture = av.VideoFrame.from_ndarray(numbered_frame(index, (64, 96)), "rgb24")
+            container.mux(video.encode(picture))
+        if num_frames:
+            container.mux(video.encode())
+    return path
+
+
+def test_audio_beside_the_video_is_ignored(tmp_path):
+    path = write_with_audio(tmp_path / "both.mp4", 12)
+    with VideoReader(path) as reader:
+        assert [read_number(picture) for picture in reader.frames([11, 2])] == [11, 2]
+
+
+def cut_short(path, source, part):
+    data = source.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    return path
+
+
+def index_in_front(path, source):
+    """The same MP4 with ``moov`` before the frames, as prepared for downloads."""
+    with (
+        av.open(str(source)) as reader,
+        av.open(str(path), "w", options={"movflags": "faststart"}) as writer,
+    ):
+        copy = writer.add_stream_from_template(reader.streams.video[0])
+        for packet in reader.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                writer.mux(packet)
+    return path
+
+
+def size_change(path):
+    """Two transport streams in one file, the second of another size."""
+    first = write_video(path.with_name("first.ts"), 12, size=(64, 96))
+    second = write_video(path.with_name("second.ts"), 12, size=(96, 64), ticks=range(12, 24))
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    return path
+
+
+def written(path, data):
+    path.write_bytes(data)
+    return path
+
+
+DAMAGED = {
+    "missing": lambda folder, clip: folder / "missing.mp4",
+    "folder": lambda folder, clip: folder,
+    "empty": lambda folder, clip: written(folder / "empty.mp4", b""),
+    "text": lambda folder, clip: written(folder / "text.mp4", b"this is no video\n" * 50),
+    "no index": lambda folder, clip: cut_short(folder / "cut.mp4", clip, 0.6),
+    "download broke off": lambda folder, clip: cut_short(
+        folder / "cut.mp4", index_in_front(folder / "whole.mp4", clip), 0.6
+    ),
+    "audio only": lambda folder, clip: write_with_audio(folder / "sound.mp4", 0),
+    "size changes": lambda folder, clip: size_change(folder / "change.ts"),
+    "no frame decodes": lambda folder, clip: written(
+        folder / "void.mp4", b"".join(hollow(clip.read_bytes()))
+    ),
+}
+
+
+def hollow(data):
+    """The boxes of an MP4, the contents of ``mdat`` overwritten."""
+    position = 0
+    while position < len(data):
+        size, kind = struct.unpack(">I4s", data[position : position + 8])
+        box = data[position : position + size]
+        yield box[:8] + b"\xff" * (size - 8) if kind == b"mdat" else box
+        position += size
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_whatever_is_wrong_is_one_line_that_opens_with_the_path(tmp_path, clip, name):
+    path = DAMAGED[name](tmp_path, clip)
+    with pytest.raises(DecodeError) as caught, VideoReader(path) as reader:
+        reader.frames(range(reader.num_frames))
+    text = str(caught.value)
+    assert text.startswith(f"{path}: ")
+    assert len(text) > len(f"{path}: ")
+    assert "\n" not in text
+    assert "Traceback" not in text
+    assert str(pickle.loads(pickle.dumps(caught.value))) == text
+
+
+def test_flipped_bits_give_frames_or_a_decode_error(tmp_path, clip):
+    """Nothing else may escape: no other exception, no crash."""
+    random, outcomes = np.random.default_rng(0), set()
+    data = np.frombuffer(clip.read_bytes(), np.uint8)
+    path = tmp_path / "flipped.mp4"
+    for _ in range(60):
+        broken = data.copy()
+        broken[random.integers(0, len(data), 8)] ^= 1 << random.integers(0, 8, dtype=np.uint8)
+        path.write_bytes(broken.tobytes())
+        try:
+            with VideoReader(path) as reader:
+                outcomes.add(reader.frames([0, reader.num_frames // 2]).shape[0])
+        except DecodeError:
+            outcomes.add("error")
+    assert outcomes == {2, "error"}
+
+
+@pytest.mark.parametrize("index", [-1, 60, 10**9])
+def test_an_index_out_of_range_is_named(clip, index):
+    with (
+        VideoReader(clip) as reader,
+        pytest.raises(DecodeError, match=rf"clip.mp4: .*\[0, 60\), got {index}$"),
+    ):
+        reader.frames([3, index])
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files through /proc")
+def test_files_are_closed(tmp_path, clip):
+    broken = cut_short(tmp_path / "cut.mp4", index_in_front(tmp_path / "whole.mp4", clip), 0.6)
+    weak = write_video(tmp_path / "weak.webm", 5, codec="libvpx")
+
+    def use_all():
+        for path in (clip, weak, broken, tmp_path / "missing.mp4"):
+            try:
+                with VideoReader(path) as reader:
+                    reader.frames([3, 0])
+            except DecodeError:
+                continue
+
+    use_all()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(25):
+        use_all()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+class TestDecord:
+    @pytest.mark.parametrize("size", [(64, 96), (72, 72), (240, 320)])
+    def test_it_gives_the_same_frames_as_pyav(self, tmp_path, size):
+        path = write_video(tmp_path / "video.mp4", 40, size=size, options={"bf": "2", "g": "12"})
+        indices = [33, 2, 2, 39, 0]
+        with VideoReader(path, "decord") as decord, VideoReader(path) as pyav:
+            assert (decord.num_frames, decord.size) == (40, size)
+            assert decord.fps == pytest.approx(24, rel=1e-5)
+            np.testing.assert_allclose(decord.times, pyav.times, atol=1e-6)
+            ours, theirs = pyav.frames(indices), decord.frames(indices)
+            assert np.abs(ours.astype(int) - theirs).max() <= 2
+            small = decord.frames(indices, scale=0.25)
+            assert small.shape == (5, size[0] // 4, size[1] // 4, 3)
+            assert [read_number(picture) for picture in small] == indices
+
+    def test_a_cut_with_hidden_frames_is_refused(self, tmp_path):
+        whole = write_video(tmp_path / "whole.mp4", 60, options={"g": "12"})
+        path = stream_copy(whole, tmp_path / "cut.mp4", start=17)
+        with pytest.raises(DecodeError, match="cut.mp4: .*use pyav"):
+            VideoReader(path, "decord")
+
+    @pytest.mark.parametrize("name", ["missing", "empty", "text", "no index", "audio only"])
+    def test_its_errors_are_one_line_too(self, tmp_path, clip, name):
+        path = DAMAGED[name](tmp_path, clip)
+        with pytest.raises(DecodeError) as caught:
+            VideoReader(path, "decord")
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "\n" not in str(caught.value)
+
+    def test_its_absence_says_what_to_install(self, clip, monkeypatch):
+        monkeypatch.setitem(sys.modules, "decord", None)
+        with pytest.raises(ConfigError, match="pip install decord2"):
+            VideoReader(clip, "decord")
+
+
+def test_an_unknown_decoder_is_refused(clip):
+    with pytest.raises(ConfigError, match="one of pyav, decord, got 'gif'"):
+        VideoReader(clip, "gif")
