@@ -1,7 +1,9 @@
 """From records to batches: the order of an epoch, dealt to ranks and worker processes."""
 
+import contextlib
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ from cdb_video.data.clip_dataset import ClipDataset, Key, Sample
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.samplers.base import Order, Sampler, shard
 from cdb_video.data.transforms import Augmentation
-from cdb_video.errors import CdbVideoError
+from cdb_video.errors import CdbVideoError, DataError
 
 
 class _BatchKeys:
@@ -89,15 +91,23 @@ class ClipLoader:
         """The batches of ``epoch``; one epoch at a time.
 
         Raises:
-            DecodeError, DataError: a clip cannot be read; the message opens with its path.
+            DecodeError: a clip cannot be decoded; the message opens with its path.
+            DataError: a clip lies outside its file, or a worker died or gave nothing in time.
         """
         rank, world_size, pad = self._deal
         self._keys.epoch = epoch
         self._keys.order = shard(self._order(epoch), rank, world_size, pad=pad)
-        for batch in self._loader:
-            if isinstance(batch, CdbVideoError):
-                raise batch
-            yield batch
+        iterator = iter(self._loader)
+        try:
+            for batch in iterator:
+                if isinstance(batch, CdbVideoError):
+                    raise batch
+                yield batch
+        except (RuntimeError, OSError, EOFError, KeyboardInterrupt) as error:
+            one_died = _end(getattr(iterator, "_workers", []))
+            if one_died or str(error).startswith("DataLoader"):
+                raise DataError(f"a decoding process hangs or died: {error}") from None
+            raise
 
 
 def train_loader(
@@ -197,3 +207,19 @@ def _start_worker(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
+
+
+def _end(workers: Sequence[BaseProcess]) -> bool:
+    """Ends workers that may hang: they ignore the signal that would end them politely.
+
+    Returns:
+        Whether one had died before.
+    """
+    one_died = False
+    for worker in workers:
+        # The death of a worker raises once in this process, wherever it is.
+        with contextlib.suppress(RuntimeError):
+            one_died |= not worker.is_alive()
+            worker.kill()
+            worker.join()
+    return one_died

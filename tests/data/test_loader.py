@@ -1,0 +1,334 @@
+"""Samples and batches from real files: what they hold must depend on nothing but their key."""
+
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from videos import read_number, write_video
+
+from cdb_video.data.batch import Record
+from cdb_video.data.clip_dataset import ClipDataset
+from cdb_video.data.clips import ClipSampling
+from cdb_video.data.loader import eval_loader, train_loader
+from cdb_video.data.samplers.shuffle import Shuffle
+from cdb_video.data.transforms import Augmentation
+from cdb_video.errors import ConfigError, DataError, DecodeError
+
+LOSSLESS = {"qp": "0"}
+CLASSES = ["away", "left", "right"]
+TWO = ClipSampling(num_frames=2)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Seven files of 3 to 27 frames, 32 x 48 pixels, with labels 0, 1, 2, 0, ..."""
+    folder = tmp_path_factory.mktemp("clips")
+    return [
+        Record(
+            str(write_video(folder / f"{number}.mp4", 3 + 4 * number, (32, 48), options=LOSSLESS)),
+            number % 3,
+        )
+        for number in range(7)
+    ]
+
+
+def training(records, **changes):
+    labels = np.array([record.label for record in records])
+    arguments = {
+        "sampler": Shuffle(Shuffle.Options(), labels=labels, num_classes=3, seed=11),
+        "class_names": CLASSES,
+        "sampling": TWO,
+        "augmentation": Augmentation(crop_scale=(0.5, 1.0), rotation=10.0, flip=0.5),
+        "size": 24,
+        "seed": 11,
+        "batch_size": 3,
+        **changes,
+    }
+    return train_loader(records, **arguments)
+
+
+def evaluation(records, **changes):
+    return eval_loader(records, **{"sampling": TWO, "size": 32, "batch_size": 3, **changes})
+
+
+def by_index(batches):
+    """Index -> list of its (clip, label), in the order they came."""
+    found = {}
+    for batch in batches:
+        for video, label, index in zip(*batch, strict=True):
+            found.setdefault(int(index), []).append((video.numpy(), int(label)))
+    return found
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for index in one:
+        for (clip, label), (other_clip, other_label) in zip(one[index], other[index], strict=True):
+            np.testing.assert_array_equal(clip, other_clip)
+            assert label == other_label
+
+
+def numbers(clip):
+    """Frame numbers written in a clip (3, T, S, S)."""
+    return [read_number(picture) for picture in clip.transpose(1, 2, 3, 0)]
+
+
+def test_batches_are_uint8_and_contiguous(records):
+    loader = training(records)
+    batches = list(loader.batches())
+    assert len(loader) == len(batches) == 3
+    assert [len(batch.label) for batch in batches] == [3, 3, 1]
+    assert batches[0].video.shape == (3, 3, 2, 24, 24)
+    for batch in batches:
+        assert batch.video.dtype == torch.uint8
+        assert batch.video.is_contiguous()
+        assert batch.label.dtype == batch.index.dtype == torch.int64
+
+
+def test_a_training_sample_depends_on_seed_epoch_and_index_only(records):
+    reference = {epoch: by_index(training(records).batches(epoch)) for epoch in (0, 1)}
+    two = training(records, num_workers=2)
+    for changed in (
+        {epoch: by_index(two.batches(epoch)) for epoch in (0, 1)},
+        {epoch: by_index(training(records, num_workers=1).batches(epoch)) for epoch in (1, 0)},
+        {epoch: by_index(training(records, batch_size=2).batches(epoch)) for epoch in (0, 1)},
+    ):
+        for epoch in (0, 1):
+            assert_same(reference[epoch], changed[epoch])
+    other_order = Shuffle(Shuffle.Options(), labels=np.zeros(7, int), num_classes=3, seed=99)
+    assert_same(reference[0], by_index(training(records, sampler=other_order).batches(0)))
+    for others in (reference[1], by_index(training(records, seed=12).batches(0))):
+        # Six crops, angles and mirrorings that all agree by accident: no.
+        assert any(
+            not np.array_equal(others[index][0][0], reference[0][index][0][0]) for index in range(7)
+        )
+
+
+def test_training_leaves_the_global_generators_alone(records):
+    torch.manual_seed(0)
+    np.random.seed(0)
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    list(training(records, num_workers=1).batches())
+    list(training(records).batches())
+    assert torch.equal(torch.get_rng_state(), states[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], states[1])
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_evaluation_visits_every_record_once_over_all_ranks(records, world_size):
+    indices = []
+    for rank in range(world_size):
+        loader = evaluation(records, rank=rank, world_size=world_size, batch_size=2)
+        batches = list(loader.batches())
+        assert len(batches) == len(loader)
+        indices += [index for batch in batches for index in batch.index.tolist()]
+    assert sorted(indices) == list(range(7))
+
+
+def test_a_rank_without_records_has_no_batches(records):
+    loader = evaluation(records[:1], rank=1, world_size=2)
+    assert len(loader) == 0
+    assert list(loader.batches()) == []
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_training_ranks_take_equally_many_steps_and_miss_no_record(records, world_size):
+    loaders = [
+        training(records, rank=rank, world_size=world_size, batch_size=2)
+        for rank in range(world_size)
+    ]
+    ranks = [list(loader.batches(2)) for loader in loaders]
+    assert {len(batches) for batches in ranks} == {len(loader) for loader in loaders}
+    assert len({len(batches) for batches in ranks}) == 1
+    seen = [index for batches in ranks for batch in batches for index in batch.index.tolist()]
+    assert set(seen) == set(range(7))
+    assert len(seen) - 7 < world_size
+
+
+def test_evaluation_is_the_same_every_time_and_takes_the_middle_frames(records):
+    loader = evaluation(records, num_workers=1)
+    first = by_index(loader.batches())
+    assert_same(first, by_index(loader.batches(1)))
+    for index, record in enumerate(records):
+        [(clip, label)] = first[index]
+        assert label == record.label
+        assert clip.shape == (3, 2, 32, 32)
+        # The middle 32 of 48 columns, as they are: the grid of 12 columns is cut by 8 pixels.
+        whole = by_index(evaluation([record], size=8).batches())[0][0][0]
+        assert whole.shape == (3, 2, 8, 8)
+
+
+def square(tmp_path, num_frames=12):
+    return Record(
+        str(write_video(tmp_path / "square.mp4", num_frames, (32, 32), options=LOSSLESS)), 1
+    )
+
+
+def test_views_share_the_index_and_cover_time(tmp_path):
+    record = square(tmp_path)
+    loader = evaluation([record, record], temporal_views=2, spatial_crops=3, batch_size=5)
+    assert len(loader) == 3
+    found = by_index(loader.batches())
+    for index in (0, 1):
+        drawn = [numbers(clip) for clip, _ in found[index]]
+        # 12 frames in 2 segments; the views lie at 1/4 and 3/4 of each.
+        assert drawn == [[1, 7]] * 3 + [[4, 10]] * 3
+
+
+def test_spatial_views_are_the_ends_and_the_middle_of_the_long_side(records):
+    found = by_index(evaluation(records[2:3], spatial_crops=3).batches())
+    left, middle, right = (clip.astype(int) for clip, _ in found[0])
+    np.testing.assert_array_equal(left[..., 8:], middle[..., :-8])
+    np.testing.assert_array_equal(middle[..., 8:], right[..., :-8])
+    assert left[0].mean() < middle[0].mean() < right[0].mean()  # red grows with x
+
+
+def test_a_part_of_a_file_gives_frames_of_that_part_only(tmp_path):
+    part = square(tmp_path, 48)._replace(start=0.5, end=1.0)  # at 24 fps
+    sampling = ClipSampling(num_frames=4)
+    [(clip, _)] = by_index(evaluation([part], sampling=sampling).batches())[0]
+    assert numbers(clip) == [13, 16, 19, 22]
+    plain = Augmentation()
+    drawn = set()
+    loader = training([part], sampling=sampling, augmentation=plain, size=32)
+    for epoch in range(20):
+        for clip, _ in by_index(loader.batches(epoch))[0]:
+            drawn |= set(numbers(clip))
+    assert drawn == set(range(12, 24))
+
+
+def test_short_clips_repeat_frames(tmp_path):
+    record = square(tmp_path, 2)
+    [(clip, _)] = by_index(evaluation([record], sampling=ClipSampling(4)).batches())[0]
+    assert numbers(clip) == [0, 0, 1, 1]
+    [(clip, _)] = by_index(evaluation([record], sampling=ClipSampling(4, "dense")).batches())[0]
+    assert numbers(clip) == [0, 1, 1, 1]
+
+
+def test_a_flip_mirrors_the_pixels_and_swaps_the_labels(tmp_path):
+    records = [square(tmp_path)._replace(label=label) for label in range(3)]
+    always = Augmentation(flip=1.0, flip_labels=(("left", "right"),))
+    plain = by_index(training(records, augmentation=Augmentation(), size=32).batches(4))
+    flipped = by_index(training(records, augmentation=always, size=32).batches(4))
+    for index, swapped in enumerate([0, 2, 1]):
+        np.testing.assert_array_equal(flipped[index][0][0], plain[index][0][0][..., ::-1])
+        assert plain[index][0][1] == index
+        assert flipped[index][0][1] == swapped
+
+
+def test_only_flipped_clips_change_their_label(tmp_path):
+    record = square(tmp_path)._replace(label=1)
+    sometimes = Augmentation(flip=0.5, flip_labels=(("left", "right"),))
+    loader = training([record], augmentation=sometimes, size=32)
+    labels = set()
+    for epoch in range(12):
+        [(clip, label)] = by_index(loader.batches(epoch))[0]
+        red = clip[0].astype(int)
+        mirrored = red[..., :4].mean() > red[..., -4:].mean()
+        assert label == (2 if mirrored else 1)
+        labels.add(label)
+    assert labels == {1, 2}
+
+
+def test_all_frames_of_a_clip_get_the_same_geometry(tmp_path):
+    still = Record(
+        str(
+            write_video(
+                tmp_path / "still.mp4",
+                8,
+                (48, 64),
+                options=LOSSLESS,
+                frame=lambda index: np.indices((48, 64, 3))[1].astype(np.uint8) * 4,
+            )
+        ),
+        0,
+    )
+    loader = training([still], sampling=ClipSampling(4), size=20)
+    for epoch in range(3):
+        [(clip, _)] = by_index(loader.batches(epoch))[0]
+        for frame in range(1, 4):
+            assert np.abs(clip[:, frame].astype(int) - clip[:, 0]).max() <= 1
+
+
+def test_paths_and_times_survive_the_compact_table():
+    records = [Record("/a/ü.mp4", 2), Record("", 0, 0.0, 1.5), Record("/b c,d", 1, 3.25)]
+    dataset = ClipDataset(records, sampling=TWO, size=8)
+    assert len(dataset) == 3
+    assert [dataset.records[index] for index in range(3)] == records
+
+
+def test_an_unknown_flip_label_is_refused_before_the_first_clip(records):
+    with pytest.raises(ConfigError, match="FLIP_LABELS .* got 'up'"):
+        training(records, augmentation=Augmentation(flip_labels=(("left", "up"),)))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_broken_file_stops_with_one_line_that_opens_with_its_path(tmp_path, records, num_workers):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video at all")
+    loader = evaluation([*records, Record(str(broken), 0)], num_workers=num_workers)
+    with pytest.raises(DecodeError) as caught:
+        list(loader.batches())
+    assert str(caught.value).startswith(f"{broken}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_time_after_the_end_of_the_file_is_an_error_with_the_path(records, num_workers):
+    late = records[0]._replace(start=60.0)
+    with pytest.raises(DataError) as caught:
+        list(evaluation([late], num_workers=num_workers).batches())
+    assert str(caught.value).startswith(f"{late.path}: the clip [60, inf) s lies outside")
+
+
+def test_an_epoch_left_early_does_not_leak_into_the_next(records):
+    loader = training(records, num_workers=1, batch_size=1)
+    abandoned = loader.batches(0)
+    next(abandoned)
+    abandoned.close()
+    assert_same(by_index(loader.batches(1)), by_index(training(records).batches(1)))
+
+
+def test_workers_survive_the_signals_that_stop_a_run(records):
+    before = set(multiprocessing.active_children())
+    loader = training(records * 3, num_workers=1, batch_size=1)
+    batches = loader.batches()
+    next(batches)
+    for worker in set(multiprocessing.active_children()) - before:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(worker.pid, number)
+    assert len(list(batches)) == 20
+
+
+def test_a_worker_that_hangs_is_reported_and_ended(tmp_path, records):
+    before = set(multiprocessing.active_children())
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)  # opening it waits for a writer, that is forever
+    loader = evaluation([*records, Record(str(pipe), 0)], num_workers=1, batch_size=1, timeout=1.5)
+    batches = loader.batches()
+    for _ in records:
+        next(batches)
+    [worker] = set(multiprocessing.active_children()) - before
+    with pytest.raises(DataError, match=r"hangs or died: DataLoader timed out after 1\.5"):
+        next(batches)
+    assert not worker.is_alive()
+
+
+def test_a_dead_worker_is_reported(records):
+    before = set(multiprocessing.active_children())
+    loader = training(records * 3, num_workers=1, batch_size=1)
+    batches = loader.batches()
+    next(batches)
+    [worker] = set(multiprocessing.active_children()) - before
+
+    def go_on():
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+        list(batches)
+
+    # The news may come while the loader waits, or to whatever this process does then.
+    with pytest.raises((DataError, RuntimeError), match=r"hangs or died|DataLoader worker"):
+        go_on()
