@@ -14,10 +14,9 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("datasets/demo"), help="folder to make")
     parser.add_argument("--seed", type=int, default=0, help="other clips for each (>= 0)")
-    parser.add_argument("--num-workers", type=int, help="processes; default: one a core, up to 8")
     arguments = parser.parse_args()
     try:
-        make_demo_data(arguments.out, arguments.seed, arguments.num_workers)
+        make_demo_data(arguments.out, arguments.seed)
     except CdbVideoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -37,7 +37,7 @@ NUM_TRAIN = {
     "Zoom out": 7,
     "Roll right": 5,
 }
-NUM_VAL, NUM_TEST = 14, 22
+NUM_VAL, NUM_TEST = 12, 20
 TRAIN_SUBJECTS, VAL_SUBJECTS = range(1, 20), range(20, 27)
 NUM_FRAMES = range(FPS, 3 * FPS + 1)
 
