@@ -30,3 +30,10 @@ class Batch(NamedTuple):
     def to(self, device: torch.device) -> "Batch":
         """The same batch on ``device``; copies overlap with computation from pinned memory."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+    def normalised(self, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+        """``(video - mean) / std`` per channel: (B, 3, T, H, W) float32; all in [0, 255]."""
+        shape = (1, 3, 1, 1, 1)
+        centre = torch.tensor(mean, device=self.video.device).view(shape)
+        spread = torch.tensor(std, device=self.video.device).view(shape)
+        return (self.video.float() - centre) / spread

@@ -1,0 +1,83 @@
+"""Processes and what they exchange: the only importer of ``torch.distributed``.
+
+Started by torchrun there is one process group; without it there is one process, and every
+function here does nothing or returns its argument. One code path serves both.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Joins the processes that torchrun started, and leaves them at the end.
+
+    NCCL on CUDA, gloo on CPU. A failed start raises; nothing goes on alone.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def local_rank() -> int:
+    """Position of this process on its machine, from torchrun; 0 without it."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def rank() -> int:
+    """Position of this process among all."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Whether this is the one process that writes files and prints."""
+    return rank() == 0
+
+
+def sum_(tensor: torch.Tensor) -> torch.Tensor:
+    """Replaces ``tensor`` by its sum over all processes, in place; returns it."""
+    if dist.is_initialized():
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def any_true(flag: bool, device: torch.device) -> bool:
+    """Whether ``flag`` is true on at least one process."""
+    if not dist.is_initialized():
+        return flag
+    return bool(sum_(torch.tensor(int(flag), device=device)).item())
+
+
+def barrier() -> None:
+    """Waits until every process is here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def wrap(model: nn.Module, device: torch.device) -> nn.Module:
+    """``model`` with gradients averaged over processes."""
+    if not dist.is_initialized():
+        return model
+    devices = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=devices)
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside ``wrap``; evaluation uses it, so that no hidden exchange can hang."""
+    return model.module if isinstance(model, DistributedDataParallel) else model

@@ -1,0 +1,72 @@
+"""What every loss shares: the checks of its input and the state that a report shows."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Loss(nn.Module):
+    """Base of all losses.
+
+    A subclass writes ``compute``; one that learns from validation also writes ``observe``. All
+    state lives in buffers, so that it is checkpointed and moves between devices.
+
+    Args:
+        options: the subclass's ``Options``.
+        num_classes: K >= 1.
+        class_counts: (K,) training samples of each class, or None where unknown.
+    """
+
+    class_weights: torch.Tensor
+    """(K,) float32, mean 1 over classes: what each class's loss is multiplied with."""
+    tau: torch.Tensor
+    """() float32: exponent on difficulty in use; 0 where difficulty has no effect."""
+
+    def __init__(
+        self, options: Any, *, num_classes: int, class_counts: torch.Tensor | None = None
+    ) -> None:
+        super().__init__()
+        if class_counts is not None and tuple(class_counts.shape) != (num_classes,):
+            raise ValueError(
+                f"class_counts must have shape ({num_classes},), got {tuple(class_counts.shape)}"
+            )
+        self.options = options
+        self.num_classes = num_classes
+        self.register_buffer("class_weights", torch.ones(num_classes))
+        self.register_buffer("tau", torch.zeros(()))
+
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The scalar loss of a batch, in float32 also for half-precision logits.
+
+        Args:
+            logits: (B, K) float, B >= 1.
+            target: (B,) int64 class ids in [0, K), or (B, K) float class probabilities.
+
+        Raises:
+            ValueError: shapes or types that do not fit.
+        """
+        if logits.ndim != 2 or logits.shape[1] != self.num_classes or len(logits) == 0:
+            raise ValueError(
+                f"logits must be (B, {self.num_classes}) with B >= 1, got {tuple(logits.shape)}"
+            )
+        soft = target.is_floating_point()
+        expected = tuple(logits.shape) if soft else (len(logits),)
+        if tuple(target.shape) != expected:
+            raise ValueError(f"target must have shape {expected}, got {tuple(target.shape)}")
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            logits = logits.float()
+        return self.compute(logits, target)
+
+    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The loss of checked input; arguments as for ``forward``."""
+        raise NotImplementedError
+
+    def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
+        """Takes in the newest validation result; most losses do not care.
+
+        Args:
+            recall: (K,) fraction of each class's samples that were recognised, in [0, 1]. The value
+                of a class without samples is ignored.
+            counts: (K,) number of validation samples of each class.
+        """
