@@ -167,6 +167,15 @@ def test_a_cut_that_lost_the_frames_it_refers_to_presents_what_a_player_does(tmp
     assert_random_access(path, expected)
 
 
+def test_made_up_times_of_presentation_are_not_believed(tmp_path):
+    """AVI stores none, so that a copy into MP4 gets the times of another order."""
+    whole = write_video(tmp_path / "whole.avi", 40, options={"bf": "2", "g": "12"})
+    path = stream_copy(whole, tmp_path / "copy.mp4", start=0)
+    expected = sequential(path)
+    assert [read_number(picture) for picture in expected] == list(range(40))
+    assert_random_access(path, expected)
+
+
 @pytest.mark.parametrize(
     "matrix",
     [(0, 1, -1, 0), (0, -1, 1, 0), (-1, 0, 0, -1), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0)],

@@ -8,6 +8,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores"})
+# AVI stores no time of presentation, and the demuxer's guess holds for these alone.
+TIMED_IN_AVI = frozenset({"mpeg4", "mjpeg"})
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,13 @@ class PacketTable:
         pts: ``(N,)`` int64, rising: the presentation time of each frame, in the stream's ticks.
         key_pts: ``(K,)`` int64, rising: the same of each keyframe, hidden ones included.
         key_dts: ``(K,)`` int64: the time at which each keyframe is due for decoding.
+        reordered: whether frames are stored in another order than they are presented in.
     """
 
     pts: NDArray[np.int64]
     key_pts: NDArray[np.int64]
     key_dts: NDArray[np.int64]
+    reordered: bool
 
     def key_before(self, index: int) -> tuple[int, int]:
         """``(pts, dts)`` of the last keyframe presented at or before frame ``index``.
@@ -61,7 +65,8 @@ def read_packet_table(container: InputContainer, stream: VideoStream) -> PacketT
     if len(rows) < promised:
         raise ValueError(f"the file is cut short: it holds {len(rows)} of {promised} packets")
     stamps = {row[0] for row in rows}
-    one_to_one = stream.codec.canonical_name in ONE_FRAME_A_PACKET and len(stamps) == len(rows)
+    known = TIMED_IN_AVI if container.format.name == "avi" else ONE_FRAME_A_PACKET
+    one_to_one = stream.codec.canonical_name in known and len(stamps) == len(rows)
     if not rows or None in stamps or not one_to_one:
         return None
     pts, due, is_key, is_shown = (np.array(column) for column in zip(*rows, strict=True))
@@ -69,4 +74,5 @@ def read_packet_table(container: InputContainer, stream: VideoStream) -> PacketT
         return None
     keys = np.flatnonzero(is_key)
     keys = keys[np.argsort(pts[keys])]
-    return PacketTable(np.sort(pts[is_shown]), pts[keys], due[keys])
+    reordered = bool(np.any(np.diff(pts) < 0))
+    return PacketTable(np.sort(pts[is_shown]), pts[keys], due[keys], reordered)

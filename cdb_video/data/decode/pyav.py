@@ -116,8 +116,10 @@ class PyavDecoder:
     def _decode_from(self, table: PacketTable, index: int) -> Iterator[tuple[int, VideoFrame]]:
         """Leaves out frames that are neither wanted nor needed, once some are wanted."""
         key_pts, key_dts = table.key_before(index)
-        # In H.264 alone a frame that no other refers to is marked beyond doubt.
-        may_skip = self._stream.codec.canonical_name == "h264"
+        due = table.first_at(key_pts)
+        # In H.264 alone a frame that no other refers to is marked beyond doubt. Where no frame
+        # is reordered there are few of them, and the times may be made up: then decode each one.
+        may_skip = table.reordered and self._stream.codec.canonical_name == "h264"
         for packet in self._packets_from(key_pts, key_dts):
             if may_skip:
                 keep = not self._wanted or packet.pts is None or packet.pts in self._wanted
@@ -128,8 +130,11 @@ class PyavDecoder:
                 if frame.pts < key_pts:
                     continue
                 reached = table.first_at(frame.pts)
-                if reached == len(table.pts) or table.pts[reached] != frame.pts:
-                    raise _Mismatch(f"a frame near {index} is at a time that no packet names")
+                announced = reached < len(table.pts) and table.pts[reached] == frame.pts
+                in_turn = reached >= due if may_skip else reached == due
+                if not (announced and in_turn):
+                    raise _Mismatch(f"frame {due} does not decode")
+                due = reached + 1
                 yield reached, frame
 
     def _packets_from(self, key_pts: int, key_dts: int) -> "Iterable[Packet[VideoStream]]":
