@@ -56,9 +56,14 @@ class PyavDecoder:
         """The frames at ``indices``, which rise, do not repeat and exist."""
         try:
             return self._read(indices, scale)
-        except _Mismatch:
-            self._distrust_packets()
-            return self._read(indices, scale)
+        except (_Mismatch, av.FFmpegError):
+            if self._table is None:
+                raise
+        self._table = None
+        num_decoded = len(self._count())
+        if num_decoded != len(self._stamps):
+            raise ValueError(f"{num_decoded} of {len(self._stamps)} frames decode")
+        return self._read(indices, scale)
 
     def _read(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         height, width = (max(1, round(side * scale)) for side in self.size)
@@ -166,19 +171,13 @@ class PyavDecoder:
             raise ValueError("no frame decodes")
         return stamps
 
-    def _distrust_packets(self) -> None:
-        self._table = None
-        num_decoded = len(self._count())
-        if num_decoded != len(self._stamps):
-            raise ValueError(f"{num_decoded} of {len(self._stamps)} frames decode")
-
     def _first_frame(self) -> VideoFrame:
         try:
             frame = self._begin()
             # Two packets may be the two fields of one interlaced frame.
             if self._table is None or not frame.interlaced_frame:
                 return frame
-        except _Mismatch:
+        except (_Mismatch, av.FFmpegError):
             if self._table is None:
                 raise
         self._table = None
