@@ -209,7 +209,7 @@ def _component_options(cls: type) -> dict[str, type]:
 
 
 def _field_names(cls: type) -> list[str]:
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(cls)]
     return [name for name in names if not (name == "options" and issubclass(cls, Selection))]
 
 

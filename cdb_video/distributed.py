@@ -6,7 +6,7 @@ function here does nothing or returns its argument. One code path serves both.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.distributed as dist
@@ -36,8 +36,8 @@ def local_rank() -> int:
 
 
 def rank() -> int:
-    """Position of this process among all."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    """Position of this process among all; known before and after they are joined, too."""
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", 0))
 
 
 def world_size() -> int:
@@ -81,3 +81,8 @@ def wrap(model: nn.Module, device: torch.device) -> nn.Module:
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside ``wrap``; evaluation uses it, so that no hidden exchange can hang."""
     return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def no_sync(model: nn.Module) -> AbstractContextManager[None]:
+    """A context in which gradients stay on this process, for all but the last accumulation step."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()

@@ -1,0 +1,31 @@
+# make demo    train, test and compare cross entropy and CDB on made videos
+# make test    ruff, mypy and pytest
+# make clean   remove what these made
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: install demo test test-gpu clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(INSTALLED)
+
+demo: $(INSTALLED)
+	$(BIN)/python tools/demo.py
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest --numprocesses 2
+
+test-gpu: $(INSTALLED)
+	FAIL_WITHOUT_CUDA=1 $(BIN)/pytest -m gpu
+
+clean:
+	rm -rf .venv datasets/demo output *.egg-info .mypy_cache .pytest_cache .ruff_cache

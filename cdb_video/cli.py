@@ -1,0 +1,64 @@
+"""The command line: ``cdb-video train`` and ``cdb-video test``, the same as ``tools/*.py``."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cdb_video import __version__, distributed, options
+from cdb_video.engine import test, train
+from cdb_video.errors import CdbVideoError
+from cdb_video.option_docs import option_help
+from cdb_video.options import Config
+from cdb_video.report import write_report
+
+COMMANDS: dict[str, tuple[Callable[[Config], Any], str]] = {
+    "train": (train, "Train a model; go on where an earlier run in OUTPUT_DIR stopped."),
+    "test": (test, "Test a checkpoint, OUTPUT_DIR's best.pt unless TEST.CHECKPOINT_FILE_PATH."),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``cdb-video COMMAND --cfg FILE KEY VALUE ...``; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="cdb-video")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("command", choices=COMMANDS, help="what to do")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="see COMMAND --help")
+    words = parser.parse_args(argv)
+    return run(words.command, words.arguments, prog=f"cdb-video {words.command}")
+
+
+def run(command: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Runs one command with ``--cfg FILE [--opts] KEY VALUE ...`` and writes the report.
+
+    Returns:
+        0, or 2 after a mistake of the user's, which is explained in one line on stderr.
+    """
+    function, description = COMMANDS[command]
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Options, as KEY [allowed values; default]:\n\n{option_help(Config)}",
+    )
+    parser.add_argument("--cfg", required=True, metavar="FILE", help="YAML file with options")
+    parser.add_argument(
+        "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="options over those in FILE"
+    )
+    words = parser.parse_args(argv)
+    overrides = words.opts[1:] if words.opts[:1] == ["--opts"] else words.opts
+    try:
+        config = options.load(words.cfg, overrides)
+        function(config)
+        if distributed.is_main():
+            Console().print(f"report: {write_report(Path(config.output_dir))}", soft_wrap=True)
+    except CdbVideoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on after the last finished epoch", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,46 @@
+"""Writes files so that a reader, or a run killed at any moment, finds a whole file."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary path to write to; it takes the place of ``path`` when the block ends well.
+
+    Data reaches the disk before the name does, so that the name never stands for half a file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def point(path: Path, target: Path) -> None:
+    """Makes ``path`` the same file as ``target``: a hard link, or a copy where there are none."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(target, partial)
+    except OSError:
+        shutil.copyfile(target, partial)
+    os.replace(partial, path)
+    partial.unlink(missing_ok=True)  # still there if both already were the same file
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

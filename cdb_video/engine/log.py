@@ -1,0 +1,155 @@
+"""What a run writes as it goes: ``log.jsonl``, ``difficulty.csv``, TensorBoard, terminal."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch.utils.tensorboard import SummaryWriter
+
+from cdb_video import distributed
+from cdb_video.engine.files import replacing
+from cdb_video.losses.base import Loss
+
+DIFFICULTY_FIELDS = ("epoch", "class", "name", "n_val", "recall", "difficulty", "weight", "tau")
+
+
+def console() -> Console:
+    """Standard error of the main process; the others write nowhere."""
+    return Console(stderr=True, quiet=not distributed.is_main(), soft_wrap=True, highlight=False)
+
+
+def progress_bar(screen: Console) -> Progress:
+    """A live bar with the time that is left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=screen,
+    )
+
+
+class RunLog:
+    """The records of a training run; only the main process writes.
+
+    Args:
+        output_dir: the run's folder.
+        epoch: finished epochs; records of later ones, left by a run that was cut off, go.
+    """
+
+    def __init__(self, output_dir: Path, epoch: int) -> None:
+        self._enabled = distributed.is_main()
+        self._log = output_dir / "log.jsonl"
+        self._difficulty = output_dir / "difficulty.csv"
+        if not self._enabled:
+            return
+        output_dir.mkdir(parents=True, exist_ok=True)
+        step = self._keep_until(epoch)
+        self._board = SummaryWriter(str(output_dir / "tensorboard"), purge_step=step + 1)
+
+    def _keep_until(self, epoch: int) -> int:
+        """Drops what was written after ``epoch``; returns the last step before."""
+        last_step = 0
+        if self._log.exists():
+            kept = []
+            for line in self._log.read_text(encoding="utf-8").splitlines():
+                try:
+                    record = json.loads(line)
+                except ValueError:  # a line that a killed run did not finish
+                    continue
+                if record["epoch"] <= epoch:
+                    kept.append(line)
+                    last_step = max(last_step, record["step"])
+            with replacing(self._log) as path:
+                path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        if self._difficulty.exists():
+            with open(self._difficulty, newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.reader(file)][1:]
+            complete = [row for row in rows if len(row) == len(DIFFICULTY_FIELDS)]
+            with replacing(self._difficulty) as path, open(path, "w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(DIFFICULTY_FIELDS)
+                writer.writerows(row for row in complete if int(row[0]) <= epoch)
+        return last_step
+
+    def write(self, kind: str, epoch: int, step: int, **numbers: Any) -> None:
+        """One line of ``log.jsonl``; its numbers also go to TensorBoard.
+
+        Args:
+            kind: train_step, train_epoch, val or test.
+            epoch: from 1.
+            step: optimiser steps since the run began.
+        """
+        if not self._enabled:
+            return
+        append_record(self._log, kind, epoch, step, **numbers)
+        for name, value in numbers.items():
+            if isinstance(value, (int, float)):
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def write_difficulty(
+        self,
+        epoch: int,
+        class_names: Sequence[str],
+        loss: Loss,
+        recall: torch.Tensor,
+        counts: torch.Tensor,
+    ) -> None:
+        """The rows of one validation in ``difficulty.csv``: what the loss made of it, if it cares.
+
+        Args:
+            recall: (K,) of the validation; counts: (K,) its clips.
+        """
+        if not self._enabled:
+            return
+        difficulty = getattr(loss, "difficulty", 1 - recall)
+        is_new = not self._difficulty.exists()
+        with open(self._difficulty, "a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(DIFFICULTY_FIELDS)
+            for c, name in enumerate(class_names):
+                seen = counts[c] > 0
+                writer.writerow(
+                    (
+                        epoch,
+                        c,
+                        name,
+                        int(counts[c]),
+                        round(float(recall[c]), 6) if seen else "",
+                        round(float(difficulty[c]), 6),
+                        round(float(loss.class_weights[c]), 6),
+                        round(float(loss.tau), 6),
+                    )
+                )
+
+    def close(self) -> None:
+        """Brings everything to disk."""
+        if self._enabled:
+            self._board.close()
+
+
+def append_record(path: Path, kind: str, epoch: int, step: int, **numbers: Any) -> None:
+    """Appends one JSON object to a ``log.jsonl``; a number that is not finite becomes null."""
+    clean = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in numbers.items()
+    }
+    record = {"kind": kind, "epoch": epoch, "step": step, **clean}
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record, allow_nan=False) + "\n")

@@ -1,0 +1,164 @@
+"""Builds the parts of a run from its options: device, data, model, loss."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from cdb_video import distributed
+from cdb_video.data.batch import Batch, Record
+from cdb_video.data.datasets.base import LabelledClips, class_counts
+from cdb_video.data.loader import ClipLoader, eval_loader, train_loader
+from cdb_video.data.samplers.base import Sampler
+from cdb_video.errors import ConfigError
+from cdb_video.losses.base import Loss
+from cdb_video.metrics import group_classes
+from cdb_video.models import build_model
+from cdb_video.options import Config
+from cdb_video.registry import DATASETS, LOSSES, SAMPLERS
+
+
+def choose_device(config: Config) -> torch.device:
+    """The device of this process: CUDA device LOCAL_RANK, or the CPU."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("DEVICE must be auto or cpu where there is no CUDA device, got 'cuda'")
+    if config.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", distributed.local_rank())
+    torch.cuda.set_device(device)
+    return device
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A dataset with the records of the splits that a run needs."""
+
+    dataset: LabelledClips
+    records: dict[str, list[Record]]
+
+    @property
+    def class_names(self) -> list[str]:
+        """(K,) names, by label."""
+        return self.dataset.class_names
+
+    def counts(self, split: str) -> npt.NDArray[np.int64]:
+        """(K,) clips of each class in a split, or in several joined by '+'."""
+        records = [record for name in split.split("+") for record in self.records[name]]
+        return class_counts(records, len(self.class_names))
+
+
+def read_clips(config: Config, splits: tuple[str, ...], unread: tuple[str, ...] = ()) -> Clips:
+    """The records of ``splits``, whose files must exist, and of splits that are only counted.
+
+    Raises:
+        DataError: a folder, an annotation file or a clip is missing, or a line is wrong.
+    """
+    dataset: LabelledClips = DATASETS.get(config.data.name)(config.data.options)
+    records = {split: dataset.records(split) for split in (*splits, *unread)}
+    dataset.check_files([record for split in splits for record in records[split]])
+    return Clips(dataset, records)
+
+
+def make_sampler(config: Config, clips: Clips) -> Sampler:
+    """The order of training clips."""
+    kind = SAMPLERS.get(config.sampler.name)
+    labels = np.array([record.label for record in clips.records["train"]])
+    sampler: Sampler = kind(
+        config.sampler.options,
+        labels=labels,
+        num_classes=len(clips.class_names),
+        seed=config.rng_seed,
+    )
+    return sampler
+
+
+def make_train_loader(config: Config, clips: Clips, sampler: Sampler) -> ClipLoader:
+    """Training batches of this process: one for each accumulation step."""
+    parts = distributed.world_size() * config.solver.accumulation_steps
+    if config.train.batch_size % parts:
+        raise ConfigError(
+            "TRAIN.BATCH_SIZE must be a multiple of the number of processes times "
+            f"SOLVER.ACCUMULATION_STEPS, {parts}, got {config.train.batch_size}"
+        )
+    return train_loader(
+        clips.records["train"],
+        sampler,
+        class_names=clips.class_names,
+        sampling=config.data,
+        augmentation=config.aug,
+        size=config.data.crop_size,
+        seed=config.rng_seed,
+        batch_size=config.train.batch_size // parts,
+        decoder=config.data.decoder,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+        num_workers=config.data_loader.num_workers,
+        pin_memory=config.data_loader.pin_memory and torch.cuda.is_available(),
+        timeout=config.data_loader.timeout,
+    )
+
+
+def make_eval_loader(
+    config: Config, records: list[Record], temporal_views: int = 1, spatial_crops: int = 1
+) -> ClipLoader:
+    """This process's share of every view of ``records``."""
+    return eval_loader(
+        records,
+        sampling=config.data,
+        size=config.data.crop_size,
+        batch_size=max(1, config.test.batch_size // distributed.world_size()),
+        temporal_views=temporal_views,
+        spatial_crops=spatial_crops,
+        decoder=config.data.decoder,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+        num_workers=config.data_loader.num_workers,
+        pin_memory=config.data_loader.pin_memory and torch.cuda.is_available(),
+        timeout=config.data_loader.timeout,
+    )
+
+
+def make_model(config: Config, num_classes: int, device: torch.device) -> nn.Module:
+    """A fresh classifier on ``device``, the same for the same seed."""
+    torch.manual_seed(config.rng_seed)
+    model = build_model(
+        config.model.name,
+        num_classes,
+        dropout_rate=config.model.dropout_rate,
+        **vars(config.model.options),
+    )
+    return model.to(device)
+
+
+def make_loss(config: Config, clips: Clips, device: torch.device) -> Loss:
+    """The loss, which knows how many training clips each class has."""
+    kind = LOSSES.get(config.loss.name)
+    loss: Loss = kind(
+        config.loss.options,
+        num_classes=len(clips.class_names),
+        class_counts=torch.from_numpy(clips.counts("train")),
+    )
+    return loss.to(device)
+
+
+def class_groups(config: Config, clips: Clips) -> list[str]:
+    """(K,) the name of each class's group, by the options in TEST."""
+    test = config.test
+    try:
+        return group_classes(
+            clips.counts(test.group_counts), test.group_thresholds, test.group_names
+        )
+    except ValueError as error:
+        raise ConfigError(f"TEST.GROUP_THRESHOLDS, TEST.GROUP_NAMES: {error}") from None
+
+
+def forward(model: nn.Module, batch: Batch, config: Config) -> torch.Tensor:
+    """Logits (B, K) of a batch that is on the model's device."""
+    video = batch.normalised(config.data.mean, config.data.std)
+    with torch.autocast(
+        batch.video.device.type, torch.bfloat16, enabled=config.train.mixed_precision
+    ):
+        logits: torch.Tensor = model(video)
+    return logits

@@ -1,0 +1,97 @@
+"""Prepares a training run: everything is built and checked before OUTPUT_DIR is touched."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+
+from cdb_video import distributed
+from cdb_video.config import dump
+from cdb_video.data.loader import ClipLoader
+from cdb_video.engine import parts
+from cdb_video.engine.checkpoint import Checkpoints, Progress, State
+from cdb_video.engine.files import replacing
+from cdb_video.engine.log import RunLog, console
+from cdb_video.engine.optim import LearningRate, make_optimizer
+from cdb_video.models import load_weights
+from cdb_video.options import Config
+
+LEFT_BEHIND = ("checkpoints", "tensorboard", "test", "log.jsonl", "difficulty.csv", "report.html")
+
+
+class Run(NamedTuple):
+    """Everything that training needs."""
+
+    config: Config
+    device: torch.device
+    clips: parts.Clips
+    groups: list[str]
+    """(K,) the name of each class's group."""
+    train_loader: ClipLoader
+    val_loader: ClipLoader
+    state: State
+    learning_rate: LearningRate
+    steps_per_epoch: int
+    checkpoints: Checkpoints
+    progress: Progress
+    log: RunLog
+    screen: Console
+
+
+def prepare(config: Config, device: torch.device) -> Run:
+    """Builds a run, or brings an interrupted one back to where it was.
+
+    Raises:
+        CdbVideoError: options, data, weights or a checkpoint are wrong.
+    """
+    screen = console()
+    clips = parts.read_clips(config, ("train", "val"))
+    groups = parts.class_groups(config, clips)
+    sampler = parts.make_sampler(config, clips)
+    train_loader = parts.make_train_loader(config, clips, sampler)
+    val_loader = parts.make_eval_loader(config, clips.records["val"])
+    model = parts.make_model(config, len(clips.class_names), device)
+    loss = parts.make_loss(config, clips, device)
+    state = State(model, make_optimizer(model, config.solver), loss, sampler)
+    steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
+    checkpoints = Checkpoints(config, clips.class_names)
+    progress = checkpoints.resume(state) if config.train.auto_resume else Progress()
+    if config.model.pretrained and not progress.epoch:
+        screen.print(str(load_weights(model, config.model.pretrained)))
+    screen.print(
+        f"{len(clips.records['train'])} training and {len(clips.records['val'])} validation clips "
+        f"of {len(clips.class_names)} classes; {config.model.name} with "
+        f"{sum(p.numel() for p in model.parameters()):,} parameters on {device}; "
+        f"output in {config.output_dir}"
+    )
+    if progress.epoch:
+        screen.print(f"going on after epoch {progress.epoch} of {config.solver.max_epoch}")
+    _open_output(config)
+    return Run(
+        config,
+        device,
+        clips,
+        groups,
+        train_loader,
+        val_loader,
+        state,
+        LearningRate(config.solver, steps_per_epoch),
+        steps_per_epoch,
+        checkpoints,
+        progress,
+        RunLog(Path(config.output_dir), progress.epoch),
+        screen,
+    )
+
+
+def _open_output(config: Config) -> None:
+    output_dir = Path(config.output_dir)
+    if distributed.is_main():
+        for name in () if config.train.auto_resume else LEFT_BEHIND:
+            path = output_dir / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        with replacing(output_dir / "config.yaml") as path:
+            path.write_text(dump(config), encoding="utf-8")
+    distributed.barrier()
