@@ -174,6 +174,9 @@ def test_made_up_times_of_presentation_are_not_believed(tmp_path):
     expected = sequential(path)
     assert [read_number(picture) for picture in expected] == list(range(40))
     assert_random_access(path, expected)
+    for index, picture in enumerate(expected):
+        with VideoReader(path) as reader:
+            np.testing.assert_array_equal(reader.frames([index])[0], picture)
 
 
 @pytest.mark.parametrize(
@@ -201,38 +204,68 @@ def test_a_display_matrix_is_honoured(tmp_path, matrix):
 
 
 def test_scale_averages_areas(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (120, 180, 1), dtype=np.uint8)
+    path = write_video(
+        tmp_path / "noise.mkv",
+        2,
+        size=(120, 180),
+        frame=lambda index: np.repeat(noise, 3, axis=2),
+        pixel_format="yuv444p",
+        options={"qp": "0"},
+    )
+    with VideoReader(path) as reader:
+        small = reader.frames([1], scale=0.25)[0]
+    averages = noise.reshape(30, 4, 45, 4).mean(axis=(1, 3))
+    assert small.shape == (30, 45, 3)
+    assert np.abs(small - averages[:, :, None]).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("scale", "size"), [(0.4, (48, 72)), (1.5, (180, 272)), (0.001, (1, 1)), (1.0, (120, 181))]
+)
+def test_scale_rounds_each_side(tmp_path, scale, size):
     path = write_video(tmp_path / "video.mp4", 5, size=(120, 181), codec="mpeg4")
     with VideoReader(path) as reader:
-        small, full = reader.frames([3], scale=0.4)[0], reader.frames([3])[0]
-        assert small.shape == (48, 72, 3)
-        averaged = cv2.resize(full, (72, 48), interpolation=cv2.INTER_AREA)
-        assert np.abs(small.astype(int) - averaged).mean() < 3
-        assert reader.frames([3], scale=1.5).shape == (1, 180, 272, 3)
-        assert reader.frames([3], scale=0.001).shape == (1, 1, 1, 3)
+        full, scaled = reader.frames([3])[0], reader.frames([3], scale)[0]
+    assert scaled.shape == (*size, 3)
+    resized = cv2.resize(full, size[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(scaled.astype(int) - resized).mean() < 3
 
 
-def test_sparse_frames_of_a_long_file_are_reached_without_decoding_the_rest(tmp_path):
+@pytest.mark.parametrize("kind", ["closed groups", "open groups", "cut"])
+def test_sparse_frames_of_a_long_file_are_reached_without_decoding_the_rest(tmp_path, kind):
     """All but three groups of pictures are destroyed: who decodes them fails."""
-    group, wanted = 25, [3, 603, 615, 1488]
-    options = {"g": str(group), "sc_threshold": "0", "preset": "veryfast"}
-    path = write_video(tmp_path / "long.mp4", 1500, options=options)
+    options = {"g": "25", "sc_threshold": "0", "preset": "veryfast", "bf": "3"}
+    if kind == "open groups":
+        options["x264-params"] = "open-gop=1"
+    path = write_video(tmp_path / "long.mp4", 1000, options=options)
+    shift = 12 if kind == "cut" else 0
+    if kind == "cut":
+        path = stream_copy(path, tmp_path / "cut.mp4", start=shift)
+    wanted = [4, *range(604 - shift, 612 - shift), 988 - shift]
+
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
-    packets.sort(key=lambda packet: packet.pts)
-    needed = {index // group for index in wanted}
-    spans = [(p.pos, p.size) for i, p in enumerate(packets) if i // group not in needed]
+    shown = sorted(packet.pts for packet in packets if not packet.is_discard)
+    keys = [i for i, packet in enumerate(packets) if packet.is_keyframe]
+    groups = [packets[i:j] for i, j in zip(keys, [*keys[1:], len(packets)], strict=True)]
+    needed = {
+        max(n for n, group in enumerate(groups) if group[0].pts <= shown[index]) for index in wanted
+    }
     data = bytearray(path.read_bytes())
-    for start, size in spans:
-        data[start : start + size] = b"\xff" * size
+    for n, group in enumerate(groups):
+        for packet in group if n not in needed else []:
+            data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
     path.write_bytes(data)
 
-    assert len(spans) == 1500 - 3 * group
+    assert (len(needed), len(groups)) == (3, 40)
     with pytest.raises(av.FFmpegError):
         sequential(path)
     with VideoReader(path) as reader:
-        assert [read_number(picture) for picture in reader.frames(wanted)] == wanted
-        assert [read_number(picture) for picture in reader.frames([1480, 3])] == [1480, 3]
-        with pytest.raises(DecodeError, match="long.mp4: "):
+        for indices in (wanted, [wanted[-1], 4], wanted[2:3], wanted[7:8]):
+            numbers = [read_number(picture) - shift for picture in reader.frames(indices)]
+            assert numbers == indices
+        with pytest.raises(DecodeError, match=f"{path.name}: "):
             reader.frames([700])
 
 
@@ -280,6 +313,13 @@ def cut_short(path, source, part):
     return path
 
 
+def cut_after(path, num_packets):
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(path.read_bytes()[: packets[num_packets].pos])
+    return path
+
+
 def index_in_front(path, source):
     """The same MP4 with ``moov`` before the frames, as prepared for downloads."""
     with (
@@ -315,6 +355,12 @@ DAMAGED = {
     "no index": lambda folder, clip: cut_short(folder / "cut.mp4", clip, 0.6),
     "download broke off": lambda folder, clip: cut_short(
         folder / "cut.mp4", index_in_front(folder / "whole.mp4", clip), 0.6
+    ),
+    "download broke off between frames": lambda folder, clip: cut_after(
+        index_in_front(folder / "whole.mp4", clip), num_packets=30
+    ),
+    "avi cut short": lambda folder, clip: cut_short(
+        folder / "cut.avi", write_video(folder / "whole.avi", 20, codec="mpeg4"), 0.6
     ),
     "audio only": lambda folder, clip: write_with_audio(folder / "sound.mp4", 0),
     "size changes": lambda folder, clip: size_change(folder / "change.ts"),
@@ -407,6 +453,14 @@ class TestDecord:
             small = decord.frames(indices, scale=0.25)
             assert small.shape == (5, size[0] // 4, size[1] // 4, 3)
             assert [read_number(picture) for picture in small] == indices
+
+    def test_frames_far_from_a_keyframe_are_the_right_ones(self, tmp_path):
+        path = write_video(tmp_path / "long.mp4", 700, size=(240, 320), options={"g": "250"})
+        indices = [245, 3, 244, 246, 699, 250, 249, 0]
+        with VideoReader(path, "decord") as reader:
+            for picked in (indices, indices[::-1], indices[2:5]):
+                pictures = reader.frames(picked)
+                assert [read_number(picture) for picture in pictures] == picked
 
     def test_a_cut_with_hidden_frames_is_refused(self, tmp_path):
         whole = write_video(tmp_path / "whole.mp4", 60, options={"g": "12"})

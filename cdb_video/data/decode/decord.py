@@ -1,6 +1,7 @@
 """Decodes with decord, by choice: what other toolkits use, with other frames than a player's."""
 
 import os
+from bisect import bisect_right
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +20,10 @@ class DecordDecoder:
     them. After a seek its indices include them, in a run they do not, and the last ones give
     memory that was never written. Such a file is refused; PyAV reads it. decord also takes the
     rest of a file that was cut short for the whole, and shows mirrored videos upside down.
+
+    Frames are reached by a seek to a keyframe and then one by one: decord's own way of skipping
+    gives up after 10,000 polls of its decoding thread and silently returns an earlier frame,
+    which happens as soon as the processor is busy.
     """
 
     def __init__(self, path: str) -> None:
@@ -29,6 +34,8 @@ class DecordDecoder:
         num_frames = len(self._reader)
         if not num_frames:
             raise ValueError("no frame decodes")
+        self._keys: list[int] = self._reader.get_key_indices()
+        self._reached = -1
         height, width = self._picture(0).shape[:2]
         self.size = (height, width)
         starts = self._reader.get_frame_timestamp(range(num_frames))[:, 0].astype(np.float64)
@@ -58,13 +65,22 @@ class DecordDecoder:
 
     def _picture(self, index: int) -> NDArray[np.uint8]:
         """Frame ``index``, ``(H, W, 3)``."""
-        picture: NDArray[np.uint8] = self._reader[index].asnumpy()
+        key = self._keys[max(0, bisect_right(self._keys, index) - 1)]
+        if key > self._reached + 1 or index <= self._reached:
+            self._reader.seek_accurate(key)
+            self._reached = key - 1
+        while self._reached < index:
+            stored = self._reader.next()
+            self._reached += 1
+        picture: NDArray[np.uint8] = stored.asnumpy()
         height, width = picture.shape[:2]
         # decord takes the padding behind short rows of pixels for a fourth channel.
         return picture.reshape(height, -1)[:, : width * 3].reshape(height, width, 3)
 
 
 def _import_decord() -> ModuleType:
+    # By default decord gives up on the last frames of a file after 10,240 polls.
+    os.environ.setdefault("DECORD_EOF_RETRY_MAX", "1000000")
     try:
         import decord
     except ImportError as error:

@@ -1,6 +1,7 @@
 """What the packets of a file tell about its frames, read without decoding any."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from av.container import InputContainer
@@ -8,8 +9,16 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores"})
-# AVI stores no time of presentation, and the demuxer's guess holds for these alone.
+# AVI stores no time of presentation; what the demuxer makes up holds for these alone.
 TIMED_IN_AVI = frozenset({"mpeg4", "mjpeg"})
+
+
+class Keyframe(NamedTuple):
+    """Times in ticks: of presentation, of decoding, and the last one before the next keyframe."""
+
+    pts: int
+    dts: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -28,14 +37,17 @@ class PacketTable:
     key_dts: NDArray[np.int64]
     reordered: bool
 
-    def key_before(self, index: int) -> tuple[int, int]:
-        """``(pts, dts)`` of the last keyframe presented at or before frame ``index``.
+    def key_before(self, index: int) -> Keyframe:
+        """The last keyframe presented at or before frame ``index``.
 
         Decoding from there gives frame ``index`` also where groups of pictures are open: frames
         shown before a keyframe but stored behind it belong to the keyframe before.
         """
-        key = np.searchsorted(self.key_pts, self.pts[index], "right") - 1
-        return int(self.key_pts[key]), int(self.key_dts[key])
+        following = int(np.searchsorted(self.key_pts, self.pts[index], "right"))
+        end = self.key_pts[following] if following < len(self.key_pts) else self.pts[-1] + 1
+        return Keyframe(
+            int(self.key_pts[following - 1]), int(self.key_dts[following - 1]), int(end) - 1
+        )
 
     def first_at(self, pts: int) -> int:
         """Index of the first frame presented at or after ``pts``."""

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from cdb_video.data.decode.orientation import Orientation
-from cdb_video.data.decode.packets import PacketTable, read_packet_table
+from cdb_video.data.decode.packets import Keyframe, PacketTable, read_packet_table
 
 
 class _Mismatch(Exception):
@@ -96,7 +96,7 @@ class PyavDecoder:
         for index in indices:
             start = 0
             if self._table is not None and self._can_seek:
-                start = self._table.first_at(self._table.key_before(index)[0])
+                start = self._table.first_at(self._table.key_before(index).pts)
             if start > reached + 1:
                 decoded = self._decode(index)
             found = next((pair for pair in decoded if pair[0] >= index), None)
@@ -120,20 +120,20 @@ class PyavDecoder:
 
     def _decode_from(self, table: PacketTable, index: int) -> Iterator[tuple[int, VideoFrame]]:
         """Leaves out frames that are neither wanted nor needed, once some are wanted."""
-        key_pts, key_dts = table.key_before(index)
-        due = table.first_at(key_pts)
+        key = table.key_before(index)
+        due = table.first_at(key.pts)
         # In H.264 alone a frame that no other refers to is marked beyond doubt. Where no frame
         # is reordered there are few of them, and the times may be made up: then decode each one.
         may_skip = table.reordered and self._stream.codec.canonical_name == "h264"
-        for packet in self._packets_from(key_pts, key_dts):
+        for packet in self._packets_from(key):
             if may_skip:
                 keep = not self._wanted or packet.pts is None or packet.pts in self._wanted
                 self._stream.codec_context.skip_frame = "DEFAULT" if keep else "NONREF"
             for frame in packet.decode():
+                if frame.pts is not None and frame.pts < key.pts:
+                    continue
                 if frame.pts is None or frame.is_corrupt:
                     raise _Mismatch(f"a frame near {index} is damaged")
-                if frame.pts < key_pts:
-                    continue
                 reached = table.first_at(frame.pts)
                 announced = reached < len(table.pts) and table.pts[reached] == frame.pts
                 in_turn = reached >= due if may_skip else reached == due
@@ -142,18 +142,18 @@ class PyavDecoder:
                 due = reached + 1
                 yield reached, frame
 
-    def _packets_from(self, key_pts: int, key_dts: int) -> "Iterable[Packet[VideoStream]]":
-        """Packets in decoding order from the keyframe at ``key_pts``, or from one before it."""
-        # Containers differ in which of its times a packet is sought by: MP4 and Matroska take
-        # the time of presentation, AVI and MPEG-TS that of decoding.
-        for target in (key_pts, key_dts) if self._can_seek else ():
+    def _packets_from(self, key: Keyframe) -> "Iterable[Packet[VideoStream]]":
+        """Packets in decoding order from ``key``, or from a keyframe before it."""
+        # MP4 and Matroska find the keyframe before a time of presentation, and MP4 with an edit
+        # list an earlier one than need be; AVI and MPEG-TS go by the time of decoding.
+        for target in (key.last, key.pts, key.dts) if self._can_seek else ():
             try:
                 self._container.seek(target, stream=self._stream)
                 packets = self._container.demux(self._stream)
                 first = next(packet for packet in packets if packet.is_keyframe or not packet.size)
             except (av.FFmpegError, StopIteration):
                 continue
-            if first.pts is not None and first.pts <= key_pts:
+            if first.pts is not None and first.pts <= key.pts:
                 return chain([first], packets)
         self._can_seek = False
         self._reopen()
