@@ -1,9 +1,11 @@
 """From records to batches: the order of an epoch, dealt to ranks and worker processes."""
 
-import contextlib
+import atexit
+import os
 import signal
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.process import BaseProcess
+from typing import Any
 
 import cv2
 import numpy as np
@@ -82,6 +84,7 @@ class ClipLoader:
             # Its own, or every epoch would draw from the generator that training draws from.
             generator=torch.Generator(),
         )
+        self._finalizer: Any = None
 
     def __len__(self) -> int:
         """Batches an epoch on this rank."""
@@ -97,14 +100,21 @@ class ClipLoader:
         rank, world_size, pad = self._deal
         self._keys.epoch = epoch
         self._keys.order = shard(self._order(epoch), rank, world_size, pad=pad)
-        iterator = iter(self._loader)
+        iterator: Any = iter(self._loader)
+        if self._loader.num_workers and self._finalizer is None:
+            self._finalizer = weakref.finalize(self, _end_workers, iterator, os.getpid())
+            # Not left to the finalizer itself: workers must end before multiprocessing joins them.
+            atexit.register(self._finalizer)
         try:
             for batch in iterator:
                 if isinstance(batch, CdbVideoError):
                     raise batch
                 yield batch
-        except (RuntimeError, OSError, EOFError, KeyboardInterrupt) as error:
-            one_died = _end(getattr(iterator, "_workers", []))
+        except (Exception, KeyboardInterrupt) as error:
+            if self._finalizer is None:
+                raise
+            one_died = not all(worker.is_alive() for worker in iterator._workers)
+            self._finalizer()
             if one_died or str(error).startswith("DataLoader"):
                 raise DataError(f"a decoding process hangs or died: {error}") from None
             raise
@@ -209,17 +219,15 @@ def _start_worker(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _end(workers: Sequence[BaseProcess]) -> bool:
-    """Ends workers that may hang: they ignore the signal that would end them politely.
+def _end_workers(iterator: Any, owner: int) -> None:
+    """Ends the workers of a loader's iterator, which are children of the process ``owner``.
 
-    Returns:
-        Whether one had died before.
+    Left to themselves they would outlive a loader that is garbage in a cycle, and as they ignore
+    the signal that is meant to end them, this process would then wait for them at its exit.
     """
-    one_died = False
-    for worker in workers:
-        # The death of a worker raises once in this process, wherever it is.
-        with contextlib.suppress(RuntimeError):
-            one_died |= not worker.is_alive()
-            worker.kill()
-            worker.join()
-    return one_died
+    if os.getpid() == owner:
+        iterator._shutdown_workers()
+        for worker in iterator._workers:
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
