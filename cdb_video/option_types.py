@@ -140,14 +140,22 @@ def describe(annotation: Any) -> str:
     if origin is Annotated:
         return f"{describe(arguments[0])} {arguments[1]}"
     if origin in (Union, types.UnionType):
-        parts = [describe(member) for member in arguments]
-        return ", ".join(parts[:-1]) + " or " + parts[-1]
+        return _either([word for member in arguments for word in _alternatives(member)])
     if origin is Literal:
-        words = [repr(choice) for choice in arguments]
-        return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
+        return _either(_alternatives(annotation))
     if origin is tuple:
         if arguments[1:] == (Ellipsis,):
             return f"a list, each {describe(arguments[0])}"
         return "a list of " + str(len(arguments)) + ": " + ", ".join(map(describe, arguments))
     names = {float: "a number", int: "an integer", str: "text", bool: "true or false"}
     return names.get(annotation, "null")
+
+
+def _alternatives(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return [repr(choice) for choice in get_args(annotation)]
+    return [describe(annotation)]
+
+
+def _either(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -240,15 +242,21 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: one line that names the key, what is allowed and what was given.
     """
     tree = config.merge(config.read_yaml(Path(path)), config.parse_overrides(overrides))
-    for module in coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS"):
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"IMPORTS: cannot import {module!r}: {error}") from None
+    _import(coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS"))
     try:
         return config.from_node(Config, tree)
     except config.UnknownKeyError as error:
         raise ConfigError(f"{error}{_what_was_meant(error.key)}") from None
+
+
+def _import(modules: Sequence[str]) -> None:
+    if modules and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a script finds its own folder only, not the user's
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"IMPORTS: cannot import {module!r}: {error}") from None
 
 
 def _what_was_meant(key: str) -> str:

@@ -129,7 +129,8 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> nn.Mod
         dropout_rate=config.model.dropout_rate,
         **vars(config.model.options),
     )
-    return model.to(device)
+    # Channels last: the layout that convolutions are fastest in, on CPU as on GPU.
+    return model.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 
 def make_loss(config: Config, clips: Clips, device: torch.device) -> Loss:
@@ -157,6 +158,7 @@ def class_groups(config: Config, clips: Clips) -> list[str]:
 def forward(model: nn.Module, batch: Batch, config: Config) -> torch.Tensor:
     """Logits (B, K) of a batch that is on the model's device."""
     video = batch.normalised(config.data.mean, config.data.std)
+    video = video.contiguous(memory_format=torch.channels_last_3d)
     with torch.autocast(
         batch.video.device.type, torch.bfloat16, enabled=config.train.mixed_precision
     ):

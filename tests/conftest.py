@@ -1,0 +1,70 @@
+"""What all tests share: the rules for GPU tests, and a small set of real clips to train on."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from videos import write_video
+
+COLOURS = {"blue": (30, 40, 210), "green": (30, 200, 40), "red": (210, 40, 30)}
+NUM_CLIPS = {"train": (6, 3, 2), "val": (2, 2, 2), "test": (3, 2, 2)}
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available() or os.environ.get("FAIL_WITHOUT_CUDA"):
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def _restore_generator():
+    """A test that seeds torch's generator leaves it as it was."""
+    state = torch.get_rng_state()
+    yield
+    torch.set_rng_state(state)
+
+
+@pytest.fixture(scope="session")
+def colour_clips(tmp_path_factory):
+    """A folder for the ``clips`` dataset: 8-frame videos, each in the colour of its class."""
+    root = tmp_path_factory.mktemp("colour clips")
+    rng = np.random.default_rng(0)
+    for split, counts in NUM_CLIPS.items():
+        rows = ["path,label"]
+        for (name, colour), count in zip(COLOURS.items(), counts, strict=True):
+            for number in range(count):
+                path = f"{split} {name} {number}.mp4"
+                shade = np.clip(np.array(colour) + rng.integers(-25, 26, 3), 0, 255)
+                picture = np.full((32, 48, 3), shade, np.uint8)
+                write_video(root / path, 8, (32, 48), "mpeg4", frame=lambda i, p=picture: p)
+                rows.append(f"{path},{name}")
+        (root / f"{split}.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture
+def tiny_yaml(tmp_path, colour_clips):
+    """A YAML file that trains a very small network on ``colour_clips`` into ``tmp_path / out``."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(f"""
+TRAIN: {{BATCH_SIZE: 4}}
+TEST: {{BATCH_SIZE: 3}}
+DATA:
+  NAME: clips
+  NUM_FRAMES: 3
+  CROP_SIZE: 16
+  STD: [60, 60, 60]
+  CLIPS: {{ROOT: '{colour_clips}'}}
+AUG: {{FLIP: 0.5, ROTATION: 5}}
+MODEL: {{NAME: resnext3d, RESNEXT3D: {{STAGE_BLOCKS: [1, 1, 1, 1], WIDTH: 8, CARDINALITY: 2}}}}
+LOSS: {{NAME: cdb_ce, CDB_CE: {{TAU: dynamic}}}}
+SOLVER: {{BASE_LR: 0.02, MOMENTUM: 0.9, MAX_EPOCH: 4, STEPS: [0, 3], LRS: [1, 0.1]}}
+DATA_LOADER: {{NUM_WORKERS: 0}}
+DEVICE: cpu
+LOG_PERIOD: 1
+OUTPUT_DIR: '{tmp_path / "out"}'
+""")
+    return path

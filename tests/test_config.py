@@ -1,0 +1,193 @@
+"""Reading options: every mistake a user can make in YAML or on the command line, in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdb_video import config, options
+from cdb_video.errors import ConfigError
+from cdb_video.option_docs import field_docs, option_help
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+BASE = "DATA: {NAME: egtea}\n"
+
+
+@pytest.fixture
+def load(tmp_path):
+    """(YAML text, *words of the command line) -> Config."""
+
+    def load(text=BASE, *overrides):
+        path = tmp_path / "some.yaml"
+        path.write_text(text)
+        return options.load(path, overrides)
+
+    return load
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_shipped_config_loads_and_dumps_back_equal(path, tmp_path):
+    loaded = options.load(path)
+    copy = tmp_path / "config.yaml"
+    copy.write_text(config.dump(loaded))
+    assert options.load(copy) == loaded
+    head = path.read_text().split("\n")[:5]
+    for word in ("Command:", "Hardware:", "Time:", "Score:"):
+        assert any(word in line for line in head), f"{path} must open with {word}"
+
+
+def test_the_paper_configs_differ_only_in_the_loss():
+    folder = Path(__file__).parents[1] / "configs"
+    for stem in ("egtea", "demo", "clips"):
+        ce, cdb = (options.load(folder / f"{stem}_{loss}.yaml") for loss in ("ce", "cdb"))
+        different = {
+            key for key in vars(ce) if getattr(ce, key) != getattr(cdb, key) and key != "output_dir"
+        }
+        assert different == {"loss"}
+
+
+def test_defaults_are_filled_in(load):
+    loaded = load()
+    assert loaded.loss.name == "cross_entropy"
+    assert loaded.solver.base_lr == 1e-3
+    assert loaded.data.options.split == 1
+
+
+def test_values_are_converted_where_the_meaning_is_plain(load):
+    text = BASE + "SOLVER: {BASE_LR: 1, WEIGHT_DECAY: 1e-3}\n"
+    loaded = load(text, "SOLVER.MOMENTUM", "5e-1", "TRAIN.AUTO_RESUME", "false")
+    assert loaded.solver.base_lr == 1.0
+    assert isinstance(loaded.solver.base_lr, float)
+    assert loaded.solver.weight_decay == 1e-3
+    assert loaded.solver.momentum == 0.5
+    assert loaded.train.auto_resume is False
+
+
+def test_the_command_line_wins_and_reads_what_the_option_wants(load):
+    loaded = load(
+        BASE + "LOSS: {NAME: cdb_ce}\nOUTPUT_DIR: here\n",
+        *["LOSS.CDB_CE.TAU", "1.5", "LOSS.CDB_CE.TAU_MAX", "null", "OUTPUT_DIR", "123"],
+        *["SOLVER.STEPS", "[0, 2.5]", "AUG.FLIP_LABELS", "[[left, right]]"],
+    )
+    assert loaded.loss.options.tau == 1.5
+    assert loaded.loss.options.tau_max is None
+    assert loaded.output_dir == "123"
+    assert loaded.solver.steps == (0.0, 2.5)
+    assert loaded.aug.flip_labels == (("left", "right"),)
+    assert load(BASE, "LOSS.NAME", "cdb_ce").loss.options.tau == "dynamic"
+
+
+def test_a_base_is_read_first(tmp_path, load):
+    (tmp_path / "base.yaml").write_text(BASE + "SOLVER: {BASE_LR: 0.5, MOMENTUM: 0.1}\n")
+    loaded = load("_BASE_: base.yaml\nSOLVER: {BASE_LR: 0.25}\n")
+    assert (loaded.solver.base_lr, loaded.solver.momentum) == (0.25, 0.1)
+    with pytest.raises(ConfigError, match="must name one file without a _BASE_"):
+        load("_BASE_: some.yaml\n")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("SOLVER.BASE_LRR 1", "unknown key SOLVER.BASE_LRR; did you mean SOLVER.BASE_LR?"),
+        ("TAU 1", "unknown key TAU; did you mean LOSS.CDB_CE.TAU?"),
+        ("MODEL.MODEL_NAME x", "unknown key MODEL.MODEL_NAME; here it is MODEL.NAME"),
+        ("NUM_GPUS 2", "unknown key NUM_GPUS; here it is torchrun --nproc_per_node N"),
+        ("SOLVER.BASE_LR -5", "SOLVER.BASE_LR must be a number > 0, got '-5'"),
+        ("SOLVER.BASE_LR 1e309", "SOLVER.BASE_LR must be a number > 0, got '1e309'"),
+        ("SOLVER.MOMENTUM 1", "SOLVER.MOMENTUM must be a number in [0, 1), got '1'"),
+        ("SOLVER.MAX_EPOCH 2.5", "SOLVER.MAX_EPOCH must be an integer >= 1, got '2.5'"),
+        ("TRAIN.AUTO_RESUME yes", "TRAIN.AUTO_RESUME must be true or false, got 'yes'"),
+        ("RNG_SEED null", "RNG_SEED must be an integer >= 0, got 'null'"),
+        ("DATA.SAMPLING x", "DATA.SAMPLING must be 'segments' or 'dense', got 'x'"),
+        ("DATA.MEAN [1,2]", "DATA.MEAN must be a list of 3: a number, a number, a number, got"),
+        (
+            "LOSS.CDB_CE.TAU dyn",
+            "LOSS.CDB_CE.TAU must be a number >= 0, 'dynamic' or 'dynamic_released', got 'dyn'",
+        ),
+        ("LOSS.NAME cdb", "LOSS.NAME: unknown loss 'cdb'; did you mean 'cdb_ce'?"),
+        ("MODEL.RESNEXT3D.CARDINALITY 7", "MODEL.RESNEXT3D: cardinality must divide width 128"),
+        ("SOLVER.STEPS [0,5,2]", "SOLVER: STEPS must"),
+        ("SOLVER.WARMUP_EPOCHS 100", "SOLVER: WARMUP_EPOCHS must be below MAX_EPOCH 100"),
+        ("AUG.CROP_SCALE [0.9,0.2]", "AUG: CROP_SCALE must be [smallest, largest]"),
+        ("TRAIN 3", "TRAIN must be a section of KEY: value lines, got '3'"),
+        ("SOLVER.BASE_LR", "options come as KEY VALUE pairs, got a KEY without VALUE"),
+        ("RNG_SEED 1 RNG_SEED.X 2", "RNG_SEED.X contradicts an earlier option"),
+        ("IMPORTS [no_such_module]", "IMPORTS: cannot import 'no_such_module'"),
+    ],
+)
+def test_a_wrong_word_is_one_clear_line(load, overrides, message):
+    with pytest.raises(ConfigError) as error:
+        load(BASE, *overrides.split())
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must hold KEY: value lines, got None"),
+        ("- a\n- b\n", "must hold KEY: value lines, got ['a', 'b']"),
+        ("DATA: {NAME: egtea}\nDATA: {NAME: clips}\n", "line 2: DATA is given twice"),
+        ("DATA: {NAME: [egtea}\n", "is not YAML"),
+        ("DATA: {NAME: egtea}\n1: 2\n", "a key must be text, got 1"),
+        ("SOLVER: {BASE_LR: 1}\n", "DATA.NAME is required and was not given"),
+        ("DATA: {NAME: egtea}\nRNG_SEED: null\n", "RNG_SEED must be an integer >= 0, got None"),
+        ("DATA: {NAME: egtea}\nRNG_SEED: true\n", "RNG_SEED must be an integer >= 0, got True"),
+        ("DATA: {NAME: egtea}\nSOLVER: {BASE_LR: .nan}\n", "a number > 0, got nan"),
+        ("DATA: {NAME: egtea}\nX: !!python/object/apply:os.getcwd []\n", "is not YAML"),
+        ("DATA: {NAME: egtea, CLIPS: {ROOTT: x}}\n", "unknown key DATA.CLIPS.ROOTT"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line(load, text, message):
+    with pytest.raises(ConfigError) as error:
+        load(text)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_or_binary_file_is_one_clear_line(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read config .*: No such file"):
+        options.load(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not a UTF-8 text file"):
+        options.load(tmp_path / "binary.yaml")
+
+
+def test_options_cannot_be_changed(load):
+    with pytest.raises(AttributeError):
+        load().solver.base_lr = 1.0
+
+
+def test_every_option_is_documented():
+    for key, owner, name in config.known_keys(options.Config):
+        assert field_docs(owner).get(name), f"{key} has no docstring"
+    text = option_help(options.Config)
+    assert "LOSS.CDB_CE.TAU  [a number >= 0, 'dynamic' or 'dynamic_released'; default" in text
+    assert "DATA.NAME  [text; required]" in text
+
+
+IMPORTING = """
+from cdb_video import options
+loaded = options.load("some.yaml", ["LOSS.NAME", "mine", "LOSS.MINE.DEPTH", "5"])
+print(loaded.loss.options.depth)
+"""
+
+
+def test_imports_register_a_users_own_component(tmp_path):
+    (tmp_path / "my_losses.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from cdb_video.losses.base import Loss\n"
+        "from cdb_video.registry import LOSSES\n"
+        "@LOSSES.register('mine')\n"
+        "class Mine(Loss):\n"
+        "    @dataclass(frozen=True)\n"
+        "    class Options:\n"
+        "        depth: int = 3\n"
+    )
+    (tmp_path / "some.yaml").write_text("IMPORTS: [my_losses]\n" + BASE)
+    # In a process of its own, so that the registry of the other tests stays as it is.
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORTING], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "5\n"
