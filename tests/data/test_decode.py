@@ -179,6 +179,18 @@ def test_made_up_times_of_presentation_are_not_believed(tmp_path):
             np.testing.assert_array_equal(reader.frames([index])[0], picture)
 
 
+def test_made_up_times_of_avi_are_not_believed(tmp_path):
+    path = write_video(
+        tmp_path / "vfr.avi",
+        60,
+        ticks=np.sort(np.random.default_rng(3).choice(400, 60, replace=False)).tolist(),
+        options={"g": "5", "bf": "4", "x264-params": "open-gop=1:b-pyramid=strict"},
+    )
+    for index, picture in enumerate(sequential(path)):
+        with VideoReader(path) as reader:
+            np.testing.assert_array_equal(reader.frames([index])[0], picture)
+
+
 @pytest.mark.parametrize(
     "matrix",
     [(0, 1, -1, 0), (0, -1, 1, 0), (-1, 0, 0, -1), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0)],
@@ -234,7 +246,7 @@ def test_scale_rounds_each_side(tmp_path, scale, size):
 
 @pytest.mark.parametrize("kind", ["closed groups", "open groups", "cut"])
 def test_sparse_frames_of_a_long_file_are_reached_without_decoding_the_rest(tmp_path, kind):
-    """All but three groups of pictures are destroyed: who decodes them fails."""
+    """All but three groups of pictures lost what follows the keyframe: who decodes them fails."""
     options = {"g": "25", "sc_threshold": "0", "preset": "veryfast", "bf": "3"}
     if kind == "open groups":
         options["x264-params"] = "open-gop=1"
@@ -254,7 +266,7 @@ def test_sparse_frames_of_a_long_file_are_reached_without_decoding_the_rest(tmp_
     }
     data = bytearray(path.read_bytes())
     for n, group in enumerate(groups):
-        for packet in group if n not in needed else []:
+        for packet in group[1:] if n not in needed else []:
             data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
     path.write_bytes(data)
 
@@ -360,7 +372,7 @@ DAMAGED = {
         index_in_front(folder / "whole.mp4", clip), num_packets=30
     ),
     "avi cut short": lambda folder, clip: cut_short(
-        folder / "cut.avi", write_video(folder / "whole.avi", 20, codec="mpeg4"), 0.6
+        folder / "cut.avi", write_video(folder / "whole.avi", 60, (240, 320), "mpeg4"), 0.6
     ),
     "audio only": lambda folder, clip: write_with_audio(folder / "sound.mp4", 0),
     "size changes": lambda folder, clip: size_change(folder / "change.ts"),
@@ -391,6 +403,13 @@ def test_whatever_is_wrong_is_one_line_that_opens_with_the_path(tmp_path, clip, 
     assert "\n" not in text
     assert "Traceback" not in text
     assert str(pickle.loads(pickle.dumps(caught.value))) == text
+
+
+@pytest.mark.parametrize("name", [name for name in DAMAGED if "broke off" in name or "cut" in name])
+def test_a_file_that_ends_early_is_refused_when_opened(tmp_path, clip, name):
+    path = DAMAGED[name](tmp_path, clip)
+    with pytest.raises(DecodeError, match="cut short"):
+        VideoReader(path)
 
 
 def test_flipped_bits_give_frames_or_a_decode_error(tmp_path, clip):
