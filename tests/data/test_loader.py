@@ -109,6 +109,11 @@ def test_a_training_sample_depends_on_seed_epoch_and_index_only(records):
         )
 
 
+def test_records_of_the_same_file_get_different_clips(records):
+    found = by_index(training([records[6]] * 6).batches())
+    assert len({clips[0][0].tobytes() for clips in found.values()}) > 3
+
+
 def test_training_leaves_the_global_generators_alone(records):
     torch.manual_seed(0)
     np.random.seed(0)
