@@ -23,16 +23,24 @@ from cdb_video.errors import CdbVideoError, DataError
 class _BatchKeys:
     """Iterates over one epoch's batches of keys of one rank."""
 
-    def __init__(self, num_views: int, batch_size: int) -> None:
+    def __init__(self, num_views: int, batch_size: int, join_single: bool) -> None:
         self.num_views = num_views
         self.batch_size = batch_size
+        self.join_single = join_single
         self.epoch = 0
         self.order: Order = np.empty(0, dtype=np.int64)
 
+    def spans(self, num_records: int) -> list[range]:
+        """The samples of each batch, by position."""
+        total, size = num_records * self.num_views, self.batch_size
+        spans = [range(begin, min(begin + size, total)) for begin in range(0, total, size)]
+        # Batch norm has nothing to average over in a batch of one small clip.
+        if self.join_single and size > 1 and len(spans) > 1 and len(spans[-1]) == 1:
+            spans[-2:] = [range(spans[-2].start, total)]
+        return spans
+
     def __iter__(self) -> Iterator[list[Key]]:
-        total = len(self.order) * self.num_views
-        for begin in range(0, total, self.batch_size):
-            positions = range(begin, min(begin + self.batch_size, total))
+        for positions in self.spans(len(self.order)):
             places = (divmod(position, self.num_views) for position in positions)
             yield [(self.epoch, int(self.order[place]), view) for place, view in places]
 
@@ -44,7 +52,8 @@ class ClipLoader:
         dataset: gives the sample of a key.
         order: gives the record indices of an epoch, of all ranks together.
         order_length: length of what ``order`` gives.
-        pad: repeat records so that all ranks have equally many steps; for training only.
+        pad: repeat records so that all ranks have equally many steps; for training only, where
+            also a last batch of a single sample joins the one before it.
         batch_size: samples a batch on this rank; the last batch may be smaller.
         rank: of this process.
         world_size: number of processes.
@@ -70,8 +79,8 @@ class ClipLoader:
         self._order = order
         self._deal = (rank, world_size, pad)
         places = shard(np.arange(order_length), rank, world_size, pad=pad)
-        self._num_steps = -(-len(places) * dataset.num_views // batch_size)
-        self._keys = _BatchKeys(dataset.num_views, batch_size)
+        self._keys = _BatchKeys(dataset.num_views, batch_size, join_single=pad)
+        self._num_steps = len(self._keys.spans(len(places)))
         self._loader = DataLoader(
             dataset,
             batch_sampler=self._keys,

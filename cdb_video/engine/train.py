@@ -118,7 +118,7 @@ def check_finite(run: Run, loss: torch.Tensor, batch: Batch, epoch: int, step: i
         return
     records = run.clips.records["train"]
     paths = ", ".join(records[index].path for index in batch.index.tolist())
-    what = f"{float(loss)}; clips: {paths}" if not is_finite else "not finite on another process"
+    what = f"{loss.item()}; clips: {paths}" if not is_finite else "not finite on another process"
     raise TrainingError(f"epoch {epoch}, step {step + 1}: the loss is {what}")
 
 

@@ -81,8 +81,8 @@ def numbers(clip):
 def test_batches_are_uint8_and_contiguous(records):
     loader = training(records)
     batches = list(loader.batches())
-    assert len(loader) == len(batches) == 3
-    assert [len(batch.label) for batch in batches] == [3, 3, 1]
+    assert len(loader) == len(batches) == 2
+    assert [len(batch.label) for batch in batches] == [3, 4]
     assert batches[0].video.shape == (3, 3, 2, 24, 24)
     for batch in batches:
         assert batch.video.dtype == torch.uint8
@@ -153,6 +153,16 @@ def test_training_ranks_take_equally_many_steps_and_miss_no_record(records, worl
     seen = [index for batches in ranks for batch in batches for index in batch.index.tolist()]
     assert set(seen) == set(range(7))
     assert len(seen) - 7 < world_size
+
+
+def test_only_a_training_batch_of_one_joins_the_one_before_it(records):
+    def sizes(loader):
+        return [len(batch.label) for batch in loader.batches()]
+
+    assert sizes(evaluation(records)) == [3, 3, 1]
+    assert sizes(training(records, batch_size=4)) == [4, 3]
+    assert sizes(training(records, batch_size=1)) == [1] * 7
+    assert sizes(training(records[:1])) == [1]
 
 
 def test_evaluation_is_the_same_every_time(records):

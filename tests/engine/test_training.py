@@ -1,0 +1,314 @@
+"""Training: it learns, it repeats to the bit, and an interrupted run ends as a whole one."""
+
+import csv
+import filecmp
+import json
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from cdb_video import options
+from cdb_video.engine import test as run_test
+from cdb_video.engine import train
+from cdb_video.errors import CheckpointError, ConfigError, DataError, DecodeError, TrainingError
+from cdb_video.models import read_checkpoint
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Sums depend on the number of threads; these tests compare bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def configured(tiny_yaml, tmp_path):
+    """(output folder name, *words) -> Config."""
+
+    def configured(name="out", *words):
+        return options.load(tiny_yaml, ["OUTPUT_DIR", str(tmp_path / name), *map(str, words)])
+
+    return configured
+
+
+def checkpoint(config, name="latest.pt"):
+    return read_checkpoint(f"{config.output_dir}/checkpoints/{name}")
+
+
+def assert_equal(one, other):
+    """Bit equality of nested dicts and lists of tensors and plain values."""
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_equal(a, b)
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other
+
+
+def states(config):
+    content = checkpoint(config)
+    return {k: v for k, v in content.items() if k.endswith("state") or k in ("epoch", "best")}
+
+
+def records(config):
+    with open(f"{config.output_dir}/log.jsonl") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_it_learns_colours(configured):
+    adamw = ("SOLVER.OPTIMIZING_METHOD", "adamw", "SOLVER.BASE_LR", 5e-3)
+    config = configured("out", *adamw, "SOLVER.MAX_EPOCH", 15, "LOSS.NAME", "cross_entropy")
+    train(config)
+    metrics = run_test(config)
+    assert metrics["top1"] == 1.0
+    losses = [r["loss"] for r in records(config) if r["kind"] == "train_epoch"]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_same_seed_same_bits_other_seed_other_bits(configured):
+    first, again, workers, other = (
+        configured("first"),
+        configured("again"),
+        configured("workers", "DATA_LOADER.NUM_WORKERS", 2),
+        configured("other", "RNG_SEED", 1),
+    )
+    for config in (first, again, workers, other):
+        train(config)
+    assert_equal(states(first), states(again))
+    assert_equal(states(first), states(workers))
+    assert not torch.equal(
+        checkpoint(first)["model_state"]["fc.weight"], checkpoint(other)["model_state"]["fc.weight"]
+    )
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_resumed_run_ends_bit_equal(configured, stop_after, monkeypatch):
+    whole = configured("whole", "MODEL.DROPOUT_RATE", 0.3, "LOSS.CDB_CE.MOMENTUM", 0.5)
+    train(whole)
+    cut = configured("cut", "MODEL.DROPOUT_RATE", 0.3, "LOSS.CDB_CE.MOMENTUM", 0.5)
+    _interrupt_in_epoch(stop_after + 1, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(cut)
+    monkeypatch.undo()
+    assert checkpoint(cut)["epoch"] == stop_after
+    train(cut)
+    assert_equal(states(whole), states(cut))
+    assert_equal(records(whole), records(cut))
+    names = [f"{c.output_dir}/difficulty.csv" for c in (whole, cut)]
+    assert filecmp.cmp(*names, shallow=False)
+
+
+def _interrupt_in_epoch(epoch, monkeypatch):
+    """Stops training as Ctrl-C would, at the second step of ``epoch``."""
+    module = sys.modules["cdb_video.engine.train"]
+    original, calls = module.accumulate_gradient, []
+
+    def interrupted(run, model, window, now, step):
+        calls.append(now)
+        if calls.count(epoch) == 2:
+            raise KeyboardInterrupt
+        return original(run, model, window, now, step)
+
+    monkeypatch.setattr(module, "accumulate_gradient", interrupted)
+
+
+def test_a_finished_run_is_left_alone_and_can_be_extended(configured):
+    config = configured()
+    train(config)
+    before = states(config)
+    train(config)
+    assert_equal(before, states(config))
+    train(configured("out", "SOLVER.MAX_EPOCH", 5))
+    assert checkpoint(config)["epoch"] == 5
+
+
+def test_a_run_with_other_options_is_refused_and_loses_nothing(configured):
+    config = configured()
+    train(config)
+    before = states(config)
+    with pytest.raises(CheckpointError, match=r"SOLVER.BASE_LR 0.02, got 0.01; choose another"):
+        train(configured("out", "SOLVER.BASE_LR", 0.01))
+    assert_equal(before, states(config))
+    train(configured("out", "SOLVER.BASE_LR", 0.01, "TRAIN.AUTO_RESUME", "false"))
+    assert checkpoint(config)["epoch"] == 4
+    assert [r["epoch"] for r in records(config) if r["kind"] == "val"] == [1, 2, 3, 4]
+
+
+def test_what_a_run_leaves_behind(configured):
+    config = configured()
+    train(config)
+    run_test(config)
+    folder = config.output_dir
+    names = {"config.yaml", "log.jsonl", "difficulty.csv", "tensorboard", "checkpoints", "test"}
+    assert set(os.listdir(folder)) == names
+    assert set(os.listdir(f"{folder}/test")) == {
+        "metrics.json",
+        "per_class.csv",
+        "predictions.csv",
+        "confusion.csv",
+    }
+    assert set(os.listdir(f"{folder}/checkpoints")) == {
+        *(f"epoch_000{n}.pt" for n in (1, 2, 3, 4)),
+        "latest.pt",
+        "best.pt",
+    }
+    assert options.load(f"{folder}/config.yaml") == config
+    kinds = [r["kind"] for r in records(config)]
+    assert kinds.count("train_step") == 4 * 3
+    assert (kinds.count("train_epoch"), kinds.count("val"), kinds.count("test")) == (4, 4, 1)
+    assert [r["step"] for r in records(config) if r["kind"] == "train_epoch"] == [3, 6, 9, 12]
+    with open(f"{folder}/difficulty.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 3
+    assert list(rows[0]) == [
+        "epoch",
+        "class",
+        "name",
+        "n_val",
+        "recall",
+        "difficulty",
+        "weight",
+        "tau",
+    ]
+    assert sum(float(row["weight"]) for row in rows[:3]) == pytest.approx(3, abs=1e-4)
+
+
+def test_test_files_agree_with_each_other(configured):
+    config = configured()
+    train(config)
+    metrics = run_test(config)
+    with open(f"{config.output_dir}/test/metrics.json") as file:
+        assert json.load(file) == metrics
+    with open(f"{config.output_dir}/test/predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == metrics["num_samples"] == 7
+    right = [row["label"] == row["predicted"] for row in rows]
+    assert metrics["top1"] == pytest.approx(np.mean(right))
+    for row in rows:
+        scores = [float(row[f"score_{c}"]) for c in range(3)]
+        assert sum(scores) == pytest.approx(1, abs=1e-5)
+        assert int(row["predicted"]) == int(np.argmax(scores))
+    with open(f"{config.output_dir}/test/confusion.csv", newline="") as file:
+        counts = np.array([row[1:] for row in csv.reader(file)][1:], dtype=int)
+    assert counts.sum(1).tolist() == [3, 2, 2]
+    assert counts.trace() == sum(right)
+
+
+def test_views_are_averaged_and_reported(configured):
+    config = configured("out", "TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3)
+    train(config)
+    metrics = run_test(config)
+    assert metrics["views"] == {"temporal": 2, "spatial": 3}
+    assert metrics["num_samples"] == 7
+
+
+def test_accumulation_takes_the_same_steps(configured):
+    # Without batch norm's batch statistics the parts add up to the whole.
+    words = ("SOLVER.MAX_EPOCH", 1, "LOSS.NAME", "cross_entropy", "SOLVER.MOMENTUM", 0)
+    steps = []
+    for name, parts in (("whole", 1), ("parts", 2)):
+        config = configured(name, *words, "SOLVER.ACCUMULATION_STEPS", parts)
+        train(config)
+        steps.append([r["step"] for r in records(config)])
+    assert steps[0] == steps[1]
+
+
+def test_old_checkpoints_go_but_best_and_latest_stay(configured):
+    config = configured("out", "TRAIN.KEEP_CHECKPOINTS", 1)
+    train(config)
+    assert set(os.listdir(f"{config.output_dir}/checkpoints")) == {
+        "epoch_0004.pt",
+        "latest.pt",
+        "best.pt",
+    }
+
+
+def test_best_is_the_epoch_with_the_highest_metric(configured):
+    config = configured("out", "TRAIN.BEST_METRIC", "top1")
+    train(config)
+    scores = [r["top1"] for r in records(config) if r["kind"] == "val"]
+    best = checkpoint(config, "best.pt")
+    assert best["epoch"] == 1 + int(np.argmax(scores))
+    assert best["best"] == max(scores)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_clips(configured):
+    config = configured("out", "SOLVER.BASE_LR", 1e30)
+    with pytest.raises(TrainingError, match=r"epoch \d+, step \d+: the loss is nan; clips: .*mp4"):
+        train(config)
+
+
+def test_bfloat16_trains(configured):
+    config = configured("out", "TRAIN.MIXED_PRECISION", "true", "SOLVER.MAX_EPOCH", 1)
+    train(config)
+    assert checkpoint(config)["model_state"]["conv1.weight"].dtype == torch.float32
+
+
+def test_an_undecodable_clip_is_named(configured, colour_clips, tmp_path):
+    root = tmp_path / "damaged"
+    shutil.copytree(colour_clips, root)
+    (root / "train red 1.mp4").write_bytes(b"no video")
+    for workers in (0, 2):
+        config = configured("out", "DATA.CLIPS.ROOT", root, "DATA_LOADER.NUM_WORKERS", workers)
+        with pytest.raises(DecodeError, match=r"train red 1\.mp4: ") as error:
+            train(config)
+        assert "\n" not in str(error.value)
+
+
+def test_missing_clips_are_counted_before_anything_is_written(configured, colour_clips, tmp_path):
+    root = tmp_path / "gaps"
+    shutil.copytree(colour_clips, root)
+    (root / "train red 1.mp4").unlink()
+    (root / "val red 0.mp4").unlink()
+    config = configured("out", "DATA.CLIPS.ROOT", root)
+    with pytest.raises(DataError, match=r"2 of 17 clips are missing under .*train red 1\.mp4"):
+        train(config)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("TRAIN.BATCH_SIZE", 5, "SOLVER.ACCUMULATION_STEPS", 2), "must be a multiple of"),
+        (("AUG.FLIP_LABELS", "[[red, pink]]"), "got 'pink'"),
+        (("TEST.GROUP_THRESHOLDS", "[3, 1]"), "TEST.GROUP_THRESHOLDS"),
+    ],
+)
+def test_options_that_do_not_fit_the_data_are_refused_first(configured, tmp_path, words, message):
+    with pytest.raises(ConfigError, match=message):
+        train(configured("out", *words))
+    assert not (tmp_path / "out").exists()
+
+
+def test_testing_needs_a_fitting_checkpoint(configured, tmp_path):
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*best\.pt: train first"):
+        run_test(configured())
+    train(configured())
+    path = tmp_path / "out" / "checkpoints" / "best.pt"
+    wider = configured("wider", "TEST.CHECKPOINT_FILE_PATH", path, "MODEL.RESNEXT3D.WIDTH", 16)
+    with pytest.raises(CheckpointError, match=r"best\.pt"):
+        run_test(wider)
+
+
+def test_training_starts_from_given_weights(configured, tmp_path):
+    train(configured())
+    path = tmp_path / "out" / "checkpoints" / "best.pt"
+    config = configured("tuned", "MODEL.PRETRAINED", path, "SOLVER.BASE_LR", 1e-12)
+    train(config)
+    tuned, given = checkpoint(config), read_checkpoint(path)
+    torch.testing.assert_close(
+        tuned["model_state"]["conv1.weight"], given["model_state"]["conv1.weight"]
+    )
