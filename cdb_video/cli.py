@@ -46,12 +46,15 @@ def run(command: str, argv: Sequence[str] | None = None, prog: str | None = None
     )
     parser.add_argument("--cfg", required=True, metavar="FILE", help="YAML file with options")
     parser.add_argument(
-        "opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="options over those in FILE"
+        "opts",
+        nargs=argparse.REMAINDER,
+        metavar="KEY VALUE",
+        help="options over those in FILE; --opts before them is allowed",
     )
-    words = parser.parse_args(argv)
-    overrides = words.opts[1:] if words.opts[:1] == ["--opts"] else words.opts
+    given = sys.argv[1:] if argv is None else argv
+    words = parser.parse_args([word for word in given if word != "--opts"])
     try:
-        config = options.load(words.cfg, overrides)
+        config = options.load(words.cfg, words.opts)
         function(config)
         if distributed.is_main():
             Console().print(f"report: {write_report(Path(config.output_dir))}", soft_wrap=True)

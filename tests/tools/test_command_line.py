@@ -1,0 +1,122 @@
+"""The commands as users type them, in processes of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cdb_video.models import read_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tool(tiny_yaml, tmp_path):
+    """(script, *words) -> finished process, run in a folder that is not the project's."""
+
+    def tool(script, *words, launcher=()):
+        command = [sys.executable, *launcher, str(ROOT / "tools" / script), *map(str, words)]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    return tool
+
+
+def assert_one_line(result, *parts):
+    assert result.returncode == 2, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    for part in parts:
+        assert part in lines[0]
+    assert result.stdout == ""
+
+
+def test_train_then_test_then_the_report(tool, tiny_yaml, tmp_path):
+    trained = tool("train_net.py", "--cfg", tiny_yaml, "SOLVER.MAX_EPOCH", 2)
+    assert trained.returncode == 0, trained.stderr
+    assert "epoch 2: validation" in trained.stderr
+    tested = tool("test_net.py", "--cfg", tiny_yaml, "--opts", "TEST.NUM_SPATIAL_CROPS", "3")
+    assert tested.returncode == 0, tested.stderr
+    metrics = json.loads((tmp_path / "out" / "test" / "metrics.json").read_text())
+    assert metrics["views"] == {"temporal": 1, "spatial": 3}
+    assert metrics["checkpoint"].endswith("best.pt")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "green" in page
+    assert str(tmp_path / "out" / "report.html") in tested.stdout
+
+
+def test_mistakes_are_one_line_and_exit_code_2(tool, tiny_yaml, tmp_path):
+    cfg = ("--cfg", tiny_yaml)
+    assert_one_line(
+        tool("train_net.py", *cfg, "SOLVER.BASE_LRR", 1), "did you mean SOLVER.BASE_LR?"
+    )
+    assert_one_line(tool("train_net.py", *cfg, "DATA.CLIPS.ROOT", "/nowhere"), "/nowhere")
+    assert_one_line(tool("test_net.py", *cfg), "train first")
+    assert_one_line(tool("train_net.py", "--cfg", "none.yaml"), "none.yaml")
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_prints_every_option_with_its_documentation(tool):
+    result = tool("train_net.py", "--help")
+    assert result.returncode == 0
+    assert "LOSS.CDB_CE.TAU  [a number >= 0, 'dynamic' or 'dynamic_released'" in result.stdout
+    assert "Exponent on difficulty" in result.stdout
+
+
+def test_the_installed_command_does_the_same(tiny_yaml, tmp_path):
+    command = [Path(sys.executable).parent / "cdb-video", "train", "--cfg", tiny_yaml]
+    result = subprocess.run(
+        [*command, "SOLVER.MAX_EPOCH", "1"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out" / "checkpoints" / "best.pt").exists()
+
+
+def test_two_processes_agree_with_one(tool, tiny_yaml, tmp_path):
+    """Under torchrun: the same validation counts, whole metrics, one writer, equal loss weights."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    words = ("--cfg", tiny_yaml, "SOLVER.MAX_EPOCH", 2)
+    result = tool("train_net.py", *words, "OUTPUT_DIR", "two", launcher=launcher)
+    assert result.returncode == 0, result.stderr
+    again = tool("train_net.py", *words, "OUTPUT_DIR", "again", launcher=launcher)
+    assert again.returncode == 0, again.stderr
+    two, other = (
+        read_checkpoint(tmp_path / name / "checkpoints" / "latest.pt") for name in ("two", "again")
+    )
+    for name, value in two["model_state"].items():
+        assert torch.equal(value, other["model_state"][name]), name
+    records = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").open()]
+    assert [r["num_samples"] for r in records if r["kind"] == "val"] == [6, 6]
+    # The same checkpoint tested by one process and by two gives the same files.
+    path = tmp_path / "two" / "checkpoints" / "best.pt"
+    metrics = []
+    for name, launch in (("by_one", ()), ("by_two", launcher)):
+        words = ("--cfg", tiny_yaml, "OUTPUT_DIR", name, "TEST.CHECKPOINT_FILE_PATH", path)
+        tested = tool("test_net.py", *words, launcher=launch)
+        assert tested.returncode == 0, tested.stderr
+        metrics.append(json.loads((tmp_path / name / "test" / "metrics.json").read_text()))
+        assert (tmp_path / name / "report.html").exists()
+    assert metrics[0] == metrics[1]
+
+
+def test_a_bad_clip_stops_all_processes(tool, tiny_yaml, tmp_path, colour_clips):
+    root = tmp_path / "damaged"
+    shutil.copytree(colour_clips, root)
+    (root / "train red 1.mp4").write_bytes(b"no video")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    words = ("--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root)
+    result = tool("train_net.py", *words, launcher=launcher)
+    assert result.returncode != 0
+    assert "error: " in result.stderr
+    assert "train red 1.mp4" in result.stderr
