@@ -40,6 +40,7 @@ def run(command: str, argv: Sequence[str] | None = None, prog: str | None = None
     function, description = COMMANDS[command]
     parser = argparse.ArgumentParser(
         prog=prog,
+        usage="%(prog)s [-h] --cfg FILE [KEY VALUE ...]",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"Options, as KEY [allowed values; default]:\n\n{option_help(Config)}",
