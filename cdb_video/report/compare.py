@@ -53,7 +53,8 @@ def comparison_table(runs: Mapping[str, Path]) -> Table:
         for column in columns[1:]
     }
     for column in columns:
-        table.add_column(Text(column), justify="left" if column == "run" else "right")
+        is_name = column == "run"
+        table.add_column(Text(column), justify="left" if is_name else "right", no_wrap=is_name)
     for row in rows:
         cells = [Text(row["run"])]
         for column in columns[1:]:
