@@ -165,10 +165,10 @@ def flipped_classes(
         for name in pair:
             if name not in class_names:
                 raise ConfigError(
-                    f"FLIP_LABELS must name classes ({', '.join(class_names)}), got {name!r}"
+                    f"AUG.FLIP_LABELS must name classes ({', '.join(class_names)}), got {name!r}"
                 )
             if name in seen:
-                raise ConfigError(f"FLIP_LABELS must name a class once, got {name!r} twice")
+                raise ConfigError(f"AUG.FLIP_LABELS must name a class once, got {name!r} twice")
             seen.add(name)
         one, other = (class_names.index(name) for name in pair)
         mirrored[one], mirrored[other] = other, one

@@ -15,6 +15,7 @@ from cdb_video.engine.checkpoint import Checkpoints, Progress, State
 from cdb_video.engine.files import replacing
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.optim import LearningRate, make_optimizer
+from cdb_video.errors import ConfigError
 from cdb_video.models import load_weights
 from cdb_video.options import Config
 
@@ -92,6 +93,11 @@ def _open_output(config: Config) -> None:
         for name in () if config.train.auto_resume else LEFT_BEHIND:
             path = output_dir / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        with replacing(output_dir / "config.yaml") as path:
-            path.write_text(dump(config), encoding="utf-8")
+        try:
+            with replacing(output_dir / "config.yaml") as path:
+                path.write_text(dump(config), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"OUTPUT_DIR must be a folder to write in, got {output_dir}: {error.strerror}"
+            ) from None
     distributed.barrier()

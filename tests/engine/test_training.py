@@ -307,6 +307,12 @@ def test_options_that_do_not_fit_the_data_are_refused_first(configured, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_an_output_folder_that_cannot_be_is_named(configured, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"OUTPUT_DIR must be a folder to write in, got .*file"):
+        train(configured("file"))
+
+
 def test_testing_needs_a_fitting_checkpoint(configured, tmp_path):
     with pytest.raises(CheckpointError, match=r"no checkpoint .*best\.pt: train first"):
         run_test(configured())
