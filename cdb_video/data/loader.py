@@ -5,6 +5,7 @@ import os
 import signal
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -45,6 +46,25 @@ class _BatchKeys:
             yield [(self.epoch, int(self.order[place]), view) for place, view in places]
 
 
+@dataclass(frozen=True)
+class Share:
+    """What part of the work this process takes, and with how many helpers."""
+
+    rank: int = 0
+    """Position of this process among all."""
+    world_size: int = 1
+    """Number of processes."""
+    num_workers: int = 0
+    """Processes that decode for this one; 0 decodes in this one."""
+    pin_memory: bool = False
+    """Put batches into page-locked memory, for overlapping copies to a GPU."""
+    timeout: float = 0.0
+    """Seconds to wait for a batch before giving up; 0 waits forever."""
+
+
+ALONE = Share()
+
+
 class ClipLoader:
     """The batches of one rank, epoch after epoch, from workers that live as long as this object.
 
@@ -55,11 +75,7 @@ class ClipLoader:
         pad: repeat records so that all ranks have equally many steps; for training only, where
             also a last batch of a single sample joins the one before it.
         batch_size: samples a batch on this rank; the last batch may be smaller.
-        rank: of this process.
-        world_size: number of processes.
-        num_workers: processes that decode; 0 decodes in this one.
-        pin_memory: put batches into page-locked memory, for overlapping copies to a GPU.
-        timeout: seconds to wait for a batch before giving up; 0 waits forever.
+        share: the part of this process.
     """
 
     def __init__(
@@ -70,30 +86,29 @@ class ClipLoader:
         *,
         pad: bool,
         batch_size: int,
-        rank: int = 0,
-        world_size: int = 1,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        timeout: float = 0.0,
+        share: Share,
     ) -> None:
         self._order = order
-        self._deal = (rank, world_size, pad)
-        places = shard(np.arange(order_length), rank, world_size, pad=pad)
+        self._share, self._pad = share, pad
+        places = self._deal(np.arange(order_length))
         self._keys = _BatchKeys(dataset.num_views, batch_size, join_single=pad)
         self._num_steps = len(self._keys.spans(len(places)))
         self._loader = DataLoader(
             dataset,
             batch_sampler=self._keys,
-            num_workers=num_workers,
+            num_workers=share.num_workers,
             collate_fn=_collate,
-            pin_memory=pin_memory,
-            timeout=timeout if num_workers else 0,
+            pin_memory=share.pin_memory,
+            timeout=share.timeout if share.num_workers else 0,
             worker_init_fn=_start_worker,
-            persistent_workers=num_workers > 0,
+            persistent_workers=share.num_workers > 0,
             # Its own, or every epoch would draw from the generator that training draws from.
             generator=torch.Generator(),
         )
         self._finalizer: Any = None
+
+    def _deal(self, order: Order) -> Order:
+        return shard(order, self._share.rank, self._share.world_size, pad=self._pad)
 
     def __len__(self) -> int:
         """Batches an epoch on this rank."""
@@ -106,9 +121,8 @@ class ClipLoader:
             DecodeError: a clip cannot be decoded; the message opens with its path.
             DataError: a clip lies outside its file, or a worker died or gave nothing in time.
         """
-        rank, world_size, pad = self._deal
         self._keys.epoch = epoch
-        self._keys.order = shard(self._order(epoch), rank, world_size, pad=pad)
+        self._keys.order = self._deal(self._order(epoch))
         iterator: Any = iter(self._loader)
         if self._loader.num_workers and self._finalizer is None:
             self._finalizer = weakref.finalize(self, _end_workers, iterator, os.getpid())
@@ -140,11 +154,7 @@ def train_loader(
     seed: int,
     batch_size: int,
     decoder: str = "pyav",
-    rank: int = 0,
-    world_size: int = 1,
-    num_workers: int = 0,
-    pin_memory: bool = False,
-    timeout: float = 0.0,
+    share: Share = ALONE,
 ) -> ClipLoader:
     """Random clips in ``sampler``'s order; see ``ClipDataset`` and ``ClipLoader``."""
     dataset = ClipDataset(
@@ -162,11 +172,7 @@ def train_loader(
         len(sampler),
         pad=True,
         batch_size=batch_size,
-        rank=rank,
-        world_size=world_size,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-        timeout=timeout,
+        share=share,
     )
 
 
@@ -179,11 +185,7 @@ def eval_loader(
     temporal_views: int = 1,
     spatial_crops: int = 1,
     decoder: str = "pyav",
-    rank: int = 0,
-    world_size: int = 1,
-    num_workers: int = 0,
-    pin_memory: bool = False,
-    timeout: float = 0.0,
+    share: Share = ALONE,
 ) -> ClipLoader:
     """Every view of every record once over all ranks, always the same.
 
@@ -203,11 +205,7 @@ def eval_loader(
         len(records),
         pad=False,
         batch_size=batch_size,
-        rank=rank,
-        world_size=world_size,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-        timeout=timeout,
+        share=share,
     )
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from cdb_video import distributed
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.datasets.base import LabelledClips, class_counts
-from cdb_video.data.loader import ClipLoader, eval_loader, train_loader
+from cdb_video.data.loader import ClipLoader, Share, eval_loader, train_loader
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
@@ -92,11 +92,7 @@ def make_train_loader(config: Config, clips: Clips, sampler: Sampler) -> ClipLoa
         seed=config.rng_seed,
         batch_size=config.train.batch_size // parts,
         decoder=config.data.decoder,
-        rank=distributed.rank(),
-        world_size=distributed.world_size(),
-        num_workers=config.data_loader.num_workers,
-        pin_memory=config.data_loader.pin_memory and torch.cuda.is_available(),
-        timeout=config.data_loader.timeout,
+        share=_share(config),
     )
 
 
@@ -112,6 +108,12 @@ def make_eval_loader(
         temporal_views=temporal_views,
         spatial_crops=spatial_crops,
         decoder=config.data.decoder,
+        share=_share(config),
+    )
+
+
+def _share(config: Config) -> Share:
+    return Share(
         rank=distributed.rank(),
         world_size=distributed.world_size(),
         num_workers=config.data_loader.num_workers,

@@ -68,7 +68,7 @@ def prepare(config: Config, device: torch.device) -> Run:
         f"output in {config.output_dir}"
     )
     if progress.epoch:
-        screen.print(f"going on after epoch {progress.epoch} of {config.solver.max_epoch}")
+        screen.print(f"{progress.epoch} of {config.solver.max_epoch} epochs are done already")
     _open_output(config)
     return Run(
         config,

@@ -38,7 +38,8 @@ def fit(run: Run) -> None:
     model = distributed.wrap(run.state.model, run.device)
     last = config.solver.max_epoch
     with progress_bar(run.screen) as bar:
-        bar.add_task("", total=run.learning_rate.num_steps)
+        done = progress.epoch * run.steps_per_epoch
+        bar.add_task("training", total=run.learning_rate.num_steps, completed=done)
         for epoch in range(progress.epoch + 1, last + 1):
             train_one_epoch(run, model, epoch, bar)
             score = None

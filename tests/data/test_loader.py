@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from videos import read_number, write_video
 from cdb_video.data.batch import Record
 from cdb_video.data.clip_dataset import ClipDataset
 from cdb_video.data.clips import ClipSampling
-from cdb_video.data.loader import eval_loader, train_loader
+from cdb_video.data.loader import Share, eval_loader, train_loader
 from cdb_video.data.samplers.shuffle import Shuffle
 from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import ConfigError, DataError, DecodeError
@@ -37,6 +38,12 @@ def records(tmp_path_factory):
     ]
 
 
+def with_share(arguments):
+    """Gathers what belongs to a ``Share`` out of keyword arguments."""
+    mine = {field.name for field in fields(Share)} & arguments.keys()
+    return arguments | {"share": Share(**{name: arguments.pop(name) for name in mine})}
+
+
 def training(records, **changes):
     labels = np.array([record.label for record in records])
     arguments = {
@@ -49,11 +56,12 @@ def training(records, **changes):
         "batch_size": 3,
         **changes,
     }
-    return train_loader(records, **arguments)
+    return train_loader(records, **with_share(arguments))
 
 
 def evaluation(records, **changes):
-    return eval_loader(records, **{"sampling": TWO, "size": 32, "batch_size": 3, **changes})
+    arguments = {"sampling": TWO, "size": 32, "batch_size": 3, **changes}
+    return eval_loader(records, **with_share(arguments))
 
 
 def by_index(batches):
@@ -355,11 +363,11 @@ LEFT_AT_EXIT = """
 import sys
 from cdb_video.data.batch import Record
 from cdb_video.data.clips import ClipSampling
-from cdb_video.data.loader import eval_loader
+from cdb_video.data.loader import Share, eval_loader
 
 records = [Record(sys.argv[1], 0)] * 30
 loader = eval_loader(
-    records, sampling=ClipSampling(2), size=32, batch_size=1, num_workers=1
+    records, sampling=ClipSampling(2), size=32, batch_size=1, share=Share(num_workers=1)
 )
 batches = loader.batches()
 next(batches)
