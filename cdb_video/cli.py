@@ -54,11 +54,20 @@ def run(command: str, argv: Sequence[str] | None = None, prog: str | None = None
     )
     given = sys.argv[1:] if argv is None else argv
     words = parser.parse_args([word for word in given if word != "--opts"])
-    try:
+
+    def work() -> None:
         config = options.load(words.cfg, words.opts)
         function(config)
         if distributed.is_main():
             Console().print(f"report: {write_report(Path(config.output_dir))}", soft_wrap=True)
+
+    return shown_in_one_line(work)
+
+
+def shown_in_one_line(work: Callable[[], None]) -> int:
+    """Calls ``work``; a mistake of the user's becomes one line on stderr and exit code 2."""
+    try:
+        work()
     except CdbVideoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

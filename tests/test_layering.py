@@ -22,6 +22,7 @@ ALLOWED = {
     "options": GROUND | {"data", "models", "losses", "metrics"},
     "engine": GROUND | {"data", "models", "losses", "metrics", "options", "engine"},
     "report": GROUND | {"data", "models", "losses", "metrics", "options", "report"},
+    "compare": GROUND | {"options", "engine", "report"},
     "cli": GROUND | {"options", "engine", "report", "data", "metrics"},
 }
 FORBIDDEN = ("eval", "exec", "os.system", "pickle.load", "pickle.loads")

@@ -160,3 +160,20 @@ def test_a_run_that_is_cut_off_goes_on_and_ends_bit_equal(tool, tiny_yaml, tmp_p
             assert torch.equal(value, other[part][name]), name
     logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "cut")]
     assert logs[0] == logs[1]
+
+
+def test_a_comparison_is_complete_and_repeats_nothing(tool, tiny_yaml, tmp_path):
+    words = ("--cfg", tiny_yaml, "--losses", "cross_entropy,cdb_ce", "--seeds", 2)
+    words += ("SOLVER.MAX_EPOCH", 1)
+    first = tool("compare.py", *words)
+    assert first.returncode == 0, first.stderr
+    assert "over 2 seeds" in first.stdout
+    rows = (tmp_path / "out" / "compare.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 2
+    shutil.rmtree(tmp_path / "out" / "cdb_ce" / "seed_1" / "test")
+    again = tool("compare.py", *words)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count(", seed ") == 1
+    assert (tmp_path / "out" / "compare.csv").read_text().splitlines() == rows
+    wrong = tool("compare.py", "--cfg", tiny_yaml, "--losses", "cross_entropy,focl")
+    assert_one_line(wrong, "unknown loss 'focl'")

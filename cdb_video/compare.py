@@ -1,0 +1,62 @@
+"""Trains and tests several losses with several seeds, everything else equal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from cdb_video import distributed, options
+from cdb_video.engine import test, train
+from cdb_video.options import Config
+from cdb_video.report import seeds, write_report
+
+
+def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_seeds: int) -> Path:
+    """Runs every loss with every seed below OUTPUT_DIR and writes what came out of it.
+
+    Leaves ``<loss>/seed_<seed>/`` for each run, ``compare.csv`` and ``compare.png``. Seeds count
+    up from RNG_SEED. A run that is done is not repeated, one that was cut off goes on.
+
+    Args:
+        path: YAML file, and ``overrides`` over it, as for training.
+        losses: registered names; the first is what the others are compared with.
+        num_seeds: runs of each loss, >= 1.
+
+    Returns:
+        OUTPUT_DIR.
+
+    Raises:
+        CdbVideoError: as for training and testing.
+    """
+    base = options.load(path, overrides)
+    root = Path(base.output_dir)
+    configs = {}
+    for seed in range(base.rng_seed, base.rng_seed + num_seeds):
+        for loss in losses:
+            folder = root / loss / f"seed_{seed}"
+            words = ["LOSS.NAME", loss, "RNG_SEED", str(seed), "OUTPUT_DIR", str(folder)]
+            configs[loss, seed] = options.load(path, [*overrides, *words])
+    for (loss, seed), config in configs.items():
+        if not _is_done(config):
+            Console(stderr=True).print(f"{loss}, seed {seed}:")
+            train(config)
+            test(config)
+            if distributed.is_main():
+                write_report(Path(config.output_dir))
+    if distributed.is_main():
+        table = seeds.read_scores({run: Path(c.output_dir) for run, c in configs.items()})
+        seeds.write_csv(root / "compare.csv", table)
+        seeds.draw(root / "compare.png", table)
+        screen = Console()
+        for one in seeds.score_tables(table):
+            if one.row_count:
+                screen.print(one)
+    return root
+
+
+def _is_done(config: Config) -> bool:
+    """Whether OUTPUT_DIR holds the test of a run with just these options."""
+    folder = Path(config.output_dir)
+    if not (folder / "test" / "metrics.json").exists():
+        return False
+    return options.load(folder / "config.yaml") == config

@@ -1,0 +1,138 @@
+"""Several losses over several seeds: one CSV, two tables and a picture."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.table import Table
+from scipy.stats import t as student_t
+
+from cdb_video.errors import DataError
+from cdb_video.report.run_files import read_metrics
+
+Run = tuple[str, int]
+"""Name of the loss, and seed."""
+Scores = dict[str, float | None]
+
+CONFIDENCE = 0.95
+
+
+def read_scores(runs: Mapping[Run, Path]) -> dict[Run, Scores]:
+    """The scores of each tested run, fractions in [0, 1]: top-1, means over classes, groups.
+
+    Args:
+        runs: (loss, seed) -> OUTPUT_DIR.
+
+    Raises:
+        DataError: a run has no readable ``test/metrics.json``.
+    """
+    table = {}
+    for run, folder in runs.items():
+        metrics = read_metrics(Path(folder))
+        if metrics is None:
+            raise DataError(f"{folder} has no test/metrics.json: test the run first")
+        groups = {f"{name} recall": group["recall"] for name, group in metrics["groups"].items()}
+        table[run] = {
+            "top-1": metrics["top1"],
+            "mean class recall": metrics["mean_class_recall"],
+            "mean class precision": metrics["mean_class_precision"],
+            "mean class F1": metrics["mean_class_f1"],
+            **groups,
+        }
+    return table
+
+
+def write_csv(path: Path, table: Mapping[Run, Scores]) -> None:
+    """One row a run: loss, seed, scores as fractions."""
+    columns = list(next(iter(table.values())))
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["loss", "seed", *columns])
+        for (loss, seed), scores in table.items():
+            writer.writerow([loss, seed, *(scores[column] for column in columns)])
+
+
+def spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; None with a single value."""
+    return mean(values), stdev(values) if len(values) > 1 else None
+
+
+def paired_difference(
+    ones: Mapping[int, float], others: Mapping[int, float]
+) -> tuple[float, float | None]:
+    """Mean of ``others - ones`` over the seeds that both have, and half its 95 % t interval.
+
+    The same seed means the same start, order and augmentation, so that differences between seeds
+    cancel. None with fewer than two seeds.
+    """
+    differences = [others[seed] - ones[seed] for seed in ones if seed in others]
+    centre, deviation = spread(differences)
+    if deviation is None:
+        return centre, None
+    count = len(differences)
+    factor = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 1))
+    return centre, factor * deviation / math.sqrt(count)
+
+
+def score_tables(table: Mapping[Run, Scores]) -> tuple[Table, Table]:
+    """Mean and standard deviation over seeds, and the paired difference to the first loss."""
+    columns = list(next(iter(table.values())))
+    num_seeds = len({seed for _, seed in table})
+    means = Table(title=f"Test split, per cent: mean ± standard deviation over {num_seeds} seeds")
+    paired = Table(title="Difference to the first, same seeds: mean ± 95 % t interval")
+    for one in (means, paired):
+        one.title_justify = "left"
+        one.add_column("loss", no_wrap=True)
+        for column in columns:
+            one.add_column(column, justify="right")
+    losses = list(dict.fromkeys(loss for loss, _ in table))
+    for loss in losses:
+        mine = [by_seed(table, loss, column) for column in columns]
+        means.add_row(loss, *(_shown(spread(list(v.values()))) if v else "–" for v in mine))
+        if loss != losses[0]:
+            first = [by_seed(table, losses[0], column) for column in columns]
+            pairs = zip(first, mine, strict=True)
+            paired.add_row(
+                loss,
+                *(_shown(paired_difference(a, b), "+") if a.keys() & b else "–" for a, b in pairs),
+            )
+    return means, paired
+
+
+def by_seed(table: Mapping[Run, Scores], loss: str, column: str) -> dict[int, float]:
+    """Seed -> score of one loss, without the seeds that have none."""
+    found = {seed: scores[column] for (name, seed), scores in table.items() if name == loss}
+    return {seed: score for seed, score in found.items() if score is not None}
+
+
+def _shown(pair: tuple[float, float | None], sign: str = "") -> str:
+    centre, width = pair
+    text = f"{100 * centre:{sign}.1f}"
+    return text if width is None else f"{text} ± {100 * width:.1f}"
+
+
+def draw(path: Path, table: Mapping[Run, Scores]) -> None:
+    """A picture with a panel a score: each seed a dot, the mean of each loss a bar."""
+    losses = list(dict.fromkeys(loss for loss, _ in table))
+    columns = list(next(iter(table.values())))
+    figure = Figure(figsize=(2.3 * len(columns) + 1.2, 0.38 * len(losses) + 1.1))
+    figure.set_layout_engine("constrained")
+    panels: Any = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for axes, column in zip(panels, columns, strict=True):
+        for place, loss in enumerate(losses):
+            scores = [100 * score for score in by_seed(table, loss, column).values()]
+            axes.plot(scores, [place] * len(scores), "o", color="#7f9fc9", markersize=4)
+            if scores:
+                axes.plot(mean(scores), place, "|", color="#1f3f6f", markersize=16, mew=2)
+        axes.set_title(column, fontsize=9, loc="left")
+        axes.grid(axis="x", linewidth=0.5, color="#dddddd")
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(labelsize=8, left=False)
+        axes.set_xlabel("per cent", fontsize=8)
+    panels[0].set_yticks(range(len(losses)), losses)
+    panels[0].set_ylim(len(losses) - 0.5, -0.5)
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,67 @@
+"""Several losses over several seeds."""
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cdb_video.errors import DataError
+from cdb_video.report import seeds
+
+TABLE = {
+    ("ce", 0): {"top-1": 0.50, "few recall": None},
+    ("cdb", 0): {"top-1": 0.60, "few recall": 0.2},
+    ("ce", 1): {"top-1": 0.70, "few recall": None},
+    ("cdb", 1): {"top-1": 0.74, "few recall": 0.4},
+    ("ce", 2): {"top-1": 0.60, "few recall": None},
+    ("cdb", 2): {"top-1": 0.61, "few recall": 0.6},
+}
+
+
+def test_the_paired_difference_has_a_t_interval():
+    ones, others = (seeds.by_seed(TABLE, loss, "top-1") for loss in ("ce", "cdb"))
+    centre, half = seeds.paired_difference(ones, others)
+    differences = np.array([0.10, 0.04, 0.01])
+    assert centre == pytest.approx(differences.mean())
+    # 4.3027 is the 97.5 % point of Student's t with 2 degrees of freedom, from printed tables.
+    assert half == pytest.approx(4.3027 * differences.std(ddof=1) / math.sqrt(3), rel=1e-4)
+
+
+def test_one_seed_has_no_spread():
+    assert seeds.spread([0.5]) == (0.5, None)
+    assert seeds.paired_difference({3: 0.5}, {3: 0.75}) == (0.25, None)
+
+
+def test_tables_show_per_cent_and_gaps():
+    screen = Console(width=120, record=True, file=io.StringIO())
+    means, paired = seeds.score_tables(TABLE)
+    screen.print(means, paired)
+    text = screen.export_text()
+    assert "over 3 seeds" in text
+    assert "60.0 ± 10.0" in text
+    assert "40.0 ± 20.0" in text
+    assert "+5.0 ± 11.4" in text
+    assert "–" in text
+    assert paired.row_count == 1
+
+
+def test_the_csv_holds_every_run(tmp_path):
+    seeds.write_csv(tmp_path / "compare.csv", TABLE)
+    with open(tmp_path / "compare.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["loss"], row["seed"]) for row in rows] == [(a, str(b)) for a, b in TABLE]
+    assert rows[0]["few recall"] == ""
+    assert float(rows[1]["top-1"]) == 0.6
+
+
+def test_the_picture_is_drawn_also_with_gaps(tmp_path):
+    seeds.draw(tmp_path / "compare.png", TABLE)
+    assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_without_a_test_is_named(tmp_path):
+    with pytest.raises(DataError, match="has no test/metrics.json"):
+        seeds.read_scores({("ce", 0): tmp_path})

@@ -1,0 +1,27 @@
+"""Compares losses: ``python tools/compare.py --cfg FILE --losses A,B --seeds 3 KEY VALUE ...``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cdb_video.cli import shown_in_one_line
+from cdb_video.compare import compare
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Train and test losses over seeds, all else equal."
+    )
+    parser.add_argument("--cfg", type=Path, required=True, help="YAML file with options")
+    parser.add_argument("--losses", required=True, help="names, separated by commas")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (3)")
+    parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="options")
+    words = parser.parse_args()
+    if words.seeds < 1:
+        parser.error(f"--seeds must be an integer >= 1, got {words.seeds}")
+    folder = compare(words.cfg, words.opts, words.losses.split(","), words.seeds)
+    print(f"{folder / 'compare.csv'}, {folder / 'compare.png'}")
+
+
+if __name__ == "__main__":
+    sys.exit(shown_in_one_line(main))
