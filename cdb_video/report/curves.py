@@ -81,7 +81,7 @@ def training_curves(
                 axes.set_ylim(0, 1)
             if axes.get_legend_handles_labels()[1]:
                 axes.legend()
-        return _svg(figure, "training")
+        return inline_svg(figure, "training")
 
 
 def difficulty_curves(rows: Sequence[DifficultyRow]) -> Markup | None:
@@ -123,7 +123,7 @@ def difficulty_curves(rows: Sequence[DifficultyRow]) -> Markup | None:
         title = "hardest first" if len(names) <= len(SERIES) else "4 hardest, 4 easiest"
         legend = figure.legend(handles, labels, loc="outside right upper", title=title)
         legend.get_title().set_color(MUTED)
-        return _svg(figure, "difficulty", titles=names)
+        return inline_svg(figure, "difficulty", titles=names)
 
 
 def _class_colours(rows: Sequence[DifficultyRow]) -> dict[int, str]:
@@ -165,7 +165,7 @@ def _short(name: str, length: int = 22) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
-def _svg(figure: Figure, salt: str, titles: Mapping[int, str] | None = None) -> Markup:
+def inline_svg(figure: Figure, salt: str, titles: Mapping[int, str] | None = None) -> Markup:
     """The figure as an ``<svg>`` element that is safe in a page with other figures."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": salt}), warnings.catch_warnings():

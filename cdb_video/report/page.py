@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import cdb_video
 from cdb_video.report.confusion import lay_out, worst_confusions
 from cdb_video.report.curves import difficulty_curves, training_curves
+from cdb_video.report.heat_map import difficulty_heat_map
 from cdb_video.report.run_files import PredictionRow, RunFiles, read_run
 
 MAX_CONFUSIONS = 15
@@ -44,6 +45,7 @@ def write_report(output_dir: Path) -> Path:
 
 def _content(run: RunFiles) -> dict[str, Any]:
     classes = sorted(run.per_class, key=lambda row: (-(row.n_train or 0), row.class_id))
+    sizes = {row.class_id: row.n_train for row in classes if row.n_train is not None}
     matrix = None
     if run.confusion is not None:
         order = [row.class_id for row in classes]
@@ -55,12 +57,16 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "components": _components(run.config),
         "metrics": run.metrics,
         "classes": classes,
-        "largest_class": max((row.n_train or 0 for row in classes), default=0),
+        "largest_class": max(sizes.values(), default=0),
         "matrix": matrix,
         "confusions": worst_confusions(run.confusion, MAX_CONFUSIONS) if run.confusion else [],
         "mistakes": _surest_mistakes(run),
         "class_names": {row.class_id: row.name for row in run.per_class},
         "difficulty_svg": difficulty_curves(run.difficulty),
+        "heat_map_svg": difficulty_heat_map(
+            run.difficulty,
+            {row.class_id: row.n_train for row in classes if row.n_train is not None},
+        ),
         "training_svg": training_curves(run.train, run.val),
         "best": _best_validation(run),
         "bad_log_lines": run.bad_log_lines,
