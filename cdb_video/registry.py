@@ -88,6 +88,6 @@ DATASETS = Registry(
 SAMPLERS = Registry(
     "sampler",
     "cdb_video.data.samplers",
-    """Built as ``Class(Class.Options(...), labels=(N,) int array, num_classes=K, seed=int)``: see
-    ``cdb_video.data.samplers.base.Sampler``.""",
+    """Built as ``Class(Class.Options(...), labels=(N,) int array, num_classes=K, seed=int,
+    num_epochs=int)``: see ``cdb_video.data.samplers.base.Sampler``.""",
 )

@@ -7,7 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cdb_video"
-GROUND = {"", "errors", "registry", "option_types", "config", "option_docs", "distributed"}
+GROUND = {
+    "",
+    "errors",
+    "registry",
+    "option_types",
+    "config",
+    "option_docs",
+    "distributed",
+    "difficulty",
+}
 ALLOWED = {
     "errors": set(),
     "registry": {"errors"},
@@ -15,6 +24,7 @@ ALLOWED = {
     "config": {"errors", "registry", "option_types"},
     "option_docs": {"config", "option_types"},
     "distributed": set(),
+    "difficulty": {"option_types"},
     "data": GROUND | {"data"},
     "models": GROUND | {"models"},
     "losses": GROUND | {"losses"},

@@ -1,6 +1,7 @@
 """One sample: opens the file of a record, chooses frames and crop, gives a uint8 clip."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +21,20 @@ from cdb_video.data.transforms import (
 )
 from cdb_video.errors import CdbVideoError, DataError
 
-Key = tuple[int, int, int]
-"""Epoch, index of the record, view: all that a sample depends on besides the seed. The view is
-``temporal view * spatial_crops + spatial view``."""
-
 Sample = tuple[torch.Tensor, int, int]
 """Clip (3, T, S, S) uint8 RGB, label, index of the record."""
+
+
+class Key(NamedTuple):
+    """All that a sample depends on besides the seed."""
+
+    epoch: int
+    record: int
+    """Its index."""
+    repeat: int
+    """How many times the record has come before in this epoch, over all processes."""
+    view: int
+    """``temporal view * spatial_crops + spatial view``."""
 
 
 class _RecordTable:
@@ -59,8 +68,8 @@ class _RecordTable:
 class ClipDataset(Dataset[Sample | CdbVideoError]):
     """Decodes the clip of a ``Key``.
 
-    With an ``augmentation`` clips are random, every choice drawn from (seed, epoch, index);
-    without, they are the fixed temporal and spatial views.
+    With an ``augmentation`` clips are random, every choice drawn from (seed, epoch, record,
+    repeat); without, they are the fixed temporal and spatial views.
 
     Args:
         records: of one split.
@@ -111,19 +120,19 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
 
         The error is returned because one raised in a worker reaches the user as a traceback.
         """
-        record = self.records[key[1]]
+        record = self.records[key.record]
         try:
-            return self._sample(record, *key)
+            return self._sample(record, key)
         except DataError as error:
             return DataError(f"{record.path}: {error}")
         except CdbVideoError as error:
             return error
 
-    def _sample(self, record: Record, epoch: int, index: int, view: int) -> Sample:
+    def _sample(self, record: Record, key: Key) -> Sample:
         rng = None
         if self.augmentation is not None:
-            rng = np.random.default_rng([self.seed, epoch, index])
-        temporal_view, spatial_view = divmod(view, self.spatial_crops)
+            rng = np.random.default_rng([self.seed, key.epoch, key.record, key.repeat])
+        temporal_view, spatial_view = divmod(key.view, self.spatial_crops)
         with VideoReader(record.path, decoder=self.decoder) as video:
             first, last = 0, video.num_frames
             if record.start is not None or record.end is not None:
@@ -140,4 +149,4 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         affine = crop_affine(crop, (height, width), frames.shape[1:3], self.size)
         clip = np.ascontiguousarray(apply(frames, affine, self.size).transpose(3, 0, 1, 2))
         label = int(self.mirrored[record.label]) if crop.flipped else record.label
-        return torch.from_numpy(clip), label, index
+        return torch.from_numpy(clip), label, key.record

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.clip_dataset import ClipDataset, Key, Sample
 from cdb_video.data.clips import ClipSampling
-from cdb_video.data.samplers.base import Order, Sampler, shard
+from cdb_video.data.samplers.base import Order, Sampler, repeat_numbers, shard
 from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import CdbVideoError, DataError
 
@@ -30,6 +30,7 @@ class _BatchKeys:
         self.join_single = join_single
         self.epoch = 0
         self.order: Order = np.empty(0, dtype=np.int64)
+        self.repeats: Order = self.order
 
     def spans(self, num_records: int) -> list[range]:
         """The samples of each batch, by position."""
@@ -43,7 +44,10 @@ class _BatchKeys:
     def __iter__(self) -> Iterator[list[Key]]:
         for positions in self.spans(len(self.order)):
             places = (divmod(position, self.num_views) for position in positions)
-            yield [(self.epoch, int(self.order[place]), view) for place, view in places]
+            yield [
+                Key(self.epoch, int(self.order[place]), int(self.repeats[place]), view)
+                for place, view in places
+            ]
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,10 @@ class ClipLoader:
             DataError: a clip lies outside its file, or a worker died or gave nothing in time.
         """
         self._keys.epoch = epoch
-        self._keys.order = self._deal(self._order(epoch))
+        order = self._order(epoch)
+        self._keys.order = self._deal(order)
+        # Counted before the deal, or a sample would depend on the number of ranks.
+        self._keys.repeats = self._deal(repeat_numbers(order))
         iterator: Any = iter(self._loader)
         if self._loader.num_workers and self._finalizer is None:
             self._finalizer = weakref.finalize(self, _end_workers, iterator, os.getpid())

@@ -70,6 +70,7 @@ def make_sampler(config: Config, clips: Clips) -> Sampler:
         labels=labels,
         num_classes=len(clips.class_names),
         seed=config.rng_seed,
+        num_epochs=config.solver.max_epoch,
     )
     return sampler
 

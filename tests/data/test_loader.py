@@ -122,6 +122,50 @@ def test_records_of_the_same_file_get_different_clips(records):
     assert len({clips[0][0].tobytes() for clips in found.values()}) > 3
 
 
+class Twice(Shuffle):
+    """Every record twice an epoch, the last records first."""
+
+    def __len__(self):
+        return 2 * len(self.labels)
+
+    def indices(self, epoch):
+        return np.repeat(np.arange(len(self.labels))[::-1], 2)
+
+
+def twice(records):
+    labels = np.array([record.label for record in records])
+    return Twice(Twice.Options(), labels=labels, num_classes=3, seed=0)
+
+
+def as_bytes(clips):
+    return sorted(clip.tobytes() for clip, _ in clips)
+
+
+def test_a_record_that_comes_twice_gives_two_clips_the_first_as_if_it_came_once(records):
+    once = by_index(training(records).batches(1))
+    repeated = by_index(training(records, sampler=twice(records)).batches(1))
+    num_different = 0
+    for index, clips in repeated.items():
+        assert len(clips) == 2
+        np.testing.assert_array_equal(clips[0][0], once[index][0][0])
+        num_different += not np.array_equal(clips[0][0], clips[1][0])
+    assert num_different == 7
+
+
+def test_repeats_are_the_same_for_any_number_of_ranks_and_workers(records):
+    reference = by_index(training(records, sampler=twice(records)).batches(1))
+    parts = [
+        by_index(
+            training(
+                records, sampler=twice(records), rank=rank, world_size=2, num_workers=rank
+            ).batches(1)
+        )
+        for rank in range(2)
+    ]
+    for index, clips in reference.items():
+        assert as_bytes(parts[0][index] + parts[1][index]) == as_bytes(clips)
+
+
 def test_training_leaves_the_global_generators_alone(records):
     torch.manual_seed(0)
     np.random.seed(0)

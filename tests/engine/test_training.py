@@ -97,11 +97,20 @@ def test_same_seed_same_bits_other_seed_other_bits(configured):
     )
 
 
-@pytest.mark.parametrize("stop_after", [1, 3])
-def test_a_resumed_run_ends_bit_equal(configured, stop_after, monkeypatch):
-    whole = configured("whole", "MODEL.DROPOUT_RATE", 0.3, "LOSS.CDB_CE.MOMENTUM", 0.5)
+@pytest.mark.parametrize(
+    ("stop_after", "words"),
+    [
+        (1, ("LOSS.CDB_CE.MOMENTUM", 0.5)),
+        (3, ("LOSS.CDB_CE.MOMENTUM", 0.5)),
+        (3, ("SAMPLER.NAME", "cdb_s", "SAMPLER.CDB_S.MOMENTUM", 0.5)),
+        (2, ("SAMPLER.NAME", "progressive")),
+        (1, ("SAMPLER.NAME", "repeat_factor", "SAMPLER.REPEAT_FACTOR.THRESHOLD", 0.5)),
+    ],
+)
+def test_a_resumed_run_ends_bit_equal(configured, stop_after, words, monkeypatch):
+    whole = configured("whole", "MODEL.DROPOUT_RATE", 0.3, *words)
     train(whole)
-    cut = configured("cut", "MODEL.DROPOUT_RATE", 0.3, "LOSS.CDB_CE.MOMENTUM", 0.5)
+    cut = configured("cut", "MODEL.DROPOUT_RATE", 0.3, *words)
     _interrupt_in_epoch(stop_after + 1, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train(cut)

@@ -17,7 +17,8 @@ class Sampler:
         options: of the sampler itself.
         labels: ``(N,)`` class of each record.
         num_classes: K.
-        seed: of the run; the order depends on it and on the epoch only.
+        seed: of the run; the order depends on it, on the epoch, and on what was observed, only.
+        num_epochs: of the run; they count from 1.
     """
 
     @dataclass(frozen=True)
@@ -25,12 +26,19 @@ class Sampler:
         """No options."""
 
     def __init__(
-        self, options: Options, *, labels: npt.NDArray[np.int64], num_classes: int, seed: int
+        self,
+        options: Any,
+        *,
+        labels: npt.NDArray[np.int64],
+        num_classes: int,
+        seed: int,
+        num_epochs: int = 1,
     ) -> None:
         self.options = options
         self.labels = labels
         self.num_classes = num_classes
         self.seed = seed
+        self.num_epochs = num_epochs
 
     def __len__(self) -> int:
         """Length of every epoch's order, M."""
@@ -62,3 +70,28 @@ def shard(order: Order, rank: int, world_size: int, *, pad: bool) -> Order:
     if pad:
         order = np.resize(order, -(-len(order) // world_size) * world_size)
     return order[rank::world_size]
+
+
+def repeat_numbers(order: Order) -> Order:
+    """How many times each entry of ``order`` has come before: 0 at its first place, then 1, ..."""
+    places = np.argsort(order, kind="stable")
+    starts = np.flatnonzero(np.diff(order[places], prepend=-1))
+    lengths = np.diff(starts, append=len(order))
+    numbers = np.empty_like(order)
+    numbers[places] = np.arange(len(order)) - np.repeat(starts, lengths)
+    return numbers
+
+
+def systematic_counts(
+    expected: npt.NDArray[np.float64], total: int, rng: np.random.Generator
+) -> Order:
+    """Rounds ``expected``, which sums to ``total``, to counts that sum to it, too.
+
+    Each count is its expected value rounded up or down, and equal to it on average; where 0 is
+    expected, it is 0. (Systematic sampling: one random offset for all.)
+    """
+    counts = np.zeros(len(expected), dtype=np.int64)
+    order = rng.permutation(np.flatnonzero(expected > 0))
+    edges = np.floor(np.cumsum(expected[order])[:-1] + rng.random())
+    counts[order] = np.diff(np.minimum(edges, total), prepend=0, append=total)
+    return counts

@@ -1,0 +1,41 @@
+"""Classes by how hard the model finds them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cdb_video.data.samplers.by_class import ByClass, Weights
+from cdb_video.difficulty import ClassDifficulty, DifficultyOptions
+from cdb_video.registry import SAMPLERS
+
+
+@SAMPLERS.register("cdb_s")
+class CDBSampling(ByClass):
+    """Probability in proportion to ``d_c ** tau``, with ``d_c = 1 - recall_c`` on validation.
+
+    Class-wise difficulty-balanced sampling (CDB-S) of Sinha, Ohashi, Nakamura, "Class-Difficulty
+    Based Methods for Long-Tailed Visual Recognition", IJCV 2022. Before the first validation every
+    difficulty is 1, so that classes are drawn equally often. A class at 100 % recall is not drawn
+    in the paper's form; ``min_weight`` keeps it in.
+    """
+
+    @dataclass(frozen=True)
+    class Options(DifficultyOptions):
+        """Options of ``cdb_s``: those of the weights of ``cdb_ce``, with the same meaning."""
+
+    def __init__(self, options: Options, **context: Any) -> None:
+        super().__init__(options, **context)
+        self._difficulty = ClassDifficulty(options, self.num_classes)
+
+    def weights(self, epoch: int) -> Weights:
+        return self._difficulty.class_weights.double().numpy()
+
+    def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
+        self._difficulty.observe(recall, counts)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._difficulty.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._difficulty.load_state_dict(state)

@@ -1,0 +1,111 @@
+"""How hard each class is, as validations see it: the state behind CDB weights and probabilities."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from cdb_video.option_types import Fraction, FractionBelowOne, NonNegativeFloat, NonNegativeInt
+
+RECALL_EPS = 0.01
+"""Keeps the ratio of recalls finite in dynamic tau; the value of the released code."""
+
+
+@dataclass(frozen=True)
+class DifficultyOptions:
+    """How recall becomes difficulty, and difficulty a weight; the defaults are the paper's."""
+
+    tau: NonNegativeFloat | Literal["dynamic", "dynamic_released"] = "dynamic"
+    """Exponent on difficulty, >= 0; 0 makes all classes equal. 'dynamic' is the paper's
+    2 * sigmoid(b) with b = max recall / (min recall + 0.01) - 1 (equations 3 and 4), in [0.53, 2);
+    'dynamic_released' is sigmoid(max recall / (min recall + 0.01)) of the authors' EGTEA and CIFAR
+    scripts, in [0.5, 1)."""
+    momentum: FractionBelowOne = 0.0
+    """Share of a class's previous difficulty that is kept at each validation, in [0, 1)."""
+    prior_count: NonNegativeFloat = 0.0
+    """Validation samples, >= 0, that each class is given on top of its own, recognised at the
+    mean recall of all classes. Smooths the recall of small classes."""
+    min_weight: Fraction = 0.0
+    """Lowest weight of a class, in [0, 1]: weights become min_weight + (1 - min_weight) * w,
+    whose mean stays 1. 1 makes all classes equal."""
+    tau_max: NonNegativeFloat | None = None
+    """Upper bound on a dynamic tau, or null for none."""
+    warmup_epochs: NonNegativeInt = 0
+    """First epochs that train with all classes equal, while difficulty is already tracked.
+    Counted in validations; 0 and 1 are the same, since the first epoch has nothing to go by."""
+
+
+class ClassDifficulty(nn.Module):
+    """Difficulty ``d_c = 1 - recall_c``, and weights ``d_c ** tau`` scaled to a mean of 1.
+
+    Before the first validation every difficulty and every weight is 1. A class without validation
+    samples keeps its last difficulty; where every class is perfect, every weight is 1. (Equations
+    1 to 4 and 7 of Sinha, Ohashi, Nakamura, ACCV 2020.)
+
+    Args:
+        options: of the loss or sampler that it belongs to.
+        num_classes: K >= 1.
+    """
+
+    difficulty: torch.Tensor
+    """(K,) float32 in [0, 1], after smoothing."""
+    observed: torch.Tensor
+    """(K,) bool: classes that have had a validation sample."""
+    num_observed: torch.Tensor
+    """() int64: validations so far."""
+    tau: torch.Tensor
+    """() float32: exponent in use; 0 before the first validation."""
+    class_weights: torch.Tensor
+    """(K,) float32, mean 1 over classes."""
+
+    def __init__(self, options: DifficultyOptions, num_classes: int) -> None:
+        super().__init__()
+        self.options = options
+        self.register_buffer("difficulty", torch.ones(num_classes))
+        self.register_buffer("observed", torch.zeros(num_classes, dtype=torch.bool))
+        self.register_buffer("num_observed", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("tau", torch.zeros(()))
+        self.register_buffer("class_weights", torch.ones(num_classes))
+
+    @torch.no_grad()
+    def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
+        """Updates difficulties, tau and weights.
+
+        Args:
+            recall: (K,) fraction of each class's samples that were recognised, in [0, 1]. The value
+                of a class without samples is ignored.
+            counts: (K,) number of validation samples of each class.
+        """
+        recall = recall.to(self.difficulty.device, torch.float64)
+        counts = counts.to(self.difficulty.device, torch.float64)
+        present = counts > 0
+        self.num_observed += 1
+        if not present.any():
+            return
+        prior, momentum = self.options.prior_count, self.options.momentum
+        smooth = (recall * counts + prior * recall[present].mean()) / (counts + prior)
+        updated = momentum * self.difficulty + (1 - momentum) * (1 - smooth)
+        self.difficulty.copy_(torch.where(present, updated, self.difficulty.double()))
+        self.observed |= present
+        self.tau.fill_(self._tau(1 - self.difficulty[self.observed].double()))
+        if self.num_observed >= self.options.warmup_epochs:
+            self.class_weights.copy_(self._weights())
+
+    def _tau(self, recall: torch.Tensor) -> float:
+        if not isinstance(self.options.tau, str):
+            return self.options.tau
+        ratio = recall.max() / (recall.min() + RECALL_EPS)
+        if self.options.tau == "dynamic":
+            tau = 2 * torch.sigmoid(ratio - 1).item()
+        else:
+            tau = torch.sigmoid(ratio).item()
+        return tau if self.options.tau_max is None else min(tau, self.options.tau_max)
+
+    def _weights(self) -> torch.Tensor:
+        weights = self.difficulty.double() ** self.tau.double()
+        total = weights.sum()
+        if total == 0:
+            return torch.ones_like(weights)
+        floor = self.options.min_weight
+        return floor + (1 - floor) * weights * (len(weights) / total)
