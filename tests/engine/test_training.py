@@ -137,6 +137,13 @@ def _interrupt_in_epoch(epoch, monkeypatch):
     monkeypatch.setattr(module, "accumulate_gradient", interrupted)
 
 
+def test_the_sampler_knows_how_long_the_run_is(configured):
+    config = configured("out", "SAMPLER.NAME", "progressive", "SOLVER.MAX_EPOCH", 8)
+    sampler = prepare(config, torch.device("cpu")).state.sampler
+    assert sampler.probabilities(8).tolist() == pytest.approx([1 / 3] * 3)
+    assert sampler.probabilities(4)[0] == pytest.approx((6 / 11 + 1 / 3) / 2)
+
+
 def test_a_finished_run_is_left_alone_and_can_be_extended(configured):
     config = configured()
     train(config)
