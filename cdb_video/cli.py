@@ -1,23 +1,47 @@
-"""The command line: ``cdb-video train`` and ``cdb-video test``, the same as ``tools/*.py``."""
+"""The command line: ``cdb-video train``, ``test`` and ``retrain``, the same as ``tools/*.py``."""
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from cdb_video import __version__, distributed, options
-from cdb_video.engine import test, train
+from cdb_video.engine import retrain, test, train
+from cdb_video.engine.retrain import method_folder
 from cdb_video.errors import CdbVideoError
 from cdb_video.option_docs import option_help
 from cdb_video.options import Config
 from cdb_video.report import write_report
 
-COMMANDS: dict[str, tuple[Callable[[Config], Any], str]] = {
-    "train": (train, "Train a model; go on where an earlier run in OUTPUT_DIR stopped."),
-    "test": (test, "Test a checkpoint, OUTPUT_DIR's best.pt unless TEST.CHECKPOINT_FILE_PATH."),
+
+class Command(NamedTuple):
+    """What a word after ``cdb-video`` does."""
+
+    function: Callable[[Config], Any]
+    description: str
+    folder: Callable[[Config], Path] = lambda config: Path(config.output_dir)
+    """Where the report goes."""
+    short: dict[str, str] = {}
+    """Short form of a key -> key."""
+
+
+COMMANDS = {
+    "train": Command(train, "Train a model; go on where an earlier run in OUTPUT_DIR stopped."),
+    "test": Command(
+        test, "Test a checkpoint, OUTPUT_DIR's best.pt unless TEST.CHECKPOINT_FILE_PATH."
+    ),
+    "retrain": Command(
+        retrain,
+        "Make and test another classifier on the frozen backbone of a checkpoint, OUTPUT_DIR's "
+        "best.pt unless TEST.CHECKPOINT_FILE_PATH. METHOD crt, lws, tau_norm or ncm (short for "
+        "STAGE2.METHOD) says how; the result goes to OUTPUT_DIR/<method>.",
+        folder=method_folder,
+        short={"METHOD": "STAGE2.METHOD"},
+    ),
 }
 
 
@@ -37,11 +61,11 @@ def run(command: str, argv: Sequence[str] | None = None, prog: str | None = None
     Returns:
         0, or 2 after a mistake of the user's, which is explained in one line on stderr.
     """
-    function, description = COMMANDS[command]
+    chosen = COMMANDS[command]
     parser = argparse.ArgumentParser(
         prog=prog,
         usage="%(prog)s [-h] --cfg FILE [KEY VALUE ...]",
-        description=description,
+        description=textwrap.fill(chosen.description, 98),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"Options, as KEY [allowed values; default]:\n\n{option_help(Config)}",
     )
@@ -56,10 +80,12 @@ def run(command: str, argv: Sequence[str] | None = None, prog: str | None = None
     words = parser.parse_args([word for word in given if word != "--opts"])
 
     def work() -> None:
-        config = options.load(words.cfg, words.opts)
-        function(config)
+        opts = list(words.opts)
+        opts[::2] = [chosen.short.get(key, key) for key in opts[::2]]
+        config = options.load(words.cfg, opts)
+        chosen.function(config)
         if distributed.is_main():
-            Console().print(f"report: {write_report(Path(config.output_dir))}", soft_wrap=True)
+            Console().print(f"report: {write_report(chosen.folder(config))}", soft_wrap=True)
 
     return shown_in_one_line(work)
 

@@ -178,6 +178,36 @@ class Solver:
 
 
 @dataclass
+class Stage2:
+    """How ``tools/retrain_classifier.py`` makes another classifier on the frozen backbone (Kang et
+    al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020)."""
+
+    method: Literal["crt", "lws", "tau_norm", "ncm"] = "crt"
+    """'crt' trains a fresh classifier on class-balanced samples; 'lws' so trains one scale for each
+    class of the trained classifier; 'tau_norm' divides its weights by their length to the power of
+    tau; 'ncm' takes the nearest class mean."""
+    max_epoch: PositiveInt = 10
+    """Epochs of 'crt' and 'lws'; each draws as many features as there are training clips."""
+    base_lr: PositiveFloat = 0.2
+    """Learning rate of 'crt' and 'lws' at the first step; it falls to 0 along half a cosine."""
+    batch_size: PositiveInt = 512
+    """Features in one optimiser step of 'crt' and 'lws'."""
+    momentum: FractionBelowOne = 0.9
+    """Momentum of their SGD, in [0, 1)."""
+    weight_decay: NonNegativeFloat = 5e-4
+    """L2 penalty of their SGD."""
+    taus: tuple[NonNegativeFloat, ...] = tuple(step / 10 for step in range(21))
+    """Choices for tau of 'tau_norm'; the best by TRAIN.BEST_METRIC on the validation split, the
+    smallest where several are equal."""
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    """What 'ncm' measures between a feature and the class means."""
+
+    def __post_init__(self) -> None:
+        if not self.taus:
+            raise ValueError("TAUS must hold at least one number, got none")
+
+
+@dataclass
 class DataLoader:
     """Worker processes that decode."""
 
@@ -201,6 +231,7 @@ class Config:
     loss: LossChoice
     sampler: SamplerChoice
     solver: Solver
+    stage2: Stage2
     data_loader: DataLoader
     output_dir: str = "output"
     """Folder for everything that a run leaves behind; made if absent."""

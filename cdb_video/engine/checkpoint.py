@@ -24,6 +24,7 @@ FREE_TO_CHANGE = (
     "IMPORTS",
     "LOG_PERIOD",
     "TEST.",
+    "STAGE2.",
     "DATA_LOADER.",
     "TRAIN.AUTO_RESUME",
     "TRAIN.CHECKPOINT_PERIOD",
@@ -82,11 +83,7 @@ class Checkpoints:
             "sampler_state": state.sampler.state_dict(),
             "class_names": self._class_names,
             "config": dump(self._config),
-            "versions": {
-                "cdb_video": cdb_video.__version__,
-                "torch": str(torch.__version__),
-                "python": sys.version.split()[0],
-            },
+            "versions": _versions(),
         }
         name = f"epoch_{progress.epoch:04d}.pt" if keep else "best.pt"
         if not (keep or best):
@@ -142,6 +139,38 @@ class Checkpoints:
 def checkpoint_folder(config: Config) -> Path:
     """Where a run's checkpoints lie."""
     return Path(config.output_dir) / "checkpoints"
+
+
+def save_model(
+    config: Config, class_names: list[str], model: nn.Module, epoch: int, origin: dict[str, Any]
+) -> Path:
+    """Writes ``best.pt`` of a model that is to be tested, not trained on; returns its path.
+
+    Args:
+        config: of the model; its OUTPUT_DIR is where the checkpoint goes.
+        epoch: epochs that made the model.
+        origin: plain values that say how it was made.
+    """
+    path = checkpoint_folder(config) / "best.pt"
+    content = {
+        "epoch": epoch,
+        "model_state": model.state_dict(),
+        "class_names": class_names,
+        "config": dump(config),
+        "origin": origin,
+        "versions": _versions(),
+    }
+    with replacing(path) as partial:
+        torch.save(content, partial)
+    return path
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "cdb_video": cdb_video.__version__,
+        "torch": str(torch.__version__),
+        "python": sys.version.split()[0],
+    }
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -19,7 +19,10 @@ from cdb_video.errors import ConfigError
 from cdb_video.models import load_weights
 from cdb_video.options import Config
 
-LEFT_BEHIND = ("checkpoints", "tensorboard", "test", "log.jsonl", "difficulty.csv", "report.html")
+LEFT_BEHIND = (
+    *("checkpoints", "tensorboard", "test", "log.jsonl", "difficulty.csv", "report.html"),
+    *("features", "crt", "lws", "tau_norm", "ncm"),
+)
 
 
 class Run(NamedTuple):

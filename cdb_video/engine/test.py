@@ -27,11 +27,11 @@ def test(config: Config) -> dict[str, Any]:
     """
     device = parts.choose_device(config)
     with distributed.process_group(device):
-        path = _checkpoint_path(config)
+        path = checkpoint_path(config)
         clips = parts.read_clips(config, ("test",), unread=("train", "val"))
         groups = parts.class_groups(config, clips)
         model = parts.make_model(config, len(clips.class_names), device)
-        epoch = _load(model, path, clips.class_names)
+        epoch = load_whole(model, path, clips.class_names)
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
         loader = parts.make_eval_loader(config, clips.records["test"], *views)
         labels = [record.label for record in clips.records["test"]]
@@ -40,21 +40,39 @@ def test(config: Config) -> dict[str, Any]:
             result = evaluate(
                 model, loader, labels, len(clips.class_names), config, lambda: bar.advance(task)
             )
-        metrics = {
-            "split": "test",
-            **result.metrics(clips.class_names, groups, config.test.group_names),
-            "views": {"temporal": views[0], "spatial": views[1]},
-            "checkpoint": str(path),
-        }
-        if distributed.is_main():
-            _write(Path(config.output_dir), clips, groups, result, metrics)
-            log = Path(config.output_dir) / "log.jsonl"
-            append_record(log, "test", epoch, 0, loss=result.loss, **metrics)
+        metrics = write_test(config, clips, groups, result, path, epoch)
         distributed.barrier()
     return metrics
 
 
-def _checkpoint_path(config: Config) -> Path:
+def write_test(
+    config: Config,
+    clips: parts.Clips,
+    groups: list[str],
+    result: Evaluation,
+    checkpoint: Path,
+    epoch: int,
+) -> dict[str, Any]:
+    """Writes OUTPUT_DIR/test and the ``test`` line of ``log.jsonl``; returns ``metrics.json``."""
+    test_options = config.test
+    metrics = {
+        "split": "test",
+        **result.metrics(clips.class_names, groups, test_options.group_names),
+        "views": {
+            "temporal": test_options.num_ensemble_views,
+            "spatial": test_options.num_spatial_crops,
+        },
+        "checkpoint": str(checkpoint),
+    }
+    if distributed.is_main():
+        _write(Path(config.output_dir), clips, groups, result, metrics)
+        log = Path(config.output_dir) / "log.jsonl"
+        append_record(log, "test", epoch, 0, loss=result.loss, **metrics)
+    return metrics
+
+
+def checkpoint_path(config: Config) -> Path:
+    """TEST.CHECKPOINT_FILE_PATH, or OUTPUT_DIR's best."""
     if config.test.checkpoint_file_path:
         return Path(config.test.checkpoint_file_path)
     path = checkpoint_folder(config) / "best.pt"
@@ -65,7 +83,7 @@ def _checkpoint_path(config: Config) -> Path:
     return path
 
 
-def _load(model: nn.Module, path: Path, class_names: list[str]) -> int:
+def load_whole(model: nn.Module, path: Path, class_names: list[str]) -> int:
     """Fills the whole model, or refuses; returns the epoch of the checkpoint, 0 if it has none."""
     content = read_checkpoint(path)
     trained = content.get("class_names", class_names)

@@ -1,0 +1,125 @@
+"""What the backbone makes of every clip, computed once and kept in OUTPUT_DIR/features."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from rich.console import Console
+from torch import nn
+
+from cdb_video.config import dump
+from cdb_video.data.loader import ClipLoader
+from cdb_video.engine import parts
+from cdb_video.engine.files import replacing
+from cdb_video.engine.log import progress_bar
+from cdb_video.options import Config
+
+
+class Features(NamedTuple):
+    """The features of a split's N records in their V views, on the CPU."""
+
+    features: torch.Tensor
+    """(N, V, F) float32."""
+    labels: torch.Tensor
+    """(N,) int64."""
+
+
+def split_features(
+    config: Config,
+    clips: parts.Clips,
+    split: str,
+    model: nn.Module,
+    checkpoint: str,
+    screen: Console,
+) -> Features:
+    """The features of a split: from OUTPUT_DIR/features where they are there, else computed.
+
+    The clips are those of evaluation: one view, or in the test split all that TEST asks for.
+    Features of another checkpoint, or of other clips, views or options, are computed anew.
+
+    Args:
+        model: the whole classifier, loaded from the checkpoint.
+        checkpoint: what ``digest`` makes of the checkpoint's file.
+
+    Raises:
+        DataError: a clip is missing and its features are not there either.
+        DecodeError: a clip cannot be decoded.
+    """
+    views = (1, 1)
+    if split == "test":
+        views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
+    path = Path(config.output_dir) / "features" / f"{split}.safetensors"
+    fingerprint = _fingerprint(config, clips, split, views, checkpoint)
+    kept = _read(path, fingerprint)
+    if kept is not None:
+        screen.print(f"{split} features are in {path} already")
+        return kept
+    records = clips.records[split]
+    clips.dataset.check_files(records)
+    loader = parts.make_eval_loader(config, records, *views)
+    features = compute_features(config, model, loader, f"{split} features", screen)
+    features = features.view(len(records), -1, features.shape[1])
+    content = Features(features, torch.tensor([record.label for record in records]))
+    with replacing(path) as partial:
+        metadata = {"fingerprint": fingerprint}
+        safetensors.torch.save_file(content._asdict(), partial, metadata=metadata)
+    return content
+
+
+@torch.no_grad()
+def compute_features(
+    config: Config, model: nn.Module, loader: ClipLoader, task: str, screen: Console
+) -> torch.Tensor:
+    """The input of the classifier ``fc`` for every sample of ``loader``: (samples, F) float32."""
+    model.eval()
+    device = next(model.parameters()).device
+    seen: list[torch.Tensor] = []
+
+    def see(_: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        seen.append(inputs[0].float().cpu())
+
+    hook = model.get_submodule("fc").register_forward_pre_hook(see)
+    try:
+        with progress_bar(screen) as bar:
+            for batch in bar.track(loader.batches(), total=len(loader), description=task):
+                parts.forward(model, batch.to(device), config)
+    finally:
+        hook.remove()
+    return torch.cat(seen)
+
+
+def digest(path: Path) -> str:
+    """A short text that differs between files of different content."""
+    content = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
+
+
+def _fingerprint(
+    config: Config, clips: parts.Clips, split: str, views: tuple[int, int], checkpoint: str
+) -> str:
+    """Differs where the features would."""
+    parts_of_it = (
+        checkpoint,
+        dump(config.data),
+        config.model.name,
+        dump(config.model.options),
+        f"{views} {config.train.mixed_precision}",
+        *(repr(tuple(record)) for record in clips.records[split]),
+    )
+    return hashlib.sha256("\n".join(parts_of_it).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _read(path: Path, fingerprint: str) -> Features | None:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("fingerprint") != fingerprint:
+                return None
+            return Features(file.get_tensor("features"), file.get_tensor("labels"))
+    except (OSError, safetensors.SafetensorError):  # absent or damaged: as if it were not there
+        return None

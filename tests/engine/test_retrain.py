@@ -1,0 +1,283 @@
+"""Decoupled training: kept features, a frozen backbone, four classifiers."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from videos import write_video
+
+from cdb_video import options
+from cdb_video.engine import parts, retrain, train
+from cdb_video.engine import test as run_test
+from cdb_video.engine.features import Features
+from cdb_video.engine.log import RunLog, console
+from cdb_video.engine.retrain import Stage2, evaluate_head, fit
+from cdb_video.errors import CheckpointError, ConfigError, DataError
+from cdb_video.models import load_weights, read_checkpoint
+
+METHODS = ("crt", "lws", "tau_norm", "ncm")
+
+
+@pytest.fixture
+def configured(tiny_yaml, colour_clips, tmp_path):
+    """(*words) -> Config, with clips of its own that a test may delete."""
+    shutil.copytree(colour_clips, tmp_path / "clips")
+
+    def configured(*words):
+        root = ("DATA.CLIPS.ROOT", str(tmp_path / "clips"), "SOLVER.MAX_EPOCH", "3")
+        return options.load(tiny_yaml, [*root, *map(str, words)])
+
+    return configured
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Where the first test that needs a finished run leaves it for the others."""
+    return tmp_path_factory.mktemp("finished") / "out"
+
+
+@pytest.fixture
+def trained(configured, finished, tmp_path):
+    """The same, with a finished run in OUTPUT_DIR."""
+    if not finished.exists():
+        train(configured())
+        shutil.copytree(tmp_path / "out", finished)
+    shutil.copytree(finished, tmp_path / "out", dirs_exist_ok=True)
+    return configured
+
+
+def kept(config, split):
+    tensors = load_file(f"{config.output_dir}/features/{split}.safetensors")
+    return Features(**{name: tensor.clone() for name, tensor in tensors.items()})
+
+
+def states(config, method):
+    """Model states before and after, and how the second says it was made."""
+    before = read_checkpoint(f"{config.output_dir}/checkpoints/best.pt")
+    after = read_checkpoint(f"{config.output_dir}/{method}/checkpoints/best.pt")
+    return before["model_state"], after["model_state"], after["origin"]
+
+
+def head_of(state):
+    head = nn.Linear(*reversed(state["fc.weight"].shape))
+    head.load_state_dict({"weight": state["fc.weight"], "bias": state["fc.bias"]})
+    return head
+
+
+def delete_clips(tmp_path):
+    for path in (tmp_path / "clips").glob("*.mp4"):
+        path.unlink()
+
+
+def csv_scores(folder):
+    lines = (Path(folder) / "test" / "predictions.csv").read_text().splitlines()
+    return torch.tensor([[float(s) for s in line.split(",")[-3:]] for line in lines[1:]])
+
+
+def test_features_are_what_the_classifier_sees(trained):
+    config = trained("STAGE2.METHOD", "ncm")
+    retrain(config)
+    clips = parts.read_clips(config, ("train", "val"))
+    model = parts.make_model(config, 3, torch.device("cpu"))
+    load_weights(model, f"{config.output_dir}/checkpoints/best.pt")
+    model.eval()
+    for split in ("train", "val"):
+        features, labels = kept(config, split)
+        for batch in parts.make_eval_loader(config, clips.records[split]).batches():
+            with torch.no_grad():
+                logits = parts.forward(model, batch, config)
+                assert torch.allclose(model.fc(features[batch.index, 0]), logits, atol=1e-5)
+            assert torch.equal(labels[batch.index], batch.label)
+    assert features.any()
+
+
+def test_the_test_split_keeps_all_its_views(trained, tmp_path):
+    picture = np.linspace(0, 255, 32 * 48 * 3).reshape(48, 32, 3).transpose(1, 0, 2)
+    for path in (tmp_path / "clips").glob("test *.mp4"):  # brighter in time and to the right
+        write_video(
+            path, 8, (32, 48), "mpeg4", frame=lambda i: (picture * (i + 1) / 8).astype(np.uint8)
+        )
+    words = ("TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3, "STAGE2.METHOD", "ncm")
+    config = trained(*words)
+    run_test(config)
+    retrain(config)
+    features = kept(config, "test")
+    assert features.features.shape[:2] == (7, 6)
+    for view, other in ((0, 1), (1, 2), (0, 3)):
+        assert not torch.allclose(features.features[:, view], features.features[:, other])
+    before, _, _ = states(config, "ncm")
+    scores = evaluate_head(head_of(before), features).scores
+    assert torch.allclose(scores.float(), csv_scores(config.output_dir), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_the_classifier_changes_and_test_net_agrees(trained, method):
+    config = trained("STAGE2.METHOD", method)
+    metrics = retrain(config)
+    before, after, _ = states(config, method)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert changed <= {"fc.weight", "fc.bias"}
+    folder = Path(config.output_dir, method)
+    scores = csv_scores(folder)
+    assert json.loads((folder / "test" / "metrics.json").read_text()) == metrics
+    again = run_test(options.load(folder / "config.yaml"))
+    assert again == metrics
+    assert torch.allclose(csv_scores(folder), scores, atol=2e-6)
+    path = folder / "checkpoints" / "best.pt"
+    named = trained("TEST.CHECKPOINT_FILE_PATH", path, "OUTPUT_DIR", folder.parent / "named")
+    (folder.parent / "named").mkdir()
+    assert run_test(named) == metrics
+
+
+def test_lws_scales_each_class(trained):
+    config = trained("STAGE2.METHOD", "lws")
+    retrain(config)
+    before, after, origin = states(config, "lws")
+    scale = torch.tensor(origin["scale"])
+    assert (scale != 1).all()
+    assert torch.allclose(after["fc.weight"], scale[:, None] * before["fc.weight"])
+    assert torch.allclose(after["fc.bias"], scale * before["fc.bias"])
+
+
+def test_tau_is_the_smallest_that_validates_best(trained):
+    taus = (1.5, 0.0, 0.5)
+    config = trained("STAGE2.METHOD", "tau_norm", "STAGE2.TAUS", list(taus))
+    retrain(config)
+    before, after, origin = states(config, "tau_norm")
+    w, (features, labels) = before["fc.weight"], kept(config, "val")
+    recall = {}
+    for tau in sorted(taus):
+        right = (features[:, 0] @ (w / w.norm(dim=1, keepdim=True) ** tau).T).argmax(1) == labels
+        recall[tau] = sum(float(right[labels == c].float().mean()) for c in range(3)) / 3
+    best = next(tau for tau in recall if recall[tau] == max(recall.values()))
+    assert origin["tau"] == best
+    assert origin["scores"] == pytest.approx(recall)
+    assert torch.allclose(after["fc.weight"], w / w.norm(dim=1, keepdim=True) ** best)
+
+
+def test_ncm_takes_the_training_means(trained):
+    config = trained("STAGE2.METHOD", "ncm", "STAGE2.DISTANCE", "euclidean")
+    retrain(config)
+    features, labels = kept(config, "train")
+    _, after, _ = states(config, "ncm")
+    for c in range(3):
+        mean = features[labels == c].mean(dim=(0, 1))
+        assert torch.allclose(after["fc.weight"][c], 2 * mean, atol=1e-5)
+        assert float(after["fc.bias"][c]) == pytest.approx(-float(mean @ mean), rel=1e-4)
+
+
+def test_classes_are_drawn_equally_often(trained):
+    """Where features say nothing, a classifier learns how often it has seen each class."""
+    config = trained("STAGE2.MAX_EPOCH", 150, "STAGE2.BATCH_SIZE", 200, "STAGE2.BASE_LR", 1)
+    clips = parts.read_clips(config, (), unread=("train", "val", "test"))
+    labels = torch.tensor([0] * 150 + [1] * 40 + [2] * 10)
+    train_features = Features(torch.zeros(len(labels), 1, 5), labels)
+    features = {"train": train_features, "val": Features(torch.zeros(3, 1, 5), torch.arange(3))}
+    groups = parts.class_groups(config, clips)
+    log = RunLog(Path(config.output_dir, "crt"), 0)
+    head = nn.Linear(5, 3)
+    fit(Stage2(config, clips, groups, features, head, log, console()), head)
+    log.close()
+    assert head.bias.softmax(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_crt_learns_and_repeats_to_the_bit(trained):
+    words = ("STAGE2.MAX_EPOCH", 40)
+    runs = {}
+    for name, seed in (("one", 0), ("two", 0), ("other", 1)):
+        config = trained(*words, "RNG_SEED", seed)
+        retrain(config)
+        runs[name] = states(config, "crt")[1]["fc.weight"]
+        lines = (Path(config.output_dir) / "crt" / "log.jsonl").read_text().splitlines()
+        losses = [r["loss"] for r in map(json.loads, lines) if r["kind"] == "train_epoch"]
+        assert len(losses) == 40
+        assert losses[-1] < losses[0]
+    assert torch.equal(runs["one"], runs["two"])
+    assert not torch.equal(runs["one"], runs["other"])
+
+
+def test_the_second_call_needs_no_clips(trained, tmp_path):
+    config = trained("STAGE2.METHOD", "crt")
+    retrain(config)
+    files = sorted(Path(config.output_dir, "features").iterdir())
+    assert [file.stem for file in files] == ["test", "train", "val"]
+    before = [(file.stat().st_mtime_ns, file.read_bytes()) for file in files]
+    delete_clips(tmp_path)
+    for method in METHODS:
+        retrain(trained("STAGE2.METHOD", method))
+    assert [(file.stat().st_mtime_ns, file.read_bytes()) for file in files] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "splits"),
+    [
+        (("DATA.NUM_FRAMES", 2), {"train", "val", "test"}),
+        (("DATA.CROP_SIZE", 24), {"train", "val", "test"}),
+        (("TEST.NUM_SPATIAL_CROPS", 3), {"test"}),
+        (("TRAIN.BATCH_SIZE", 6), set()),
+    ],
+)
+def test_features_of_other_options_are_computed_anew(trained, tmp_path, words, splits):
+    config = trained("STAGE2.METHOD", "ncm")
+    retrain(config)
+    files = list(Path(config.output_dir, "features").iterdir())
+    before = {file.stem: file.read_bytes() for file in files}
+    retrain(trained("STAGE2.METHOD", "ncm", *words))
+    assert {file.stem for file in files if file.read_bytes() != before[file.stem]} == splits
+    delete_clips(tmp_path)
+    with pytest.raises(DataError, match="clips are missing"):
+        retrain(trained("STAGE2.METHOD", "ncm", *words, "DATA.SAMPLING_RATE", 2))
+
+
+def test_features_of_another_checkpoint_or_a_damaged_file_are_computed_anew(trained, tmp_path):
+    config = trained("STAGE2.METHOD", "ncm")
+    retrain(config)
+    first = kept(config, "val").features
+    other = replace(trained("RNG_SEED", 1), output_dir=str(tmp_path / "other"))
+    train(other)
+    path = tmp_path / "other" / "checkpoints" / "best.pt"
+    retrain(trained("STAGE2.METHOD", "ncm", "TEST.CHECKPOINT_FILE_PATH", path))
+    second = kept(config, "val").features
+    assert not torch.allclose(first, second)
+    file = Path(config.output_dir, "features", "val.safetensors")
+    file.write_bytes(file.read_bytes()[:50])
+    retrain(trained("STAGE2.METHOD", "ncm", "TEST.CHECKPOINT_FILE_PATH", path))
+    assert torch.equal(kept(config, "val").features, second)
+
+
+def test_mistakes(configured, tmp_path):
+    with pytest.raises(CheckpointError, match="train first"):
+        retrain(configured())
+    with pytest.raises(ConfigError, match="STAGE2.METHOD must be 'crt', 'lws'"):
+        configured("STAGE2.METHOD", "cct")
+    with pytest.raises(ConfigError, match="TAUS must hold at least one"):
+        configured("STAGE2.TAUS", "[]")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_trained_before_and_after_goes_on(trained):
+    """STAGE2 is no part of what a checkpoint of stage 1 must agree with."""
+    train(trained("STAGE2.BASE_LR", 1, "SOLVER.MAX_EPOCH", 4))
+
+
+def test_a_run_started_anew_takes_its_retrained_classifiers_with_it(trained, tmp_path):
+    retrain(trained("STAGE2.METHOD", "ncm"))
+    assert {"features", "ncm"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    train(trained("TRAIN.AUTO_RESUME", "false", "SOLVER.MAX_EPOCH", 4))
+    assert not {"features", "ncm"} & {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_an_output_folder_that_cannot_be_written(trained, tmp_path):
+    path = tmp_path / "out" / "checkpoints" / "best.pt"
+    (tmp_path / "file").write_text("")
+    words = ("OUTPUT_DIR", tmp_path / "file", "TEST.CHECKPOINT_FILE_PATH", path)
+    with pytest.raises(ConfigError, match="OUTPUT_DIR must be a folder to write in"):
+        retrain(trained(*words))

@@ -1,0 +1,69 @@
+"""``tools/retrain_classifier.py`` as users type it, in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdb_video import options
+from cdb_video.cli import run
+from cdb_video.engine import train
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def retrain(tiny_yaml, tmp_path):
+    """(*words, launcher) -> finished process."""
+
+    def retrain(*words, launcher=()):
+        tool = str(ROOT / "tools" / "retrain_classifier.py")
+        return subprocess.run(
+            [sys.executable, *launcher, tool, "--cfg", str(tiny_yaml), *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    return retrain
+
+
+def test_the_command_leaves_a_tested_checkpoint_and_a_report(retrain, tiny_yaml, tmp_path, capsys):
+    train(options.load(tiny_yaml, ["SOLVER.MAX_EPOCH", "1"]))
+    result = retrain("METHOD", "ncm")
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / "out" / "ncm"
+    assert str(folder / "report.html") in result.stdout
+    assert "green" in (folder / "report.html").read_text()
+    assert json.loads((folder / "test" / "metrics.json").read_text())["num_samples"] == 7
+    assert run("retrain", ["--cfg", str(tiny_yaml), "--opts", "STAGE2.METHOD", "tau_norm"]) == 0
+    assert "tau_norm/report.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("METHOD", "cct"), "STAGE2.METHOD must be 'crt'"),
+        (("METHOD", "crt"), "train first"),
+        (("METHOD",), "a KEY without VALUE"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(tiny_yaml, tmp_path, capsys, words, part):
+    assert run("retrain", ["--cfg", str(tiny_yaml), *words]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert part in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_processes_are_refused(retrain, tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    result = retrain("METHOD", "ncm", launcher=launcher)
+    assert result.returncode != 0
+    assert "without torchrun, got 2 processes" in result.stderr
+    assert not (tmp_path / "out").exists()
