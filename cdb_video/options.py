@@ -115,6 +115,9 @@ class LossChoice(Selection):
     name: str = "cross_entropy"
     """Loss; its own options stand in the section of its name."""
     options: Any
+    defer_epochs: NonNegativeInt = 0
+    """First epochs in which all class weights are 1, whatever the loss (deferred re-weighting, Cao
+    et al., NeurIPS 2019). Without effect on a loss without class weights."""
 
 
 @dataclass

@@ -114,10 +114,13 @@ class RunLog:
 
         Args:
             recall: (K,) of the validation; counts: (K,) its clips.
+
+        ``weight`` is what training multiplies a class's losses with from the next epoch on.
         """
         if not self._enabled:
             return
         difficulty = getattr(loss, "difficulty", 1 - recall)
+        weights = loss.weights_in(epoch + 1)
         is_new = not self._difficulty.exists()
         with open(self._difficulty, "a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -133,7 +136,7 @@ class RunLog:
                         int(counts[c]),
                         round(float(recall[c]), 6) if seen else "",
                         round(float(difficulty[c]), 6),
-                        round(float(loss.class_weights[c]), 6),
+                        round(float(weights[c]), 6),
                         round(float(loss.tau), 6),
                     )
                 )

@@ -143,6 +143,7 @@ def make_loss(config: Config, clips: Clips, device: torch.device) -> Loss:
         config.loss.options,
         num_classes=len(clips.class_names),
         class_counts=torch.from_numpy(clips.counts("train")),
+        defer_epochs=config.loss.defer_epochs,
     )
     return loss.to(device)
 

@@ -15,6 +15,7 @@ from cdb_video.engine.checkpoint import Checkpoints, Progress, State
 from cdb_video.engine.files import replacing
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.optim import LearningRate, make_optimizer
+from cdb_video.engine.recall import TrainingRecall
 from cdb_video.errors import ConfigError
 from cdb_video.models import load_weights
 from cdb_video.options import Config
@@ -36,6 +37,7 @@ class Run(NamedTuple):
     train_loader: ClipLoader
     val_loader: ClipLoader
     state: State
+    training_recall: TrainingRecall
     learning_rate: LearningRate
     steps_per_epoch: int
     checkpoints: Checkpoints
@@ -81,6 +83,7 @@ def prepare(config: Config, device: torch.device) -> Run:
         train_loader,
         val_loader,
         state,
+        TrainingRecall(len(clips.class_names), device),
         LearningRate(config.solver, steps_per_epoch),
         steps_per_epoch,
         checkpoints,

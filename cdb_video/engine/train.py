@@ -61,6 +61,7 @@ def train_one_epoch(run: Run, model: nn.Module, epoch: int, bar: Bar) -> None:
     seed = np.random.SeedSequence([config.rng_seed, epoch, distributed.rank()])
     torch.manual_seed(int(seed.generate_state(1)[0]))
     model.train()
+    run.state.loss.start_epoch(epoch)
     sums = torch.zeros(2, dtype=torch.float64, device=run.device)  # loss x clips, clips
     step = (epoch - 1) * run.steps_per_epoch
     window: list[Batch] = []
@@ -89,6 +90,7 @@ def train_one_epoch(run: Run, model: nn.Module, epoch: int, bar: Bar) -> None:
     loss, num_clips = distributed.sum_(sums).tolist()
     lr = optimizer.param_groups[0]["lr"]
     run.log.write("train_epoch", epoch, step, loss=loss / num_clips, lr=lr)
+    run.state.loss.observe_training(*run.training_recall.take())
 
 
 def accumulate_gradient(
@@ -105,10 +107,12 @@ def accumulate_gradient(
         batch = part.to(run.device)
         is_last = part is window[-1]
         with nullcontext() if is_last else distributed.no_sync(model):
-            loss = run.state.loss(parts.forward(model, batch, run.config), batch.label)
+            logits = parts.forward(model, batch, run.config)
+            loss = run.state.loss(logits, batch.label)
             check_finite(run, loss, batch, epoch, step)
             (loss * (len(batch.label) / num_clips)).backward()
         total += loss.detach() * len(batch.label)
+        run.training_recall.add(logits, batch.label)
     return torch.stack([total, total.new_tensor(num_clips)])
 
 

@@ -1,6 +1,6 @@
 """What every loss shares: the checks of its input and the state that a report shows."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -9,14 +9,19 @@ from torch import nn
 class Loss(nn.Module):
     """Base of all losses.
 
-    A subclass writes ``compute``; one that learns from validation also writes ``observe``. All
-    state lives in buffers, so that it is checkpointed and moves between devices.
+    A subclass writes ``compute``; one that learns from results also writes ``observe`` or
+    ``observe_training``. All state lives in buffers, so that it is checkpointed and moves between
+    devices. What a loss draws at random, it draws in training mode only.
 
     Args:
         options: the subclass's ``Options``.
         num_classes: K >= 1.
         class_counts: (K,) training samples of each class, or None where unknown.
+        defer_epochs: first epochs in which class weights have no effect (deferred re-weighting).
     """
+
+    accepts_soft_targets: ClassVar[bool] = True
+    """Whether targets may be class probabilities; False where a formula needs one true class."""
 
     class_weights: torch.Tensor
     """(K,) float32, mean 1 over classes: what each class's loss is multiplied with."""
@@ -24,7 +29,12 @@ class Loss(nn.Module):
     """() float32: exponent on difficulty in use; 0 where difficulty has no effect."""
 
     def __init__(
-        self, options: Any, *, num_classes: int, class_counts: torch.Tensor | None = None
+        self,
+        options: Any,
+        *,
+        num_classes: int,
+        class_counts: torch.Tensor | None = None,
+        defer_epochs: int = 0,
     ) -> None:
         super().__init__()
         if class_counts is not None and tuple(class_counts.shape) != (num_classes,):
@@ -33,8 +43,21 @@ class Loss(nn.Module):
             )
         self.options = options
         self.num_classes = num_classes
+        self.defer_epochs = defer_epochs
+        self.epoch = 1
         self.register_buffer("class_weights", torch.ones(num_classes))
         self.register_buffer("tau", torch.zeros(()))
+
+    def start_epoch(self, epoch: int) -> None:
+        """Says that training epoch ``epoch``, from 1, begins."""
+        # Not a buffer: training says it anew after a resumption.
+        self.epoch = epoch
+
+    def weights_in(self, epoch: int) -> torch.Tensor:
+        """(K,) what ``class_weights`` come to in ``epoch``: all 1 in the first ``defer_epochs``."""
+        if epoch <= self.defer_epochs:
+            return torch.ones_like(self.class_weights)
+        return self.class_weights
 
     def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The scalar loss of a batch, in float32 also for half-precision logits.
@@ -51,12 +74,17 @@ class Loss(nn.Module):
                 f"logits must be (B, {self.num_classes}) with B >= 1, got {tuple(logits.shape)}"
             )
         soft = target.is_floating_point()
+        if soft and not self.accepts_soft_targets:
+            raise ValueError(
+                f"{type(self).__name__} needs class ids (B,) as target, got class probabilities "
+                f"{tuple(target.shape)}"
+            )
         expected = tuple(logits.shape) if soft else (len(logits),)
         if tuple(target.shape) != expected:
             raise ValueError(f"target must have shape {expected}, got {tuple(target.shape)}")
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
-        return self.compute(logits, target)
+        return self.compute(logits, target.to(logits.dtype) if soft else target)
 
     def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """The loss of checked input; arguments as for ``forward``."""
@@ -70,3 +98,6 @@ class Loss(nn.Module):
                 of a class without samples is ignored.
             counts: (K,) number of validation samples of each class.
         """
+
+    def observe_training(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
+        """Takes in what was recognised while an epoch trained; arguments as for ``observe``."""

@@ -162,3 +162,16 @@ def test_a_batch_of_weightless_classes_has_loss_0_not_nan():
     for reduction in ("mean", "weighted_mean"):
         loss = seen(make(tau=1.0, reduction=reduction), [1.0, 0.5, 0.5, 0.5])
         assert loss(torch.randn(3, 4), torch.tensor([0, 0, 0])).item() == 0
+
+
+def test_source_says_whose_recall_counts():
+    counts = torch.full((4,), 10)
+    other = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    for source in ("val", "train"):
+        loss = make(tau=1.0, source=source)
+        loss.observe(*((torch.tensor(RECALL), counts) if source == "val" else (other, counts)))
+        loss.observe_training(
+            *((other, counts) if source == "val" else (torch.tensor(RECALL), counts))
+        )
+        assert loss.difficulty.tolist() == pytest.approx([1 - r for r in RECALL], rel=1e-6)
+        assert loss.classes.num_observed == 1

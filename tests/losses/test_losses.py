@@ -12,7 +12,11 @@ K = 5
 def make(request):
     kind = LOSSES.get(request.param)
     counts = torch.tensor([100, 40, 10, 3, 1])
-    return lambda **options: kind(kind.Options(**options), num_classes=K, class_counts=counts)
+
+    def make(counts=counts, **context):
+        return kind(kind.Options(), num_classes=K, class_counts=counts, **context)
+
+    return make
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def test_gives_a_finite_scalar_before_and_after_a_validation(make, batch):
 
 
 def test_gradient_agrees_with_finite_differences(make, batch):
-    loss = make()
+    loss = make().eval()
     observe(loss)
     logits, target = batch
     assert torch.autograd.gradcheck(lambda z: loss(z, target), logits.requires_grad_())
@@ -49,6 +53,8 @@ def test_gradient_agrees_with_finite_differences(make, batch):
 
 def test_class_ids_and_certain_probabilities_are_the_same(make, batch):
     loss = make()
+    if not loss.accepts_soft_targets:
+        pytest.skip("takes class ids only")
     observe(loss)
     logits, target = batch
     torch.testing.assert_close(loss(logits, target), loss(logits, one_hot(target)))
@@ -56,8 +62,8 @@ def test_class_ids_and_certain_probabilities_are_the_same(make, batch):
 
 def test_soft_targets_are_linear(make, batch):
     loss = make()
-    if getattr(loss.options, "reduction", "mean") != "mean":
-        pytest.skip("a weighted mean is not linear in the target")
+    if not loss.accepts_soft_targets:
+        pytest.skip("takes class ids only")
     observe(loss)
     logits, target = batch
     other = target.flip(0)
@@ -67,6 +73,16 @@ def test_soft_targets_are_linear(make, batch):
     )
 
 
+def test_soft_targets_are_refused_where_they_make_no_sense(make, batch):
+    loss = make()
+    if loss.accepts_soft_targets:
+        pytest.skip("takes soft targets")
+    logits, target = batch
+    message = rf"needs class ids \(B,\) as target, got class probabilities \(7, {K}\)"
+    with pytest.raises(ValueError, match=message):
+        loss(logits, one_hot(target))
+
+
 def test_a_batch_of_one(make, batch):
     logits, target = batch
     assert torch.isfinite(make()(logits[:1], target[:1]))
@@ -74,7 +90,7 @@ def test_a_batch_of_one(make, batch):
 
 def test_half_precision_logits_are_computed_in_float32(make, batch):
     logits, target = batch
-    loss = make()
+    loss = make().eval()
     value = loss(logits.bfloat16(), target)
     assert value.dtype == torch.float32
     torch.testing.assert_close(value, loss(logits.bfloat16().float(), target))
@@ -89,7 +105,7 @@ def test_extreme_logits_stay_finite(make):
 
 
 def test_state_survives_save_and_load(make, batch, tmp_path):
-    loss, restored = make(), make()
+    loss, restored = make().eval(), make().eval()
     observe(loss)
     torch.save(loss.state_dict(), tmp_path / "loss.pt")
     restored.load_state_dict(torch.load(tmp_path / "loss.pt", weights_only=True))
@@ -114,6 +130,38 @@ def test_never_nan_whatever_validation_says(make, batch):
         assert loss.class_weights.mean().item() == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("counts", [[100, 0, 10, 0, 1], [0, 0, 0, 0, 0], [7, 0, 0, 0, 0]])
+def test_never_nan_whatever_is_absent_from_training(make, batch, counts):
+    loss = make(torch.tensor(counts))
+    logits, target = batch
+    value = loss(logits.requires_grad_(), target)
+    value.backward()
+    assert torch.isfinite(value)
+    assert torch.isfinite(logits.grad).all()
+    assert torch.isfinite(loss.class_weights).all()
+    assert loss.class_weights.mean().item() == pytest.approx(1, abs=1e-6)
+
+
+def test_deferred_weights_are_1_in_the_first_epochs(make, batch):
+    weights = torch.tensor([0.2, 0.4, 0.9, 1.5, 2.0])
+    deferred, never, even = make(defer_epochs=2).eval(), make().eval(), make().eval()
+    for loss in (deferred, never):
+        loss.class_weights.copy_(weights)
+    even.class_weights.fill_(1)
+    for epoch in (1, 2, 3, 4):
+        deferred.start_epoch(epoch)
+        other = even if epoch <= 2 else never
+        assert torch.equal(deferred.weights_in(epoch), other.class_weights)
+        assert torch.equal(deferred(*batch), other(*batch))
+
+
+def test_deferral_is_no_state(make):
+    loss = make(defer_epochs=2)
+    loss.start_epoch(2)
+    assert loss.state_dict().keys() == make().state_dict().keys()
+    assert torch.equal(loss.class_weights, make().class_weights)
+
+
 @pytest.mark.parametrize(
     ("logits", "target", "message"),
     [
@@ -121,7 +169,7 @@ def test_never_nan_whatever_validation_says(make, batch):
         (torch.zeros(K), torch.zeros(1, dtype=torch.int64), "logits must be"),
         (torch.zeros(0, K), torch.zeros(0, dtype=torch.int64), "logits must be"),
         (torch.zeros(2, K), torch.zeros(3, dtype=torch.int64), "target must have shape"),
-        (torch.zeros(2, K), torch.zeros(2, K + 1), "target must have shape"),
+        (torch.zeros(2, K), torch.zeros(2, K + 1), "target must have shape|needs class ids"),
     ],
 )
 def test_wrong_shapes_are_named(make, logits, target, message):

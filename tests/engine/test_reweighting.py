@@ -1,0 +1,142 @@
+"""Class weights as training uses them: every loss, deferral, and recall measured in training."""
+
+import csv
+import math
+
+import pytest
+import torch
+
+from cdb_video import options
+from cdb_video.engine import train
+from cdb_video.engine.recall import TrainingRecall
+from cdb_video.engine.run import prepare
+from cdb_video.engine.train import accumulate_gradient
+from cdb_video.models import read_checkpoint
+from cdb_video.registry import LOSSES
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Sums depend on the number of threads; these tests compare bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def configured(tiny_yaml, tmp_path):
+    """(output folder name, *words) -> Config."""
+
+    def configured(name="out", *words):
+        return options.load(tiny_yaml, ["OUTPUT_DIR", str(tmp_path / name), *map(str, words)])
+
+    return configured
+
+
+def difficulty(config):
+    """Epoch -> its rows of difficulty.csv."""
+    with open(f"{config.output_dir}/difficulty.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {epoch: [r for r in rows if int(r["epoch"]) == epoch] for epoch in range(1, 5)}
+
+
+def weights(config):
+    return {epoch: [float(r["weight"]) for r in rows] for epoch, rows in difficulty(config).items()}
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_every_loss_trains_and_writes_its_difficulties(configured, name):
+    config = configured("out", "LOSS.NAME", name, "SOLVER.MAX_EPOCH", 2)
+    train(config)
+    for epoch in (1, 2):
+        rows = difficulty(config)[epoch]
+        assert len(rows) == 3
+        assert sum(float(r["weight"]) for r in rows) == pytest.approx(3, abs=1e-5)
+        for row in rows:
+            assert 0 <= float(row["difficulty"]) <= 1
+            assert float(row["recall"]) == pytest.approx(1 - float(row["difficulty"]), abs=1e-5)
+
+
+def test_deferred_weights_begin_after_their_epochs(configured):
+    words = ("LOSS.NAME", "class_balanced", "LOSS.CLASS_BALANCED.BETA", 0.9)
+    plain, deferred = (
+        configured("plain", *words),
+        configured("deferred", *words, "LOSS.DEFER_EPOCHS", 2),
+    )
+    for config in (plain, deferred):
+        train(config)
+    numbers = [1 / (1 - 0.9**n) for n in (6, 3, 2)]
+    expected = [3 * w / sum(numbers) for w in numbers]
+    assert weights(plain) == {epoch: pytest.approx(expected, abs=1e-5) for epoch in (1, 2, 3, 4)}
+    # The rows of an epoch show what the next one trains with.
+    assert weights(deferred)[1] == [1, 1, 1]
+    for epoch in (2, 3, 4):
+        assert weights(deferred)[epoch] == pytest.approx(expected, abs=1e-5)
+
+
+def test_deferred_epochs_train_as_cross_entropy_does(configured):
+    states = []
+    for name in ("class_balanced", "cross_entropy"):
+        config = configured(name, "LOSS.NAME", name, "LOSS.DEFER_EPOCHS", 2, "SOLVER.MAX_EPOCH", 2)
+        train(config)
+        states.append(read_checkpoint(f"{config.output_dir}/checkpoints/latest.pt"))
+    for key, value in states[0]["model_state"].items():
+        assert torch.equal(value, states[1]["model_state"][key]), key
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("LOSS.NAME", "class_balanced", "LOSS.DEFER_EPOCHS", 3),
+        ("LOSS.NAME", "equalization", "LOSS.EQUALIZATION.THRESHOLD", 0.5),
+        ("LOSS.CDB_CE.SOURCE", "train", "LOSS.DEFER_EPOCHS", 1, "TRAIN.EVAL_PERIOD", 3),
+    ],
+    ids=["deferred", "random gate", "training recall"],
+)
+def test_a_resumed_run_ends_bit_equal(configured, words):
+    whole, cut = configured("whole", *words), configured("cut", *words, "SOLVER.MAX_EPOCH", 2)
+    train(whole)
+    train(cut)
+    cut = configured("cut", *words)
+    train(cut)
+    one, other = (
+        read_checkpoint(f"{config.output_dir}/checkpoints/latest.pt") for config in (whole, cut)
+    )
+    for part in ("model_state", "loss_state"):
+        assert one[part].keys() == other[part].keys()
+        for key, value in one[part].items():
+            assert torch.equal(value, other[part][key]), key
+
+
+def test_difficulty_can_come_from_the_training_clips(configured):
+    config = configured("out", "LOSS.CDB_CE.SOURCE", "train", "TRAIN.EVAL_PERIOD", 4)
+    train(config)
+    # 6, 3 and 2 training clips a class: the difficulties are such fractions, epoch by epoch.
+    for row, count in zip(difficulty(config)[4], (6, 3, 2), strict=True):
+        missed = float(row["difficulty"]) * count
+        assert missed == pytest.approx(round(missed), abs=1e-4)
+    state = read_checkpoint(f"{config.output_dir}/checkpoints/latest.pt")["loss_state"]
+    observed = [value for key, value in state.items() if key.endswith("num_observed")]
+    assert [int(value) for value in observed] == [4]
+
+
+def test_training_recall_counts_each_clip_once_however_batches_are_split(configured):
+    run = prepare(configured("out"), torch.device("cpu"))
+    window = list(run.train_loader.batches(1))
+    accumulate_gradient(run, run.state.model, window, 1, 0)
+    recall, counts = run.training_recall.take()
+    assert counts.tolist() == [6, 3, 2]
+    assert ((recall >= 0) & (recall <= 1)).all()
+    assert run.training_recall.take()[1].tolist() == [0, 0, 0]
+
+
+def test_training_recall_by_hand():
+    counter = TrainingRecall(4, torch.device("cpu"))
+    logits = torch.tensor([[3.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 2.0, 0, 0], [0, 0, 0, 1.0]])
+    counter.add(logits, torch.tensor([0, 1, 0, 3]))
+    counter.add(logits[:2], torch.tensor([1, 1]))
+    recall, counts = counter.take()
+    assert counts.tolist() == [2, 3, 0, 1]
+    assert recall.tolist() == pytest.approx([1 / 2, 2 / 3, 0, 1])
+    assert not math.isnan(recall.sum())
