@@ -132,8 +132,16 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> nn.Mod
         dropout_rate=config.model.dropout_rate,
         **vars(config.model.options),
     )
-    # Channels last: the layout that convolutions are fastest in, on CPU as on GPU.
-    return model.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    return model.to(device).to(memory_format=_layout(config, device))  # type: ignore[call-overload, no-any-return]
+
+
+def _layout(config: Config, device: torch.device) -> torch.memory_format:
+    """Channels last, the layout that convolutions are fastest in, where it can be trusted."""
+    # torch 2.13 reads uninitialised memory in the bfloat16 weight gradient of a channels-last
+    # convolution on the CPU when the kernel is as large as the clip.
+    if config.train.mixed_precision and device.type == "cpu":
+        return torch.contiguous_format
+    return torch.channels_last_3d
 
 
 def make_loss(config: Config, clips: Clips, device: torch.device) -> Loss:
@@ -162,7 +170,7 @@ def class_groups(config: Config, clips: Clips) -> list[str]:
 def forward(model: nn.Module, batch: Batch, config: Config) -> torch.Tensor:
     """Logits (B, K) of a batch that is on the model's device."""
     video = batch.normalised(config.data.mean, config.data.std)
-    video = video.contiguous(memory_format=torch.channels_last_3d)
+    video = video.contiguous(memory_format=_layout(config, video.device))
     with torch.autocast(
         batch.video.device.type, torch.bfloat16, enabled=config.train.mixed_precision
     ):
