@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.progress import (
@@ -23,6 +25,8 @@ from cdb_video import distributed
 from cdb_video.engine.files import replacing
 from cdb_video.losses.base import Loss
 
+PIXELS = 8
+"""Side of one value in TensorBoard's picture of difficulty."""
 DIFFICULTY_FIELDS = ("epoch", "class", "name", "n_val", "recall", "difficulty", "weight", "tau")
 
 
@@ -109,11 +113,16 @@ class RunLog:
         loss: Loss,
         recall: torch.Tensor,
         counts: torch.Tensor,
+        sizes: npt.NDArray[np.int64],
     ) -> None:
         """The rows of one validation in ``difficulty.csv``: what the loss made of it, if it cares.
 
+        TensorBoard gets the difficulties of all validations so far as a picture: a row a class,
+        the largest at the top, bright where it is hard.
+
         Args:
             recall: (K,) of the validation; counts: (K,) its clips.
+            sizes: (K,) training clips of each class.
 
         ``weight`` is what training multiplies a class's losses with from the next epoch on.
         """
@@ -140,6 +149,15 @@ class RunLog:
                         round(float(loss.tau), 6),
                     )
                 )
+
+        self._board.add_image("difficulty", self._picture(sizes), epoch, dataformats="HW")
+
+    def _picture(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """``difficulty.csv`` as (K, validations), each value a square of ``PIXELS``."""
+        with open(self._difficulty, newline="", encoding="utf-8") as file:
+            values = [float(row["difficulty"]) for row in csv.DictReader(file)]
+        picture = np.array(values).reshape(-1, len(sizes)).T[np.argsort(-sizes, kind="stable")]
+        return np.kron(picture, np.ones((PIXELS, PIXELS)))
 
     def close(self) -> None:
         """Brings everything to disk."""

@@ -143,7 +143,8 @@ def validate(run: Run, epoch: int) -> float:
     state.sampler.observe(recall, counts)
     step = epoch * run.steps_per_epoch
     run.log.write("val", epoch, step, loss=result.loss, **metrics)
-    run.log.write_difficulty(epoch, names, state.loss, recall, counts)
+    sizes = clips.counts("train")
+    run.log.write_difficulty(epoch, names, state.loss, recall, counts, sizes)
     score = float(metrics[config.train.best_metric])
     run.screen.print(
         f"epoch {epoch}: validation loss {result.loss:.3f}, top-1 {100 * metrics['top1']:.1f} %, "

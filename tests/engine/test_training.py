@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cdb_video import options
 from cdb_video.data.batch import Batch
@@ -203,6 +204,19 @@ def test_what_a_run_leaves_behind(configured):
         "tau",
     ]
     assert sum(float(row["weight"]) for row in rows[:3]) == pytest.approx(3, abs=1e-4)
+
+
+def test_tensorboard_has_the_scores_and_a_picture_of_difficulty(configured):
+    config = configured()
+    train(config)
+    board = EventAccumulator(f"{config.output_dir}/tensorboard").Reload()
+    recalls = [r["mean_class_recall"] for r in records(config) if r["kind"] == "val"]
+    shown = [event.value for event in board.Scalars("val/mean_class_recall")]
+    assert shown == pytest.approx(recalls)
+    pictures = board.Images("difficulty")
+    assert [picture.step for picture in pictures] == [1, 2, 3, 4]
+    # Three classes down, as many validations across as there were.
+    assert [(p.height, p.width) for p in pictures] == [(24, 8 * n) for n in (1, 2, 3, 4)]
 
 
 def test_test_files_agree_with_each_other(configured):
