@@ -6,32 +6,12 @@ import math
 import pytest
 import torch
 
-from cdb_video import options
 from cdb_video.engine import train
 from cdb_video.engine.recall import TrainingRecall
 from cdb_video.engine.run import prepare
 from cdb_video.engine.train import accumulate_gradient
 from cdb_video.models import read_checkpoint
 from cdb_video.registry import LOSSES
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums depend on the number of threads; these tests compare bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def configured(tiny_yaml, tmp_path):
-    """(output folder name, *words) -> Config."""
-
-    def configured(name="out", *words):
-        return options.load(tiny_yaml, ["OUTPUT_DIR", str(tmp_path / name), *map(str, words)])
-
-    return configured
 
 
 def difficulty(config):

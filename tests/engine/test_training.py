@@ -22,25 +22,6 @@ from cdb_video.errors import CheckpointError, ConfigError, DataError, DecodeErro
 from cdb_video.models import read_checkpoint
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums depend on the number of threads; these tests compare bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def configured(tiny_yaml, tmp_path):
-    """(output folder name, *words) -> Config."""
-
-    def configured(name="out", *words):
-        return options.load(tiny_yaml, ["OUTPUT_DIR", str(tmp_path / name), *map(str, words)])
-
-    return configured
-
-
 def checkpoint(config, name="latest.pt"):
     return read_checkpoint(f"{config.output_dir}/checkpoints/{name}")
 
