@@ -17,24 +17,6 @@ from cdb_video.models import read_checkpoint
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def tool(tiny_yaml, tmp_path):
-    """(script, *words) -> finished process, run in a folder that is not the project's."""
-
-    def tool(script, *words, launcher=()):
-        command = [sys.executable, *launcher, str(ROOT / "tools" / script), *map(str, words)]
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    return tool
-
-
 def assert_one_line(result, *parts):
     assert result.returncode == 2, result.stderr
     lines = [line for line in result.stderr.splitlines() if line.strip()]

@@ -1,10 +1,7 @@
 """``tools/retrain_classifier.py`` as users type it, in processes of its own."""
 
+import functools
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,25 +9,11 @@ from cdb_video import options
 from cdb_video.cli import run
 from cdb_video.engine import train
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
-def retrain(tiny_yaml, tmp_path):
+def retrain(tool, tiny_yaml):
     """(*words, launcher) -> finished process."""
-
-    def retrain(*words, launcher=()):
-        tool = str(ROOT / "tools" / "retrain_classifier.py")
-        return subprocess.run(
-            [sys.executable, *launcher, tool, "--cfg", str(tiny_yaml), *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    return retrain
+    return functools.partial(tool, "retrain_classifier.py", "--cfg", tiny_yaml)
 
 
 def test_the_command_leaves_a_tested_checkpoint_and_a_report(retrain, tiny_yaml, tmp_path, capsys):
