@@ -71,7 +71,8 @@ BACKBONES = Registry(
     "backbone",
     "cdb_video.models.backbones",
     """Built as ``Class(Class.Options(...))``: an ``nn.Module`` with ``num_features`` and
-    ``forward(video (B, 3, T, H, W) float) -> (B, num_features)`` for any T >= 1.""",
+    ``forward(video (B, 3, T, H, W) float) -> (B, num_features)`` for any T >= 1; what else it may
+    offer is in ``cdb_video.models.backbone.Backbone``.""",
 )
 LOSSES = Registry(
     "loss",

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cdb_video.models.backbone import Backbone
 from cdb_video.registry import BACKBONES
 
 
@@ -55,6 +56,7 @@ def build_model(
     if num_classes < 1:
         raise ValueError(f"num_classes must be >= 1, got {num_classes}")
     backbone = BACKBONES.get(name)
-    kind = type(f"{backbone.__name__}Classifier", (Classifier, backbone), {})
+    defaults = () if issubclass(backbone, Backbone) else (Backbone,)
+    kind = type(f"{backbone.__name__}Classifier", (Classifier, backbone, *defaults), {})
     model: Classifier = kind(backbone.Options(**options), num_classes, dropout_rate)
     return model

@@ -4,15 +4,11 @@ import copy
 
 import pytest
 import torch
+from models.small import SMALL
 
 from cdb_video.errors import ConfigError
 from cdb_video.models import Classifier, build_model
 from cdb_video.registry import BACKBONES
-
-SMALL = {
-    "resnext3d": {"width": 16, "cardinality": 4, "stage_blocks": (1, 1, 1, 1)},
-}
-"""Options that make a network of each backbone small; without an entry its defaults are used."""
 
 NUM_CLASSES = 5
 
@@ -165,6 +161,35 @@ def test_dropout_acts_in_training_only():
     with torch.no_grad():
         assert torch.equal(model.train()(video), model.fc.bias.expand(2, -1))
         assert not torch.equal(model.eval()(video), model.fc.bias.expand(2, -1))
+
+
+@every_backbone
+def test_every_parameter_is_in_exactly_one_stage(name):
+    backbone_class = BACKBONES.get(name)
+    backbone = backbone_class(backbone_class.Options(**SMALL.get(name, {})))
+    parts = [part for stage in getattr(backbone, "stages", ()) for part in stage]
+    for key, _ in backbone.named_parameters() if parts else ():
+        assert sum(f"{key}.".startswith(f"{part}.") for part in parts) == 1, key
+    for part in parts:
+        assert any(f"{key}.".startswith(f"{part}.") for key, _ in backbone.named_parameters()), part
+
+
+def test_a_plain_module_takes_over_the_defaults(monkeypatch):
+    class Plain(torch.nn.Module):
+        num_features = 3
+        Options = type("Options", (), {})
+
+        def __init__(self, options):
+            super().__init__()
+
+        def forward(self, video):
+            return video.mean(dim=(2, 3, 4))
+
+    monkeypatch.setattr(BACKBONES, "get", lambda name: Plain)
+    model = build_model("plain", NUM_CLASSES)
+    assert model.stages == ()
+    assert model.local_name("conv1.weight") == "conv1.weight"
+    assert model(torch.zeros(2, 3, 1, 4, 4)).shape == (2, NUM_CLASSES)
 
 
 def test_unknown_backbone_and_impossible_head_are_refused():

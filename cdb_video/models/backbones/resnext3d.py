@@ -11,6 +11,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cdb_video.models.backbone import Backbone
 from cdb_video.option_types import PositiveInt
 from cdb_video.registry import BACKBONES
 
@@ -75,7 +76,7 @@ class Bottleneck(nn.Module):
 
 
 @BACKBONES.register("resnext3d")
-class ResNeXt3D(nn.Module):
+class ResNeXt3D(Backbone):
     """Stem, four stages of bottlenecks, global average; any T, H, W >= 1."""
 
     @dataclass(frozen=True)
@@ -120,6 +121,8 @@ class ResNeXt3D(nn.Module):
                 )
             if any(size % 2 == 0 for size in self.stem_kernel):
                 raise ValueError(f"stem_kernel must be 3 odd numbers, got {self.stem_kernel}")
+
+    stages = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
 
     def __init__(self, options: Options) -> None:
         super().__init__()

@@ -1,0 +1,44 @@
+"""What a backbone may say about itself beyond its features, with defaults that suit any module."""
+
+from typing import NamedTuple
+
+from torch import nn
+
+RGB = tuple[float, float, float]
+
+
+class InputFormat(NamedTuple):
+    """The clips that a network's published weights were trained on."""
+
+    num_frames: int
+    """T."""
+    size: int
+    """H and W, in pixels."""
+    mean: RGB
+    """Subtracted from red, green and blue in [0, 255]."""
+    std: RGB
+    """What red, green and blue in [0, 255] are divided by after that."""
+
+
+class Backbone(nn.Module):
+    """Base of the package's backbones; a user's own may be any ``nn.Module`` with
+    ``num_features`` and ``forward``, and takes over from here what it does not define.
+    """
+
+    num_features: int
+    """F of the features (B, F)."""
+    input_format = InputFormat(10, 224, (114.7748, 107.7354, 99.4750), (1.0, 1.0, 1.0))
+    """The default is that of the public Kinetics checkpoints of 3D ResNets (ActivityNet mean)."""
+    fixed_input = False
+    """Whether ``forward`` takes clips of ``input_format``'s frames and size only; it raises
+    ``ConfigError`` for others."""
+    stages: tuple[tuple[str, ...], ...] = ()
+    """The network from input to output: each stage names the submodules or parameters in it
+    (``("conv1", "bn1"), ("layer1",), ...``), and every parameter is in exactly one. Stages are what
+    is frozen, checkpointed and given learning rates of their own; empty means one stage."""
+
+    @staticmethod
+    def local_name(name: str) -> str:
+        """The name here of a tensor that is called ``name`` in published weights; the head's
+        begin with ``fc.``. Names that are unknown, or already the ones here, stay as they are."""
+        return name
