@@ -54,10 +54,6 @@ class ClassDifficulty(nn.Module):
     """(K,) bool: classes that have had a validation sample."""
     num_observed: torch.Tensor
     """() int64: validations so far."""
-    tau: torch.Tensor
-    """() float32: exponent in use; 0 before the first validation."""
-    class_weights: torch.Tensor
-    """(K,) float32, mean 1 over classes."""
 
     def __init__(self, options: DifficultyOptions, num_classes: int) -> None:
         super().__init__()
@@ -65,12 +61,10 @@ class ClassDifficulty(nn.Module):
         self.register_buffer("difficulty", torch.ones(num_classes))
         self.register_buffer("observed", torch.zeros(num_classes, dtype=torch.bool))
         self.register_buffer("num_observed", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("tau", torch.zeros(()))
-        self.register_buffer("class_weights", torch.ones(num_classes))
 
     @torch.no_grad()
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Updates difficulties, tau and weights.
+        """Updates the difficulties.
 
         Args:
             recall: (K,) fraction of each class's samples that were recognised, in [0, 1]. The value
@@ -88,13 +82,14 @@ class ClassDifficulty(nn.Module):
         updated = momentum * self.difficulty + (1 - momentum) * (1 - smooth)
         self.difficulty.copy_(torch.where(present, updated, self.difficulty.double()))
         self.observed |= present
-        self.tau.fill_(self._tau(1 - self.difficulty[self.observed].double()))
-        if self.num_observed >= self.options.warmup_epochs:
-            self.class_weights.copy_(self._weights())
 
-    def _tau(self, recall: torch.Tensor) -> float:
+    def tau(self) -> float:
+        """The exponent that goes with the difficulties; 0 before the first validation."""
+        if not self.observed.any():
+            return 0.0
         if not isinstance(self.options.tau, str):
             return self.options.tau
+        recall = 1 - self.difficulty[self.observed].double()
         ratio = recall.max() / (recall.min() + RECALL_EPS)
         if self.options.tau == "dynamic":
             tau = 2 * torch.sigmoid(ratio - 1).item()
@@ -102,10 +97,11 @@ class ClassDifficulty(nn.Module):
             tau = torch.sigmoid(ratio).item()
         return tau if self.options.tau_max is None else min(tau, self.options.tau_max)
 
-    def _weights(self) -> torch.Tensor:
-        weights = self.difficulty.double() ** self.tau.double()
-        total = weights.sum()
-        if total == 0:
-            return torch.ones_like(weights)
+    def weights(self) -> torch.Tensor:
+        """(K,) float64, mean 1 over classes; all 1 during the warm-up."""
+        powers: torch.Tensor = self.difficulty.double() ** self.tau()
+        total = powers.sum()
+        if self.num_observed < self.options.warmup_epochs or total == 0:
+            return torch.ones_like(powers)
         floor = self.options.min_weight
-        return floor + (1 - floor) * weights * (len(weights) / total)
+        return floor + (1 - floor) * powers * (len(powers) / total)

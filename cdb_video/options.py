@@ -32,8 +32,8 @@ class Train:
 
     batch_size: PositiveInt = 16
     """Clips in one optimiser step, over all processes and accumulation steps."""
-    eval_period: PositiveInt = 1
-    """Epochs from one validation to the next; the last epoch is always validated."""
+    eval_period: NonNegativeInt = 1
+    """Epochs between validations; the last is always validated. 0: never, best.pt is the newest."""
     checkpoint_period: PositiveInt = 1
     """Epochs from one checkpoint to the next; the last epoch is always kept."""
     keep_checkpoints: NonNegativeInt = 0

@@ -16,7 +16,8 @@ def main() -> None:
     parser.add_argument("--losses", required=True, help="names, separated by commas")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (3)")
     parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="options")
-    words = parser.parse_args()
+    # --opts before the options is allowed, as in PySlowFast.
+    words = parser.parse_args([word for word in sys.argv[1:] if word != "--opts"])
     if words.seeds < 1:
         parser.error(f"--seeds must be an integer >= 1, got {words.seeds}")
     folder = compare(words.cfg, words.opts, words.losses.split(","), words.seeds)

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ from rich.progress import (
 from torch.utils.tensorboard import SummaryWriter
 
 from cdb_video import distributed
+from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.files import replacing
+from cdb_video.engine.parts import Clips
 from cdb_video.losses.base import Loss
 
 PIXELS = 8
@@ -109,33 +110,36 @@ class RunLog:
     def write_difficulty(
         self,
         epoch: int,
-        class_names: Sequence[str],
+        clips: Clips,
         loss: Loss,
+        sampler: Sampler,
         recall: torch.Tensor,
         counts: torch.Tensor,
-        sizes: npt.NDArray[np.int64],
     ) -> None:
-        """The rows of one validation in ``difficulty.csv``: what the loss made of it, if it cares.
+        """The rows of one epoch in ``difficulty.csv``: what loss or sampler made of its results.
 
-        TensorBoard gets the difficulties of all validations so far as a picture: a row a class,
-        the largest at the top, bright where it is hard.
+        ``difficulty`` is the loss's, else the sampler's; where neither keeps one, 1 - ``recall``,
+        and nothing is written without validation. ``weight`` is for the next epoch: what the loss
+        of a class is multiplied with, or, where only the sampler goes by difficulty, how much
+        likelier than the average class it is drawn. TensorBoard gets the difficulties so far as a
+        picture: a row a class, the largest at the top, bright where it is hard.
 
         Args:
-            recall: (K,) of the validation; counts: (K,) its clips.
-            sizes: (K,) training clips of each class.
-
-        ``weight`` is what training multiplies a class's losses with from the next epoch on.
+            recall: (K,) of the validation; counts: (K,) its clips, all 0 without validation.
         """
-        if not self._enabled:
+        classes = getattr(loss, "classes", None) or getattr(sampler, "classes", None)
+        if not self._enabled or (classes is None and not counts.any()):
             return
-        difficulty = getattr(loss, "difficulty", 1 - recall)
-        weights = loss.weights_in(epoch + 1)
+        difficulty = 1 - recall if classes is None else classes.difficulty
+        weights, tau = loss.weights_in(epoch + 1), loss.tau
+        if classes is not None and not hasattr(loss, "classes"):
+            weights, tau = classes.weights(), classes.tau()
         is_new = not self._difficulty.exists()
         with open(self._difficulty, "a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if is_new:
                 writer.writerow(DIFFICULTY_FIELDS)
-            for c, name in enumerate(class_names):
+            for c, name in enumerate(clips.class_names):
                 seen = counts[c] > 0
                 writer.writerow(
                     (
@@ -146,11 +150,11 @@ class RunLog:
                         round(float(recall[c]), 6) if seen else "",
                         round(float(difficulty[c]), 6),
                         round(float(weights[c]), 6),
-                        round(float(loss.tau), 6),
+                        round(float(tau), 6),
                     )
                 )
-
-        self._board.add_image("difficulty", self._picture(sizes), epoch, dataformats="HW")
+        picture = self._picture(clips.counts("train"))
+        self._board.add_image("difficulty", picture, epoch, dataformats="HW")
 
     def _picture(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """``difficulty.csv`` as (K, validations), each value a square of ``PIXELS``."""

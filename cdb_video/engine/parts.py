@@ -50,13 +50,16 @@ class Clips:
 
 
 def read_clips(config: Config, splits: tuple[str, ...], unread: tuple[str, ...] = ()) -> Clips:
-    """The records of ``splits``, whose files must exist, and of splits that are only counted.
+    """The records of ``splits``, whose files must exist, of those in ``unread``, and of those that
+    make class sizes.
 
     Raises:
         DataError: a folder, an annotation file or a clip is missing, or a line is wrong.
     """
     dataset: LabelledClips = DATASETS.get(config.data.name)(config.data.options)
-    records = {split: dataset.records(split) for split in (*splits, *unread)}
+    counted = ("train", *config.test.group_counts.split("+"))
+    wanted = dict.fromkeys((*splits, *unread, *counted))
+    records = {split: dataset.records(split) for split in wanted}
     dataset.check_files([record for split in splits for record in records[split]])
     return Clips(dataset, records)
 
@@ -154,6 +157,19 @@ def make_loss(config: Config, clips: Clips, device: torch.device) -> Loss:
         defer_epochs=config.loss.defer_epochs,
     )
     return loss.to(device)
+
+
+def check_validation(config: Config, loss: Loss, sampler: Sampler) -> None:
+    """Raises ``ConfigError`` where a run without validation has a part that goes by it."""
+    needing = [
+        choice.name
+        for choice, part in ((config.loss, loss), (config.sampler, sampler))
+        if part.needs_validation
+    ]
+    if needing and not config.train.eval_period:
+        raise ConfigError(
+            f"TRAIN.EVAL_PERIOD must be >= 1, as {needing[0]} goes by validation recall, got 0"
+        )
 
 
 def class_groups(config: Config, clips: Clips) -> list[str]:

@@ -35,7 +35,8 @@ class Run(NamedTuple):
     groups: list[str]
     """(K,) the name of each class's group."""
     train_loader: ClipLoader
-    val_loader: ClipLoader
+    val_loader: ClipLoader | None
+    """None without validation."""
     state: State
     training_recall: TrainingRecall
     learning_rate: LearningRate
@@ -53,13 +54,15 @@ def prepare(config: Config, device: torch.device) -> Run:
         CdbVideoError: options, data, weights or a checkpoint are wrong.
     """
     screen = console()
-    clips = parts.read_clips(config, ("train", "val"))
+    validates = config.train.eval_period > 0
+    clips = parts.read_clips(config, ("train", "val") if validates else ("train",))
     groups = parts.class_groups(config, clips)
     sampler = parts.make_sampler(config, clips)
     train_loader = parts.make_train_loader(config, clips, sampler)
-    val_loader = parts.make_eval_loader(config, clips.records["val"])
+    val_loader = parts.make_eval_loader(config, clips.records["val"]) if validates else None
     model = parts.make_model(config, len(clips.class_names), device)
     loss = parts.make_loss(config, clips, device)
+    parts.check_validation(config, loss, sampler)
     state = State(model, make_optimizer(model, config.solver), loss, sampler)
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     checkpoints = Checkpoints(config, clips.class_names)
@@ -67,7 +70,8 @@ def prepare(config: Config, device: torch.device) -> Run:
     if config.model.pretrained and not progress.epoch:
         screen.print(str(load_weights(model, config.model.pretrained)))
     screen.print(
-        f"{len(clips.records['train'])} training and {len(clips.records['val'])} validation clips "
+        f"{len(clips.records['train'])} training and "
+        f"{len(clips.records['val']) if validates else 'no'} validation clips "
         f"of {len(clips.class_names)} classes; {config.model.name} with "
         f"{sum(p.numel() for p in model.parameters()):,} parameters on {device}; "
         f"output in {config.output_dir}"

@@ -28,7 +28,7 @@ def test(config: Config) -> dict[str, Any]:
     device = parts.choose_device(config)
     with distributed.process_group(device):
         path = checkpoint_path(config)
-        clips = parts.read_clips(config, ("test",), unread=("train", "val"))
+        clips = parts.read_clips(config, ("test",))
         groups = parts.class_groups(config, clips)
         model = parts.make_model(config, len(clips.class_names), device)
         epoch = load_whole(model, path, clips.class_names)

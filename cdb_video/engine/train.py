@@ -43,7 +43,7 @@ def fit(run: Run) -> None:
         for epoch in range(progress.epoch + 1, last + 1):
             train_one_epoch(run, model, epoch, bar)
             score = None
-            if epoch == last or epoch % config.train.eval_period == 0:
+            if epoch == last or epoch % (config.train.eval_period or 1) == 0:
                 score = validate(run, epoch)
             is_best = score is not None and (progress.best is None or score > progress.best)
             progress = Progress(epoch, score if is_best else progress.best)
@@ -131,23 +131,24 @@ def validate(run: Run, epoch: int) -> float:
     """Evaluates the validation split and hands its recall to loss and sampler.
 
     Returns:
-        TRAIN.BEST_METRIC.
+        TRAIN.BEST_METRIC; without validation the epoch, so that the newest is the best.
     """
     config, clips, state = run.config, run.clips, run.state
-    labels = [record.label for record in clips.records["val"]]
     names = clips.class_names
+    if run.val_loader is None:
+        none = torch.zeros(len(names))
+        run.log.write_difficulty(epoch, clips, state.loss, state.sampler, none, none)
+        return float(epoch)
+    labels = [record.label for record in clips.records["val"]]
     result = evaluate(state.model, run.val_loader, labels, len(names), config)
     metrics = result.metrics(names, run.groups, config.test.group_names)
     recall, counts = result.recall()
     state.loss.observe(recall, counts)
     state.sampler.observe(recall, counts)
-    step = epoch * run.steps_per_epoch
-    run.log.write("val", epoch, step, loss=result.loss, **metrics)
-    sizes = clips.counts("train")
-    run.log.write_difficulty(epoch, names, state.loss, recall, counts, sizes)
-    score = float(metrics[config.train.best_metric])
+    run.log.write("val", epoch, epoch * run.steps_per_epoch, loss=result.loss, **metrics)
+    run.log.write_difficulty(epoch, clips, state.loss, state.sampler, recall, counts)
     run.screen.print(
         f"epoch {epoch}: validation loss {result.loss:.3f}, top-1 {100 * metrics['top1']:.1f} %, "
         f"mean class recall {100 * metrics['mean_class_recall']:.1f} %"
     )
-    return score
+    return float(metrics[config.train.best_metric])

@@ -10,8 +10,9 @@ class Loss(nn.Module):
     """Base of all losses.
 
     A subclass writes ``compute``; one that learns from results also writes ``observe`` or
-    ``observe_training``. All state lives in buffers, so that it is checkpointed and moves between
-    devices. What a loss draws at random, it draws in training mode only.
+    ``observe_training``, and may show a ``ClassDifficulty`` as ``classes``. All state lives in
+    buffers, so that it is checkpointed and moves between devices. What a loss draws at random, it
+    draws in training mode only.
 
     Args:
         options: the subclass's ``Options``.
@@ -47,6 +48,11 @@ class Loss(nn.Module):
         self.epoch = 1
         self.register_buffer("class_weights", torch.ones(num_classes))
         self.register_buffer("tau", torch.zeros(()))
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether the loss is not what it says without ``observe``."""
+        return False
 
     def start_epoch(self, epoch: int) -> None:
         """Says that training epoch ``epoch``, from 1, begins."""

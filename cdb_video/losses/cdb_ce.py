@@ -44,9 +44,9 @@ class CDBCrossEntropy(Loss):
         self.classes = ClassDifficulty(options, self.num_classes)
 
     @property
-    def difficulty(self) -> torch.Tensor:
-        """(K,) float32 in [0, 1], after smoothing."""
-        return self.classes.difficulty
+    def needs_validation(self) -> bool:
+        """Whether ``source`` is 'val'."""
+        return self.options.source == "val"
 
     def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return softmax_loss(
@@ -59,15 +59,15 @@ class CDBCrossEntropy(Loss):
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
         """Updates difficulties, tau and weights if ``source`` is 'val'."""
-        if self.options.source == "val":
+        if self.needs_validation:
             self._update(recall, counts)
 
     def observe_training(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
         """Updates difficulties, tau and weights if ``source`` is 'train'."""
-        if self.options.source == "train":
+        if not self.needs_validation:
             self._update(recall, counts)
 
     def _update(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
         self.classes.observe(recall, counts)
-        self.tau.copy_(self.classes.tau)
-        self.class_weights.copy_(self.classes.class_weights)
+        self.tau.fill_(self.classes.tau())
+        self.class_weights.copy_(self.classes.weights())

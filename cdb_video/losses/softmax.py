@@ -26,28 +26,28 @@ def softmax_loss(
         reduction: 'mean' divides the sum over samples by B, 'weighted_mean' by the sum of the
             samples' weights.
     """
+    # The K weights are divided, not the sum of losses: that would be one more node of the graph.
     weights = weights.to(logits.dtype)
-    if gamma:
-        total = _focal_sum(logits, target, weights, gamma)
-    else:
-        total = F.cross_entropy(
-            logits, target, weights, reduction="sum", label_smoothing=label_smoothing
-        )
     if reduction == "mean":
-        return total / len(logits)
-    picked = target * weights if target.is_floating_point() else weights[target]
-    return total / picked.sum().clamp(min=torch.finfo(logits.dtype).tiny)
+        shares = weights / len(logits)
+    else:
+        picked = target * weights if target.is_floating_point() else weights[target]
+        total = picked.sum()
+        shares = weights / torch.where(total > 0, total, 1)
+    if gamma:
+        return _focal_sum(logits, target, shares, gamma)
+    return F.cross_entropy(logits, target, shares, reduction="sum", label_smoothing=label_smoothing)
 
 
 def _focal_sum(
     logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor, gamma: float
 ) -> torch.Tensor:
-    log_p = F.log_softmax(logits, dim=1)
     if target.is_floating_point():
+        losses = -F.log_softmax(logits, dim=1)
         factor = target * weights
     else:
+        losses = F.cross_entropy(logits, target, reduction="none")
         factor = weights[target]
-        log_p = log_p.gather(1, target[:, None]).squeeze(1)
     # Where p rounds to 1 the power's slope is infinite for gamma < 1, and infinity times 0 is NaN.
-    rest = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
-    return -(factor * rest**gamma * log_p).sum()
+    rest = (-torch.expm1(-losses)).clamp(min=torch.finfo(losses.dtype).tiny)
+    return (factor * rest**gamma * losses).sum()

@@ -2,6 +2,8 @@
 
 import csv
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -120,3 +122,42 @@ def test_training_recall_by_hand():
     assert counts.tolist() == [2, 3, 0, 1]
     assert recall.tolist() == pytest.approx([1 / 2, 2 / 3, 0, 1])
     assert not math.isnan(recall.sum())
+
+
+TWO_PROCESSES = """
+import torch
+from cdb_video import distributed
+from cdb_video.engine.recall import TrainingRecall
+
+with distributed.process_group(torch.device("cpu")):
+    counter = TrainingRecall(3, torch.device("cpu"))
+    right, wrong = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 1.0, 0]])
+    seen = [right] if distributed.is_main() else [wrong, wrong, right]
+    for logits in seen:
+        counter.add(logits, torch.tensor([0]))
+    recall, counts = counter.take()
+    with open(f"rank_{distributed.rank()}", "w") as file:
+        file.write(f"{recall.tolist()} {counts.tolist()}")
+"""
+
+
+def test_training_recall_is_that_of_all_processes(tmp_path):
+    (tmp_path / "two.py").write_text(TWO_PROCESSES)
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    subprocess.run([sys.executable, *launcher, "two.py"], cwd=tmp_path, check=True, timeout=120)
+    for rank in (0, 1):
+        assert (tmp_path / f"rank_{rank}").read_text() == "[0.5, 0.0, 0.0] [4, 0, 0]"
+
+
+def test_difficulty_csv_shows_what_the_sampler_goes_by(configured):
+    config = configured("out", "LOSS.NAME", "cross_entropy", "SAMPLER.NAME", "cdb_s")
+    train(config)
+    state = read_checkpoint(f"{config.output_dir}/checkpoints/latest.pt")["sampler_state"]
+    rows = difficulty(config)[4]
+    tau = float(rows[0]["tau"])
+    assert tau > 0
+    shown = [float(row["difficulty"]) for row in rows]
+    assert shown == pytest.approx(state["difficulty"].tolist(), abs=1e-5)
+    total = sum(value**tau for value in shown)
+    expected = [3 * value**tau / total for value in shown] if total else [1, 1, 1]
+    assert weights(config)[4] == pytest.approx(expected, abs=1e-4)

@@ -113,9 +113,9 @@ def test_a_class_without_samples_keeps_its_last_difficulty():
     loss = make(tau=1.0)
     recall = torch.tensor([0.5, torch.nan, 0.9, 0.8])
     loss.observe(recall, torch.tensor([4, 0, 4, 4]))
-    torch.testing.assert_close(loss.difficulty, torch.tensor([0.5, 1.0, 0.1, 0.2]))
+    torch.testing.assert_close(loss.classes.difficulty, torch.tensor([0.5, 1.0, 0.1, 0.2]))
     loss.observe(torch.tensor([torch.nan, 0.25, 0.9, 0.8]), torch.tensor([0, 4, 4, 4]))
-    torch.testing.assert_close(loss.difficulty, torch.tensor([0.5, 0.75, 0.1, 0.2]))
+    torch.testing.assert_close(loss.classes.difficulty, torch.tensor([0.5, 0.75, 0.1, 0.2]))
 
 
 def test_a_class_never_seen_does_not_drive_dynamic_tau():
@@ -128,10 +128,10 @@ def test_momentum_keeps_a_share_of_the_previous_difficulty():
     loss = make(tau=1.0, momentum=0.75)
     seen(loss, RECALL)
     expected = [0.75 * 1 + 0.25 * (1 - r) for r in RECALL]
-    assert loss.difficulty.tolist() == pytest.approx(expected, rel=1e-6)
+    assert loss.classes.difficulty.tolist() == pytest.approx(expected, rel=1e-6)
     seen(loss, RECALL)
     expected = [0.75 * d + 0.25 * (1 - r) for d, r in zip(expected, RECALL, strict=True)]
-    assert loss.difficulty.tolist() == pytest.approx(expected, rel=1e-6)
+    assert loss.classes.difficulty.tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_prior_counts_pull_small_classes_to_the_mean_recall():
@@ -139,7 +139,7 @@ def test_prior_counts_pull_small_classes_to_the_mean_recall():
     loss.observe(torch.tensor([1.0, 0.5, 0.0, 0.5]), torch.tensor([2, 1000, 2, 4]))
     mean = 0.5
     expected = [(2 + 6 * mean) / 8, 0.5, (0 + 6 * mean) / 8, 0.5]
-    assert (1 - loss.difficulty).tolist() == pytest.approx(expected, rel=1e-6)
+    assert (1 - loss.classes.difficulty).tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_tau_max_caps_a_dynamic_tau():
@@ -152,7 +152,7 @@ def test_warmup_leaves_the_first_epochs_unweighted_but_tracks_difficulty():
     for _ in range(2):
         seen(loss, RECALL)
         assert loss.class_weights.tolist() == [1, 1, 1, 1]
-    assert loss.difficulty.tolist() == pytest.approx([1 - r for r in RECALL], rel=1e-6)
+    assert loss.classes.difficulty.tolist() == pytest.approx([1 - r for r in RECALL], rel=1e-6)
     seen(loss, RECALL)
     expected = weights_by_hand(RECALL, 1.0)
     assert loss.class_weights.tolist() == pytest.approx(expected, rel=1e-6)
@@ -173,5 +173,5 @@ def test_source_says_whose_recall_counts():
         loss.observe_training(
             *((other, counts) if source == "val" else (torch.tensor(RECALL), counts))
         )
-        assert loss.difficulty.tolist() == pytest.approx([1 - r for r in RECALL], rel=1e-6)
+        assert loss.classes.difficulty.tolist() == pytest.approx([1 - r for r in RECALL], rel=1e-6)
         assert loss.classes.num_observed == 1

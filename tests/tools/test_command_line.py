@@ -1,5 +1,6 @@
 """The commands as users type them, in processes of their own."""
 
+import csv
 import json
 import os
 import shutil
@@ -94,6 +95,34 @@ def test_two_processes_agree_with_one(tool, tiny_yaml, tmp_path):
     assert metrics[0] == metrics[1]
 
 
+def test_without_validation_clips_the_newest_epoch_is_the_best(
+    tool, tiny_yaml, tmp_path, colour_clips
+):
+    root = tmp_path / "no validation"
+    shutil.copytree(colour_clips, root)
+    (root / "val.csv").unlink()
+    words = ("--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root, "SOLVER.MAX_EPOCH", 2)
+    words += ("TRAIN.EVAL_PERIOD", 0)
+    wrong = tool("train_net.py", *words)
+    assert_one_line(wrong, "TRAIN.EVAL_PERIOD must be >= 1, as cdb_ce goes by validation recall")
+    words += ("LOSS.CDB_CE.SOURCE", "train")
+    wrong = tool("train_net.py", *words, "SAMPLER.NAME", "cdb_s")
+    assert_one_line(wrong, "as cdb_s goes by validation recall")
+    trained = tool("train_net.py", *words)
+    assert trained.returncode == 0, trained.stderr
+    checkpoints = tmp_path / "out" / "checkpoints"
+    assert read_checkpoint(checkpoints / "best.pt")["epoch"] == 2
+    with open(tmp_path / "out" / "difficulty.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["epoch"], row["n_val"], row["recall"]) for row in rows] == [
+        (epoch, "0", "") for epoch in "12" for _ in range(3)
+    ]
+    assert {row["difficulty"] for row in rows} != {"1.0"}
+    assert sum(float(row["weight"]) for row in rows[3:]) == pytest.approx(3, abs=1e-5)
+    tested = tool("test_net.py", *words)
+    assert tested.returncode == 0, tested.stderr
+
+
 def test_a_bad_clip_stops_all_processes(tool, tiny_yaml, tmp_path, colour_clips):
     root = tmp_path / "damaged"
     shutil.copytree(colour_clips, root)
@@ -146,8 +175,8 @@ def test_a_run_that_is_cut_off_goes_on_and_ends_bit_equal(tool, tiny_yaml, tmp_p
 
 def test_a_comparison_is_complete_and_repeats_nothing(tool, tiny_yaml, tmp_path):
     words = ("--cfg", tiny_yaml, "--losses", "cross_entropy,cdb_ce", "--seeds", 2)
+    first = tool("compare.py", *words, "--opts", "SOLVER.MAX_EPOCH", 1)
     words += ("SOLVER.MAX_EPOCH", 1)
-    first = tool("compare.py", *words)
     assert first.returncode == 0, first.stderr
     assert "over 2 seeds" in first.stdout
     rows = (tmp_path / "out" / "compare.csv").read_text().splitlines()

@@ -21,6 +21,9 @@ class Sampler:
         num_epochs: of the run; they count from 1.
     """
 
+    needs_validation = False
+    """Whether the order is not what the sampler says without ``observe``."""
+
     @dataclass(frozen=True)
     class Options:
         """No options."""

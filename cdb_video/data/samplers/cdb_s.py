@@ -24,18 +24,20 @@ class CDBSampling(ByClass):
     class Options(DifficultyOptions):
         """Options of ``cdb_s``: those of the weights of ``cdb_ce``, with the same meaning."""
 
+    needs_validation = True
+
     def __init__(self, options: Options, **context: Any) -> None:
         super().__init__(options, **context)
-        self._difficulty = ClassDifficulty(options, self.num_classes)
+        self.classes = ClassDifficulty(options, self.num_classes)
 
     def weights(self, epoch: int) -> Weights:
-        return self._difficulty.class_weights.double().numpy()
+        return self.classes.weights().numpy()
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        self._difficulty.observe(recall, counts)
+        self.classes.observe(recall, counts)
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(self._difficulty.state_dict())
+        return dict(self.classes.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._difficulty.load_state_dict(state)
+        self.classes.load_state_dict(state)
