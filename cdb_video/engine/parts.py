@@ -133,6 +133,7 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> nn.Mod
         config.model.name,
         num_classes,
         dropout_rate=config.model.dropout_rate,
+        head=config.model.head,
         **vars(config.model.options),
     )
     return model.to(device).to(memory_format=_layout(config, device))  # type: ignore[call-overload, no-any-return]

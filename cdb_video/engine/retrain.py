@@ -72,6 +72,10 @@ def method_folder(config: Config) -> Path:
 
 def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     screen = console()
+    if config.model.head == "cosine" and config.stage2.method in ("lws", "tau_norm"):
+        raise ConfigError(
+            f"STAGE2.METHOD must be crt or ncm for MODEL.HEAD cosine, got {config.stage2.method!r}"
+        )
     source = checkpoint_path(config)
     clips = parts.read_clips(config, (), unread=SPLITS)
     groups = parts.class_groups(config, clips)
@@ -109,10 +113,11 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
 
 def _own_config(config: Config) -> Config:
     """The options with which ``tools/test_net.py`` tests the result."""
-    return replace(  # type: ignore[type-var]
+    return replace(
         config,
         output_dir=str(method_folder(config)),
-        test=replace(config.test, checkpoint_file_path=""),  # type: ignore[type-var]
+        model=replace(config.model, head="linear"),
+        test=replace(config.test, checkpoint_file_path=""),
     )
 
 
@@ -174,7 +179,7 @@ def fit(stage: Stage2, head: nn.Module) -> None:
         num_classes=stage.trained.out_features,
         seed=stage.config.rng_seed,
     )
-    solver = Solver(  # type: ignore[call-arg]
+    solver = Solver(
         base_lr=options.base_lr,
         max_epoch=options.max_epoch,
         lr_policy="cosine",

@@ -31,8 +31,8 @@ class LDAM(Loss):
         """Margin of the smallest class, >= 0, in units of the logits; 0 is cross entropy of the
         scaled logits."""
         scale: PositiveFloat = 30.0
-        """Factor on the logits, > 0. 30 is the paper's, whose logits are cosines in [-1, 1]; for
-        the logits of a plain linear classifier, which find their own scale, 1 is milder."""
+        """Factor on the logits, > 0. 30 is the paper's, whose logits are cosines (MODEL.HEAD
+        cosine); for those of a linear classifier, which find their own scale, 1 is milder."""
         beta: FractionBelowOne = 0.0
         """Weight classes by their effective number of samples, in [0, 1), as ``class_balanced``
         does; 0 is no weights."""

@@ -1,11 +1,26 @@
 """Owns the step from a backbone's features to class logits."""
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cdb_video.models.backbone import Backbone
 from cdb_video.registry import BACKBONES
+
+
+class CosineHead(nn.Linear):
+    """Cosines between features and class weights, in [-1, 1], as LDAM's scale expects them."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__(num_features, num_classes, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> logits (B, K)."""
+        return functional.linear(functional.normalize(features), functional.normalize(self.weight))
+
+
+HEADS = {"linear": nn.Linear, "cosine": CosineHead}
 
 
 class Classifier(nn.Module):
@@ -17,13 +32,13 @@ class Classifier(nn.Module):
 
     num_features: int
 
-    def __init__(self, options: Any, num_classes: int, dropout_rate: float) -> None:
+    def __init__(self, options: Any, num_classes: int, dropout_rate: float, head: str) -> None:
         super().__init__(options)
         for name in ("dropout", "fc"):
             if hasattr(self, name):
                 raise TypeError(f"{type(self).__name__}: {name!r} is the head's name, rename it")
         self.dropout = nn.Dropout(dropout_rate)
-        self.fc = nn.Linear(self.num_features, num_classes)
+        self.fc = HEADS[head](self.num_features, num_classes)
 
     def forward(self, video: Tensor) -> Tensor:
         """Logits (B, num_classes) of float clips (B, 3, T, H, W).
@@ -39,7 +54,12 @@ class Classifier(nn.Module):
 
 
 def build_model(
-    name: str, num_classes: int, *, dropout_rate: float = 0.0, **options: Any
+    name: str,
+    num_classes: int,
+    *,
+    dropout_rate: float = 0.0,
+    head: Literal["linear", "cosine"] = "linear",
+    **options: Any,
 ) -> Classifier:
     """A freshly initialised classifier.
 
@@ -47,6 +67,7 @@ def build_model(
         name: a backbone in ``BACKBONES``.
         num_classes: K, at least 1; the model gives logits (B, K).
         dropout_rate: share of features set to zero before the head in training, [0, 1].
+        head: "linear", or "cosine" for logits in [-1, 1].
         **options: fields of the backbone's ``Options``.
 
     Raises:
@@ -58,5 +79,5 @@ def build_model(
     backbone = BACKBONES.get(name)
     defaults = () if issubclass(backbone, Backbone) else (Backbone,)
     kind = type(f"{backbone.__name__}Classifier", (Classifier, backbone, *defaults), {})
-    model: Classifier = kind(backbone.Options(**options), num_classes, dropout_rate)
+    model: Classifier = kind(backbone.Options(**options), num_classes, dropout_rate, head)
     return model

@@ -282,3 +282,16 @@ def test_an_output_folder_that_cannot_be_written(trained, tmp_path):
     words = ("OUTPUT_DIR", tmp_path / "file", "TEST.CHECKPOINT_FILE_PATH", path)
     with pytest.raises(ConfigError, match="OUTPUT_DIR must be a folder to write in"):
         retrain(trained(*words))
+
+
+def test_a_cosine_head_can_be_retrained_where_that_makes_sense(configured):
+    words = ("MODEL.HEAD", "cosine", "LOSS.NAME", "ldam", "STAGE2.MAX_EPOCH", 2)
+    train(configured(*words))
+    for method in ("lws", "tau_norm"):
+        with pytest.raises(ConfigError, match="must be crt or ncm for MODEL.HEAD cosine, got"):
+            retrain(configured(*words, "STAGE2.METHOD", method))
+    for method in ("crt", "ncm"):
+        config = configured(*words, "STAGE2.METHOD", method)
+        metrics = retrain(config)
+        own = options.load(Path(config.output_dir) / method / "config.yaml")
+        assert run_test(own)["top1"] == metrics["top1"]

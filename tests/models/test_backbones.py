@@ -192,6 +192,21 @@ def test_a_plain_module_takes_over_the_defaults(monkeypatch):
     assert model(torch.zeros(2, 3, 1, 4, 4)).shape == (2, NUM_CLASSES)
 
 
+def test_a_cosine_head_gives_cosines():
+    torch.manual_seed(0)
+    model = build_model("resnext3d", NUM_CLASSES, head="cosine", **SMALL["resnext3d"]).eval()
+    video = random_clips(2, 3, 4, 32, 32)
+    features = []
+    model.fc.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    with torch.no_grad():
+        logits = model(video)
+    for row, feature in zip(logits, features[0], strict=True):
+        for logit, weight in zip(row, model.fc.weight, strict=True):
+            cosine = feature @ weight / (feature @ feature).sqrt() / (weight @ weight).sqrt()
+            assert logit.item() == pytest.approx(cosine.item(), abs=1e-5)
+    assert [key for key in model.state_dict() if key.startswith("fc.")] == ["fc.weight"]
+
+
 def test_unknown_backbone_and_impossible_head_are_refused():
     with pytest.raises(ConfigError, match="resnext3d"):
         build_model("resnext", NUM_CLASSES)
@@ -211,4 +226,4 @@ def test_a_backbone_may_not_use_the_head_s_names():
         pass
 
     with pytest.raises(TypeError, match="Clash: 'fc' is the head's name"):
-        Clash(None, NUM_CLASSES, 0.0)
+        Clash(None, NUM_CLASSES, 0.0, "linear")
