@@ -132,7 +132,7 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> nn.Mod
         dropout_rate=config.model.dropout_rate,
         **vars(config.model.options),
     )
-    return model.to(device).to(memory_format=_layout(config, device))  # type: ignore[call-overload, no-any-return]
+    return model.to(device).to(memory_format=_layout(config, device))
 
 
 def _layout(config: Config, device: torch.device) -> torch.memory_format:
