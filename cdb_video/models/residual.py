@@ -94,8 +94,10 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """Convolutions of size 1, 3 and 1, and a shortcut around them.
 
-    Args: those of ``BasicBlock``, but ``stride`` is that of the convolution of size 3, and
-        cardinality: groups of that convolution; must divide ``inner``.
+    Args:
+        cardinality: groups of the convolution of size 3; must divide ``inner``.
+        stride: step of that convolution along every axis.
+        in_channels, inner, out_channels, dims, shortcut, drop_path_rate: as in ``BasicBlock``.
     """
 
     def __init__(
