@@ -15,7 +15,7 @@ class FrameWise(Backbone):
         """Features (B, num_features) of clips (B, 3, T, H, W)."""
         frames = video.transpose(1, 2).flatten(0, 1)  # no copy if T = 1 or channels come last
         features = self.frame_features(frames)
-        return features.view(video.shape[0], video.shape[2], self.num_features).mean(dim=1)
+        return features.reshape(video.shape[0], video.shape[2], self.num_features).mean(dim=1)
 
     def frame_features(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, num_features), in a subclass."""

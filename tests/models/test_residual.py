@@ -50,7 +50,7 @@ def shortcut_of(block, x, shortcut, stride, extra):
 
 
 in_each_form = pytest.mark.parametrize(
-    ("dims", "shortcut", "stride"), itertools.product((2, 3), ("A", "B"), (1, 2))
+    ("dims", "shortcut", "stride"), [*itertools.product((2, 3), ("A", "B"), (1, 2))]
 )
 
 
