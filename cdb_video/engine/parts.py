@@ -136,7 +136,7 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> nn.Mod
         head=config.model.head,
         **vars(config.model.options),
     )
-    return model.to(device).to(memory_format=_layout(config, device))  # type: ignore[call-overload, no-any-return]
+    return model.to(device).to(memory_format=_layout(config, device))
 
 
 def _layout(config: Config, device: torch.device) -> torch.memory_format:

@@ -1,12 +1,15 @@
 """Owns the step from a backbone's features to class logits."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cdb_video.models.backbone import Backbone
 from cdb_video.registry import BACKBONES
+
+Self = TypeVar("Self", bound="Classifier")
 
 
 class CosineHead(nn.Linear):
@@ -39,6 +42,16 @@ class Classifier(nn.Module):
                 raise TypeError(f"{type(self).__name__}: {name!r} is the head's name, rename it")
         self.dropout = nn.Dropout(dropout_rate)
         self.fc = HEADS[head](self.num_features, num_classes)
+
+    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
+        """As in ``nn.Module``, but ``channels_last_3d`` is ``channels_last`` to 2D convolutions."""
+        if kwargs.get("memory_format") is torch.channels_last_3d:
+            del kwargs["memory_format"]
+            layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+            for weight in self.parameters():
+                if weight.ndim in layouts:
+                    weight.data = weight.data.contiguous(memory_format=layouts[weight.ndim])
+        return super().to(*args, **kwargs)
 
     def forward(self, video: Tensor) -> Tensor:
         """Logits (B, num_classes) of float clips (B, 3, T, H, W).

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
-from torch.nn import functional
+from models.published import checkpoint_names, names_in
 
 from cdb_video.models import build_model
-from cdb_video.models.backbones.resnext3d import Bottleneck, ResNeXt3D
+from cdb_video.models.backbones.resnext3d import ResNeXt3D
 
 SMALL = {"width": 16, "cardinality": 4, "stage_blocks": (1, 1, 1, 1)}
 
@@ -16,24 +16,6 @@ def published():
     """The network of the CDB paper, without memory for its values."""
     with torch.device("meta"):
         return build_model("resnext3d", 19)
-
-
-def checkpoint_names(blocks, shortcut="B"):
-    """Names in a Kinetics checkpoint of the authors, spelled out from the architecture."""
-
-    def norm(prefix):
-        kinds = ("weight", "bias", "running_mean", "running_var")
-        return [f"{prefix}.{kind}" for kind in kinds]
-
-    names = ["conv1.weight", *norm("bn1")]
-    for stage, count in enumerate(blocks, start=1):
-        for block in range(count):
-            prefix = f"layer{stage}.{block}"
-            for part in (1, 2, 3):
-                names += [f"{prefix}.conv{part}.weight", *norm(f"{prefix}.bn{part}")]
-            if block == 0 and shortcut == "B":
-                names += [f"{prefix}.downsample.0.weight", *norm(f"{prefix}.downsample.1")]
-    return [*names, "fc.weight", "fc.bias"]
 
 
 def test_published_network_has_the_published_size(published):
@@ -47,8 +29,7 @@ def test_published_network_has_the_published_size(published):
 def test_names_are_those_of_the_public_checkpoints(depth, blocks):
     with torch.device("meta"):
         model = build_model("resnext3d", 400, depth=depth)
-    names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
-    assert names == checkpoint_names(blocks)
+    assert names_in(model) == checkpoint_names(blocks, convolutions=3, downsampled=(1, 2, 3, 4))
     convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv3d)]
     shortcuts = 4
     assert len(convolutions) - shortcuts + 1 == depth  # the head is the last layer
@@ -104,57 +85,9 @@ def test_initial_values():
             assert module.bias.eq(0).all()
 
 
-@pytest.mark.parametrize("shortcut", ["A", "B"])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_bottleneck_is_its_formula(shortcut, stride):
-    torch.manual_seed(0)
-    block = Bottleneck(8, 6, cardinality=3, stride=stride, shortcut=shortcut).double().eval()
-    for module in block.modules():
-        if isinstance(module, torch.nn.BatchNorm3d):
-            torch.nn.init.normal_(module.weight)
-            torch.nn.init.normal_(module.bias)
-            torch.nn.init.normal_(module.running_mean)
-            torch.nn.init.uniform_(module.running_var, 0.5, 2)
-    x = torch.randn(2, 8, 5, 6, 7, dtype=torch.float64)
-
-    def norm(y, bn):
-        column = (1, -1, 1, 1, 1)
-        y = (y - bn.running_mean.view(column)) / (bn.running_var.view(column) + bn.eps).sqrt()
-        return y * bn.weight.view(column) + bn.bias.view(column)
-
-    def grouped(y):
-        """Each third of the channels is convolved by itself."""
-        parts = zip(y.chunk(3, dim=1), block.conv2.weight.chunk(3), strict=True)
-        return torch.cat(
-            [functional.conv3d(part, weight, stride=stride, padding=1) for part, weight in parts],
-            dim=1,
-        )
-
-    y = torch.einsum("oi,bithw->bothw", block.conv1.weight[..., 0, 0, 0], x)
-    y = norm(grouped(norm(y, block.bn1).clamp(min=0)), block.bn2).clamp(min=0)
-    y = norm(torch.einsum("oi,bithw->bothw", block.conv3.weight[..., 0, 0, 0], y), block.bn3)
-    if shortcut == "A":
-        kept = functional.avg_pool3d(x, 1, stride=stride)
-        side = torch.cat([kept, torch.zeros(2, 4, *kept.shape[2:])], dim=1)
-    else:
-        kept = x[:, :, ::stride, ::stride, ::stride]
-        weight = block.downsample[0].weight[..., 0, 0, 0]
-        side = norm(torch.einsum("oi,bithw->bothw", weight, kept), block.downsample[1])
-    torch.testing.assert_close(block(x), (y + side).clamp(min=0))
-
-
 def test_shortcut_a_has_no_parameters():
     model = build_model("resnext3d", 7, **SMALL, shortcut="A")
-    names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
-    assert names == checkpoint_names((1, 1, 1, 1), shortcut="A")
-
-
-def test_blocks_that_keep_the_shape_have_a_plain_shortcut():
-    model = ResNeXt3D(ResNeXt3D.Options(width=16, cardinality=4, stage_blocks=(2, 1, 1, 1)))
-    x = torch.randn(1, 32, 2, 4, 4).relu()
-    block = model.layer1[1].eval()
-    torch.nn.init.zeros_(block.bn3.weight)
-    assert torch.equal(block(x), x)
+    assert names_in(model) == checkpoint_names((1, 1, 1, 1), convolutions=3, downsampled=())
 
 
 @pytest.mark.parametrize(
