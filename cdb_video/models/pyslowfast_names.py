@@ -1,7 +1,7 @@
-"""Names of PyTorchVideo's and PySlowFast's checkpoints, as names of our PyTorchVideo backbones.
+"""Names in PyTorchVideo's and PySlowFast's checkpoints -> names in our PyTorchVideo backbones.
 
-PySlowFast's are those of slowfast/models/{video_model_builder,stem,resnet,head}_helper.py there; its
-stages ``s1`` to ``s5`` stay for the backbone to replace, which knows where each stands.
+PySlowFast's are those in its ``slowfast/models``. Its stages ``s1`` to ``s5`` are left to the
+backbone, which knows where each of them stands.
 """
 
 import re
@@ -20,7 +20,7 @@ RESNET_NAMES: Rules = (
     (r"\.branch2\.([abc])\.", r".branch2.conv_\1."),
     (r"\.branch2\.([abc])_bn\.", r".branch2.norm_\1."),
 )
-"""PyTorchVideo's head, and the ResNets of PySlowFast (slowfast/models/*_helper.py)."""
+"""PyTorchVideo's head, and the ResNets of PySlowFast."""
 SLOWFAST_NAMES: Rules = (
     (r"^(s[1-4])_fuse\.conv_f2s\.", r"\1.multipathway_fusion.conv_fast_to_slow."),
     (r"^(s[1-4])_fuse\.bn\.", r"\1.multipathway_fusion.norm."),

