@@ -272,6 +272,16 @@ def test_slowfast_splits_the_frames(frames, alpha):
     assert [x.shape[2] for x in joined] == [slow.shape[2], frames]
 
 
+def test_a_stage_of_slowfast_can_be_run_again_on_the_same_input():
+    model = build_model("slowfast_r50", NUM_CLASSES, **SMALL["slowfast_r50"]).eval()
+    pathways = [torch.randn(1, 3, 2, 32, 32), torch.randn(1, 3, 8, 32, 32)]
+    with torch.no_grad():
+        for block in model.blocks:
+            first, again = block(pathways), block(pathways)
+            assert all(torch.equal(x, y) for x, y in zip(first, again, strict=True))
+            pathways = first
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "mvit_b"])
 @pytest.mark.parametrize("zero", [True, False])
 def test_residual_blocks_begin_as_identity_if_wanted(name, zero):
