@@ -1,9 +1,23 @@
 """Options that make a network of each backbone small; without an entry its defaults are used."""
 
+NARROW = {"width": 8, "zero_init_final_bn": False}
+SMALL_X3D = {"width_factor": 0.5, "depth_factor": 0.5, "zero_init_final_bn": False}
+
 SMALL = {
     "lenet": {},
     "resnet2d": {"depth": 10, "width": 8},
     "resnet3d": {"depth": 10, "width": 8},
     "resnet_cifar": {"depth": 8, "width": 8},
     "resnext3d": {"width": 16, "cardinality": 4, "stage_blocks": (1, 1, 1, 1)},
+    "c2d_r50": NARROW,
+    "csn_r101": NARROW,
+    "i3d_r50": NARROW,
+    "r2plus1d_r50": NARROW,
+    "slow_r50": NARROW,
+    "slowfast_r50": {**NARROW, "beta_inv": 4},
+    "x3d_xs": SMALL_X3D,
+    "x3d_s": SMALL_X3D,
+    "x3d_m": SMALL_X3D,
+    "x3d_l": SMALL_X3D,
+    "mvit_b": {"num_frames": 4, "crop_size": 32, "embed_dim": 8},
 }

@@ -24,6 +24,14 @@ def random_clips(*shape, seed=1):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def clips_for(model, count, seed=1):
+    """``count`` small clips of a size that the model takes."""
+    size = (8, 32, 32)
+    if model.fixed_input:
+        size = (model.input_format.num_frames, model.input_format.size, model.input_format.size)
+    return random_clips(count, 3, *size, seed=seed)
+
+
 def test_resnext3d_is_registered():
     assert "resnext3d" in BACKBONES.names()
 
@@ -32,10 +40,11 @@ def test_resnext3d_is_registered():
 def test_features_and_logits_have_the_promised_shapes(name):
     backbone_class = BACKBONES.get(name)
     backbone = backbone_class(backbone_class.Options(**SMALL.get(name, {}))).eval()
-    video = random_clips(2, 3, 8, 32, 32)
+    model = small_model(name).eval()
+    video = clips_for(model, 2)
     with torch.no_grad():
         assert backbone(video).shape == (2, backbone.num_features)
-        assert small_model(name).eval()(video).shape == (2, NUM_CLASSES)
+        assert model(video).shape == (2, NUM_CLASSES)
 
 
 @every_backbone
@@ -43,8 +52,14 @@ def test_features_and_logits_have_the_promised_shapes(name):
     "size", [(1, 32, 32), (3, 32, 32), (10, 48, 64), (7, 45, 33), (16, 112, 80)]
 )
 def test_any_length_and_frame_size_gives_finite_logits(name, size):
+    model = small_model(name).eval()
+    if model.fixed_input:
+        with pytest.raises(ConfigError, match="got") as caught:
+            model(random_clips(2, 3, *size))
+        assert "\n" not in str(caught.value)
+        return
     with torch.no_grad():
-        logits = small_model(name).eval()(random_clips(2, 3, *size))
+        logits = model(random_clips(2, 3, *size))
     assert logits.shape == (2, NUM_CLASSES)
     assert logits.isfinite().all()
     assert not torch.equal(logits[0], logits[1])
@@ -53,9 +68,7 @@ def test_any_length_and_frame_size_gives_finite_logits(name, size):
 @every_backbone
 def test_every_trainable_parameter_gets_a_gradient(name):
     model = small_model(name).train()
-    loss = torch.nn.functional.cross_entropy(
-        model(random_clips(4, 3, 8, 32, 32)), torch.tensor([0, 1, 2, 3])
-    )
+    loss = torch.nn.functional.cross_entropy(model(clips_for(model, 4)), torch.tensor([0, 1, 2, 3]))
     loss.backward()
     without = [
         key
@@ -69,7 +82,7 @@ def test_every_trainable_parameter_gets_a_gradient(name):
 def test_evaluation_is_deterministic_and_changes_no_state(name):
     model = small_model(name).eval()
     before = copy.deepcopy(model.state_dict())
-    video = random_clips(2, 3, 8, 32, 32)
+    video = clips_for(model, 2)
     with torch.no_grad():
         assert torch.equal(model(video), model(video))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
@@ -78,7 +91,7 @@ def test_evaluation_is_deterministic_and_changes_no_state(name):
 @every_backbone
 def test_a_clip_s_logits_do_not_depend_on_its_batch(name):
     model = small_model(name).eval()
-    video = random_clips(3, 3, 8, 32, 32)
+    video = clips_for(model, 3)
     with torch.no_grad():
         together = model(video)
         alone = torch.cat([model(clip[None]) for clip in video])
@@ -88,7 +101,7 @@ def test_a_clip_s_logits_do_not_depend_on_its_batch(name):
 @every_backbone
 def test_channels_last_gives_the_same_logits(name):
     model = small_model(name).eval()
-    video = random_clips(2, 3, 8, 32, 32)
+    video = clips_for(model, 2)
     with torch.no_grad():
         expected = model(video)
         model.to(memory_format=torch.channels_last_3d)
@@ -99,7 +112,7 @@ def test_channels_last_gives_the_same_logits(name):
 @every_backbone
 def test_bf16_autocast_trains_and_stays_close_to_float32(name):
     model = small_model(name).eval()
-    video = random_clips(2, 3, 8, 32, 32)
+    video = clips_for(model, 2)
     expected = model(video)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(video)
@@ -113,8 +126,8 @@ def test_bf16_autocast_trains_and_stays_close_to_float32(name):
 @every_backbone
 def test_state_dict_moves_a_network_exactly(name):
     model, other = small_model(name, seed=0), small_model(name, seed=1)
-    model.train()(random_clips(4, 3, 8, 32, 32))  # gives batch-norm statistics of its own
-    video = random_clips(2, 3, 8, 32, 32, seed=2)
+    model.train()(clips_for(model, 4))  # gives batch-norm statistics of its own
+    video = clips_for(model, 2, seed=2)
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
         assert torch.equal(model.eval()(video), other.eval()(video))
