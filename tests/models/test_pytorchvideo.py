@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from models.small import SMALL
@@ -104,7 +105,11 @@ def test_a_hub_checkpoint_gives_the_hub_s_logits(name):
     assert {model.local_name(f"model.{key}") for key in hub_state} == set(model.state_dict())
     video = torch.randn(2, 3, *size)
     with torch.no_grad():
-        clips = [video[:, :, ::4], video.clone()] if name == "slowfast_r50" else video
+        clips = video
+        if name == "slowfast_r50":  # as PyTorchVideo's examples split the frames
+            frames = size[0]
+            slow = torch.linspace(0, frames - 1, frames // 4).long()
+            clips = [video[:, :, slow], video.clone()]
         torch.testing.assert_close(model(video), original(clips), rtol=1e-4, atol=1e-4)
 
 
@@ -268,7 +273,8 @@ def test_slowfast_splits_the_frames(frames, alpha):
     slow, fast = seen
     assert torch.equal(fast, video)
     assert slow.shape[2] == math.ceil(frames / alpha)
-    assert all(torch.equal(slow[:, :, i], video[:, :, i * alpha]) for i in range(slow.shape[2]))
+    expected = np.linspace(0, frames - 1, slow.shape[2]).astype(int) if frames > 1 else [0]
+    assert torch.equal(slow, video[:, :, list(expected)])
     assert [x.shape[2] for x in joined] == [slow.shape[2], frames]
 
 

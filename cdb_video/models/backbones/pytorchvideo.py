@@ -187,7 +187,7 @@ class SlowFastR50(_Blocks):
         """The defaults are the published network, SlowFast 8x8."""
 
         alpha: PositiveInt = 4
-        """The slow pathway sees every ``alpha``-th frame, the fast one all."""
+        """The slow pathway sees one in ``alpha`` frames, evenly spread, the fast one all."""
         beta_inv: PositiveInt = 8
         """The fast pathway has ``width / beta_inv`` channels; must divide ``width``. The feature
         vector is that of both pathways."""
@@ -218,7 +218,10 @@ class SlowFastR50(_Blocks):
     def forward(self, video: Tensor) -> Tensor:
         """Features (B, num_features) of clips (B, 3, T, H, W); the slow pathway and the strided
         convolution that joins it have ceil(T / alpha) frames each."""
-        pathways = [video[:, :, :: self.alpha], video]
+        last, count = video.shape[2] - 1, -(-video.shape[2] // self.alpha)
+        # From the first frame to the last in equal steps, as published networks are trained.
+        slow = [index * last // max(count - 1, 1) for index in range(count)]
+        pathways = [video[:, :, slow], video]
         for block in self.blocks:
             pathways = block(pathways)
         return torch.cat([x.mean(dim=(2, 3, 4)) for x in pathways], dim=1)
