@@ -45,7 +45,7 @@ class Train:
     )
     """Validation number whose highest value makes best.pt."""
     mixed_precision: bool = False
-    """Run the network under bfloat16 autocast; the loss stays in float32."""
+    """Run the network under bfloat16 autocast; the loss stays in float32. Slow on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
