@@ -169,7 +169,10 @@ def class_groups(config: Config, clips: Clips) -> list[str]:
 
 def forward(model: nn.Module, batch: Batch, config: Config) -> torch.Tensor:
     """Logits (B, K) of a batch that is on the model's device."""
-    video = batch.normalised(config.data.mean, config.data.std)
+    mean, std = config.data.mean, config.data.std
+    assert mean != "auto", "with_normalisation comes first"
+    assert std != "auto", "with_normalisation comes first"
+    video = batch.normalised(mean, std)
     video = video.contiguous(memory_format=_layout(config, video.device))
     with torch.autocast(
         batch.video.device.type, torch.bfloat16, enabled=config.train.mixed_precision
