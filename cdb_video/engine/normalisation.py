@@ -48,8 +48,9 @@ def with_normalisation(
             raise CheckpointError(
                 f"{source} was trained with {there}, got {here}; leave it at auto"
             )
-        whose = source if stated else f"the published weights of {config.model.name}"
-        screen.print(f"warning: {here} is used, but {whose} was trained with {there}")
+        others = f"does not say, and the published weights of {config.model.name} were"
+        what = "was" if stated else others
+        screen.print(f"warning: {here} is used, but {source} {what} trained with {there}")
     elif source and not stated:
         screen.print(
             f"{source} does not say how its input was normalised; taken to be as for the published "
