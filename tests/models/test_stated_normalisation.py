@@ -90,6 +90,7 @@ def test_it_is_what_transformers_computes(tmp_path):
         {"model_state": {}, "cfg": "DATA: {PATH_TO_DATA_DIR: x}"},
         {"model_state": {}, "cfg": "not: [yaml"},
         {"model_state": {}, "cfg": "DATA: 3"},
+        {"model_state": {}, "cfg": "DATA: !!python/object/apply:os.getcwd []"},
         # Without our versions it is another program's config, in units that are unknown.
         {"model_state": {}, "config": "DATA: {MEAN: [1, 2, 3], STD: [1, 1, 1]}"},
     ],

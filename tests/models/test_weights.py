@@ -2,13 +2,20 @@
 
 import os
 import pickle
+from functools import partial
 
 import pytest
 import safetensors.torch
 import torch
 
 from cdb_video.errors import CheckpointError
-from cdb_video.models import build_model, load_weights, read_checkpoint, read_state_dict
+from cdb_video.models import (
+    build_model,
+    load_weights,
+    read_checkpoint,
+    read_state_dict,
+    stated_normalisation,
+)
 
 SMALL = {"width": 16, "cardinality": 4, "stage_blocks": (1, 1, 1, 1)}
 
@@ -201,7 +208,8 @@ def test_code_in_a_file_never_runs(tmp_path, zip_format):
         path,
         _use_new_zipfile_serialization=zip_format,
     )
-    for read in (read_checkpoint, read_state_dict, lambda p: load_weights(small_model(), p)):
+    load = partial(load_weights, small_model())
+    for read in (read_checkpoint, read_state_dict, stated_normalisation, load):
         with pytest.raises(CheckpointError, match=r"hostile\.pt: refused, .*mkdir") as caught:
             read(path)
         assert "\n" not in str(caught.value)
