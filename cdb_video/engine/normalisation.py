@@ -24,7 +24,7 @@ def with_normalisation(
 
     'auto' becomes what ``source`` says, else what the backbone's published weights were trained
     with. An explicit number stays. A line on ``screen`` says where it differs from that, or that
-    the source does not say.
+    'auto' had to do without the source's word.
 
     Args:
         source: where the model's weights come from; None if they are fresh.
@@ -51,7 +51,7 @@ def with_normalisation(
         others = f"does not say, and the published weights of {config.model.name} were"
         what = "was" if stated else others
         screen.print(f"warning: {here} is used, but {source} {what} trained with {there}")
-    elif source and not stated:
+    elif source and not stated and "auto" in (given.mean, given.std):
         screen.print(
             f"{source} does not say how its input was normalised; taken to be as for the published "
             f"weights of {config.model.name}: {_text(used)}",

@@ -91,7 +91,7 @@ def load_whole(model: nn.Module, path: Path, class_names: list[str]) -> int:
     trained = content.get("class_names", class_names)
     if trained != class_names:
         raise CheckpointError(f"{path} must be trained on the classes {class_names}, got {trained}")
-    report = load_weights(model, path)
+    report = load_weights(model, path, min_fraction=0)
     if report.missing or report.mismatched:
         raise CheckpointError(f"{path} must hold the whole model. {report}")
     epoch = content.get("epoch", 0)

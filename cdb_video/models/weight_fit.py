@@ -88,8 +88,8 @@ def load_weights(
         min_fraction: smallest share of the backbone's parameters that must fit, in [0, 1].
 
     Raises:
-        CheckpointError: the source cannot be read, or less of the backbone than ``min_fraction``,
-            or nothing of it, fits. The model is unchanged then.
+        CheckpointError: the source cannot be read, or less of the backbone than ``min_fraction``
+            fits. The model is unchanged then.
     """
     path = locate(source)
     read, wanted = read_state_dict(path), model.state_dict()
@@ -100,7 +100,7 @@ def load_weights(
         if name in names and (tensor := _fit(read[names[name]], target)) is not None
     }
     fraction = _fraction(model, fitted)
-    if fraction == 0 or fraction < min_fraction:
+    if fraction < min_fraction:
         raise CheckpointError(
             f"{path}: {fraction:.1%} of the backbone's parameters fit by name and shape, at least "
             f"{min_fraction:.1%} must (MODEL.PRETRAINED_MIN_FRACTION); "
@@ -142,7 +142,7 @@ def _fit(tensor: Tensor, target: Tensor) -> Tensor | None:
     if tensor.shape == target.shape:
         return tensor
     if tensor.ndim == 4 and target.ndim == 5 and tensor.shape == target[:, :, 0].shape:
-        return inflate(tensor, target.shape[2])
+        return inflate(tensor.to(target.dtype), target.shape[2])
     return None
 
 
@@ -162,4 +162,6 @@ def _fraction(model: nn.Module, fitted: dict[str, Tensor]) -> float:
         for name, parameter in model.named_parameters()
         if not name.startswith(HEAD)
     }
-    return sum(size for name, size in sizes.items() if name in fitted) / max(1, sum(sizes.values()))
+    if not sizes:
+        return 1.0
+    return sum(size for name, size in sizes.items() if name in fitted) / sum(sizes.values())

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -37,7 +38,10 @@ def locate(source: str | Path) -> Path:
     if isinstance(source, Path):
         return source
     if "://" in source:
-        url = urlsplit(source)
+        try:
+            url = urlsplit(source)
+        except ValueError as error:
+            raise CheckpointError(f"{source} is not a URL: {error}") from None
         if url.scheme in ("http", "https"):
             return _download(source)
         if url.scheme == "file":
@@ -79,7 +83,8 @@ def _download(url: str) -> Path:
             f"cannot download {url}: {reason}; where there is no network, give the path of a copy"
         ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
     return path
 
 

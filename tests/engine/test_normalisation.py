@@ -78,6 +78,9 @@ def test_weights_that_do_not_say_are_taken_to_be_the_backbone_s(configured, unst
     (line,) = [one for one in capsys.readouterr().err.splitlines() if "DATA.MEAN" in one]
     assert f"{unstated} does not say how its input was normalised" in line
     assert "DATA.MEAN [114.7748, 107.7354, 99.475], DATA.STD [1.0, 1.0, 1.0]" in line
+    given = ("DATA.MEAN", "[114.7748, 107.7354, 99.475]", "DATA.STD", "[1, 1, 1]")
+    prepared(configured("given", *AUTO, *given, "MODEL.PRETRAINED", unstated))
+    assert "DATA." not in capsys.readouterr().err
 
 
 def test_another_number_is_used_with_one_warning_that_names_both(

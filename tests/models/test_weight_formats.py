@@ -7,6 +7,7 @@ import torch
 from fvcore.common.config import CfgNode
 from models.stand_in import published_names, stand_in
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from cdb_video.errors import CheckpointError
 from cdb_video.models import load_weights, read_state_dict
@@ -99,6 +100,12 @@ def test_what_is_not_used_is_named_as_in_the_file(tmp_path, monkeypatch):
     weights = {**published_names(model), "blocks.9.gate": torch.ones(1)}
     torch.save({"model_state": weights}, tmp_path / "more.pyth")
     assert load_weights(model, tmp_path / "more.pyth").unexpected == ["blocks.9.gate"]
+
+
+def test_a_backbone_without_parameters_needs_none_of_them(tmp_path):
+    model = nn.ModuleDict({"fc": nn.Linear(3, 2)})
+    torch.save(model.state_dict(), tmp_path / "head.pt")
+    assert load_weights(model, tmp_path / "head.pt").fraction == 1.0
 
 
 def test_two_tensors_for_one_place_are_refused(tmp_path, monkeypatch):

@@ -96,7 +96,9 @@ def test_a_url_without_a_file_name_is_refused(url):
         locate(url)
 
 
-def test_other_schemes_are_refused():
+def test_other_schemes_and_broken_urls_are_refused():
+    with pytest.raises(CheckpointError, match=r"http://\[a/b\.pth is not a URL"):
+        locate("http://[a/b.pth")
     with pytest.raises(CheckpointError, match="https:// or file:// URL.*got s3://a/b"):
         locate("s3://a/b.pth")
 
