@@ -1,6 +1,7 @@
 """Trains and tests several losses with several seeds, everything else equal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -59,4 +60,10 @@ def _is_done(config: Config) -> bool:
     folder = Path(config.output_dir)
     if not (folder / "test" / "metrics.json").exists():
         return False
-    return options.load(folder / "config.yaml") == config
+    done = options.load(folder / "config.yaml")
+    data = replace(
+        done.data,
+        mean="auto" if config.data.mean == "auto" else done.data.mean,
+        std="auto" if config.data.std == "auto" else done.data.std,
+    )
+    return replace(done, data=data) == config

@@ -34,6 +34,7 @@ class Interval:
 NonNegativeFloat = Annotated[float, Interval(low=0)]
 PositiveFloat = Annotated[float, Interval(low=0, open_low=True)]
 Fraction = Annotated[float, Interval(low=0, high=1)]
+PositiveFraction = Annotated[float, Interval(low=0, high=1, open_low=True)]
 FractionBelowOne = Annotated[float, Interval(low=0, high=1, open_high=True)]
 NonNegativeInt = Annotated[int, Interval(low=0)]
 PositiveInt = Annotated[int, Interval(low=1)]

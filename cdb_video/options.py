@@ -13,6 +13,8 @@ from cdb_video.config import Selection
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import ConfigError
+from cdb_video.models.normalisation import InputNormalisation
+from cdb_video.models.weight_fit import Pretrained
 from cdb_video.option_types import (
     FractionBelowOne,
     NonNegativeFloat,
@@ -49,7 +51,7 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data(ClipSampling, Selection):
+class Data(InputNormalisation, ClipSampling, Selection):
     """Which clips, and how they are read."""
 
     registry: ClassVar[Registry] = DATASETS
@@ -61,15 +63,10 @@ class Data(ClipSampling, Selection):
     """Library that decodes video files."""
     crop_size: PositiveInt = 224
     """Height and width of the network's input, in pixels."""
-    mean: tuple[float, float, float] = (114.7748, 107.7354, 99.4750)
-    """Subtracted from red, green and blue in [0, 255]; the default is that of the public Kinetics
-    checkpoints of 3D ResNets (ActivityNet mean)."""
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
-    """What red, green and blue in [0, 255] are divided by after the mean is subtracted."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(Selection):
+class Model(Pretrained, Selection):
     """Which network."""
 
     registry: ClassVar[Registry] = BACKBONES
@@ -77,8 +74,6 @@ class Model(Selection):
     name: str = "resnext3d"
     """Backbone; its own options stand in the section of its name."""
     options: Any
-    pretrained: str = ""
-    """Weight file to start from (.pth, .pt or .safetensors); empty starts from scratch."""
     dropout_rate: FractionBelowOne = 0.0
     """Share of features dropped before the classifier in training, in [0, 1)."""
     head: Literal["linear", "cosine"] = "linear"

@@ -56,6 +56,7 @@ DATA:
   NAME: clips
   NUM_FRAMES: 3
   CROP_SIZE: 16
+  MEAN: [115, 108, 99]
   STD: [60, 60, 60]
   CLIPS: {{ROOT: '{colour_clips}'}}
 AUG: {{FLIP: 0.5, ROTATION: 5}}

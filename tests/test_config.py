@@ -95,7 +95,7 @@ def test_a_base_is_read_first(tmp_path, load):
         ("TRAIN.AUTO_RESUME yes", "TRAIN.AUTO_RESUME must be true or false, got 'yes'"),
         ("RNG_SEED null", "RNG_SEED must be an integer >= 0, got 'null'"),
         ("DATA.SAMPLING x", "DATA.SAMPLING must be 'segments' or 'dense', got 'x'"),
-        ("DATA.MEAN [1,2]", "DATA.MEAN must be a list of 3: a number, a number, a number, got"),
+        ("DATA.MEAN [1,2]", "DATA.MEAN must be 'auto' or a list of 3: a number, a number"),
         (
             "LOSS.CDB_CE.TAU dyn",
             "LOSS.CDB_CE.TAU must be a number >= 0, 'dynamic' or 'dynamic_released', got 'dyn'",

@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.errors import ConfigError
-from cdb_video.option_types import Fraction, Interval
+from cdb_video.option_types import Fraction, Interval, PositiveFraction
 
 Affine = npt.NDArray[np.float64]
 Frames = npt.NDArray[np.uint8]
 
-PositiveFraction = Annotated[float, Interval(low=0, high=1, open_low=True)]
 Degrees = Annotated[float, Interval(low=0, high=180)]
 
 

@@ -141,6 +141,12 @@ def checkpoint_folder(config: Config) -> Path:
     return Path(config.output_dir) / "checkpoints"
 
 
+def latest_checkpoint(config: Config) -> Path | None:
+    """The checkpoint from which the run goes on; None if it starts anew."""
+    path = checkpoint_folder(config) / "latest.pt"
+    return path if config.train.auto_resume and path.exists() else None
+
+
 def save_model(
     config: Config, class_names: list[str], model: nn.Module, epoch: int, origin: dict[str, Any]
 ) -> Path:

@@ -33,7 +33,9 @@ DIFFICULTY_FIELDS = ("epoch", "class", "name", "n_val", "recall", "difficulty", 
 
 def console() -> Console:
     """Standard error of the main process; the others write nowhere."""
-    return Console(stderr=True, quiet=not distributed.is_main(), soft_wrap=True, highlight=False)
+    return Console(
+        stderr=True, quiet=not distributed.is_main(), soft_wrap=True, highlight=False, markup=False
+    )
 
 
 def progress_bar(screen: Console) -> Progress:

@@ -181,7 +181,10 @@ def class_groups(config: Config, clips: Clips) -> list[str]:
 
 def forward(model: nn.Module, batch: Batch, config: Config) -> torch.Tensor:
     """Logits (B, K) of a batch that is on the model's device."""
-    video = batch.normalised(config.data.mean, config.data.std)
+    mean, std = config.data.mean, config.data.std
+    assert mean != "auto", "with_normalisation comes first"
+    assert std != "auto", "with_normalisation comes first"
+    video = batch.normalised(mean, std)
     video = video.contiguous(memory_format=torch.channels_last_3d)
     with torch.autocast(
         batch.video.device.type, torch.bfloat16, enabled=config.train.mixed_precision

@@ -17,6 +17,7 @@ from cdb_video.engine.evaluate import Evaluation
 from cdb_video.engine.features import Features, digest, split_features
 from cdb_video.engine.files import replacing
 from cdb_video.engine.log import RunLog, console
+from cdb_video.engine.normalisation import with_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
 from cdb_video.engine.test import checkpoint_path, load_whole, write_test
 from cdb_video.errors import ConfigError, TrainingError
@@ -81,6 +82,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     groups = parts.class_groups(config, clips)
     model = parts.make_model(config, len(clips.class_names), device)
     load_whole(model, source, clips.class_names)
+    config = with_normalisation(config, model, source, screen, strict=True)
     own = _own_config(config)
     try:
         with replacing(Path(own.output_dir) / "config.yaml") as path:

@@ -11,13 +11,14 @@ from cdb_video import distributed
 from cdb_video.config import dump
 from cdb_video.data.loader import ClipLoader
 from cdb_video.engine import parts
-from cdb_video.engine.checkpoint import Checkpoints, Progress, State
+from cdb_video.engine.checkpoint import Checkpoints, Progress, State, latest_checkpoint
 from cdb_video.engine.files import replacing
 from cdb_video.engine.log import RunLog, console
+from cdb_video.engine.normalisation import with_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
 from cdb_video.engine.recall import TrainingRecall
 from cdb_video.errors import ConfigError
-from cdb_video.models import load_weights
+from cdb_video.models import load_weights, locate
 from cdb_video.options import Config
 
 LEFT_BEHIND = (
@@ -61,14 +62,17 @@ def prepare(config: Config, device: torch.device) -> Run:
     train_loader = parts.make_train_loader(config, clips, sampler)
     val_loader = parts.make_eval_loader(config, clips.records["val"]) if validates else None
     model = parts.make_model(config, len(clips.class_names), device)
+    latest = latest_checkpoint(config)
+    source = latest or fetch(config.model.pretrained)
+    config = with_normalisation(config, model, source, screen, strict=latest is not None)
     loss = parts.make_loss(config, clips, device)
     parts.check_validation(config, loss, sampler)
     state = State(model, make_optimizer(model, config.solver), loss, sampler)
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     checkpoints = Checkpoints(config, clips.class_names)
     progress = checkpoints.resume(state) if config.train.auto_resume else Progress()
-    if config.model.pretrained and not progress.epoch:
-        screen.print(str(load_weights(model, config.model.pretrained)))
+    if source and not progress.epoch:
+        screen.print(str(load_weights(model, source, config.model.pretrained_min_fraction)))
     screen.print(
         f"{len(clips.records['train'])} training and "
         f"{len(clips.records['val']) if validates else 'no'} validation clips "
@@ -95,6 +99,15 @@ def prepare(config: Config, device: torch.device) -> Run:
         RunLog(Path(config.output_dir), progress.epoch),
         screen,
     )
+
+
+def fetch(source: str) -> Path | None:
+    """What MODEL.PRETRAINED names, on this machine, where one process downloads it for all."""
+    if not source:
+        return None
+    path = locate(source) if distributed.local_rank() == 0 else None
+    distributed.barrier()
+    return path or locate(source)
 
 
 def _open_output(config: Config) -> None:

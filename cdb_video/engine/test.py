@@ -13,6 +13,7 @@ from cdb_video.engine import parts
 from cdb_video.engine.checkpoint import checkpoint_folder
 from cdb_video.engine.evaluate import Evaluation, evaluate
 from cdb_video.engine.log import append_record, console, progress_bar
+from cdb_video.engine.normalisation import with_normalisation
 from cdb_video.errors import CheckpointError
 from cdb_video.metrics import confusion_rows, per_class_table
 from cdb_video.models import load_weights, read_checkpoint
@@ -32,6 +33,7 @@ def test(config: Config) -> dict[str, Any]:
         groups = parts.class_groups(config, clips)
         model = parts.make_model(config, len(clips.class_names), device)
         epoch = load_whole(model, path, clips.class_names)
+        config = with_normalisation(config, model, path, console(), strict=True)
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
         loader = parts.make_eval_loader(config, clips.records["test"], *views)
         labels = [record.label for record in clips.records["test"]]
@@ -89,7 +91,7 @@ def load_whole(model: nn.Module, path: Path, class_names: list[str]) -> int:
     trained = content.get("class_names", class_names)
     if trained != class_names:
         raise CheckpointError(f"{path} must be trained on the classes {class_names}, got {trained}")
-    report = load_weights(model, path)
+    report = load_weights(model, path, min_fraction=0)
     if report.missing or report.mismatched:
         raise CheckpointError(f"{path} must hold the whole model. {report}")
     epoch = content.get("epoch", 0)

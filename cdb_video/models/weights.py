@@ -1,101 +1,38 @@
-"""Owns reading weight files without running code from them, and loading them into a model."""
+"""Owns reading weight files and folders without running code from them."""
 
+import json
 import pickle
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cdb_video.errors import CheckpointError
 
-HEAD = "fc."
-"""Prefix of the classification head's names."""
 WRAPPERS = ("state_dict", "model_state", "model")
 """Keys under which training programs keep a model's weights in their checkpoints."""
-
-
-@dataclass(frozen=True)
-class WeightReport:
-    """What became of every tensor of a model and of a weight file."""
-
-    path: str
-    loaded: list[str]
-    """In both, of the same shape: copied into the model."""
-    missing: list[str]
-    """In the model only: left as they were."""
-    unexpected: list[str]
-    """In the file only: not used."""
-    mismatched: list[str]
-    """In both, of different shapes: the model's are left as they were."""
-
-    def __str__(self) -> str:
-        total = len(self.loaded) + len(self.missing) + len(self.mismatched)
-        return (
-            f"{self.path}: loaded {len(self.loaded)} of {total} tensors; "
-            f"missing in the file {_shorten(self.missing)}; "
-            f"not in the model {_shorten(self.unexpected)}; "
-            f"skipped for their shape {_shorten(self.mismatched)}"
-        )
-
-
-def _shorten(names: list[str]) -> str:
-    shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-    return f"{len(names)} ({shown})" if names else "0"
-
-
-def _first(tensors: dict[str, Tensor]) -> str:
-    name, tensor = next(iter(tensors.items()))
-    return f"{name} {(*tensor.shape,)}"
-
-
-def load_weights(model: nn.Module, path: str | Path) -> WeightReport:
-    """Copy the tensors of a file into the parameters and buffers of the same name and shape.
-
-    A head of another number of classes is skipped, so the model keeps its fresh one. Files older
-    than batch norm's ``num_batches_tracked`` are complete without it.
-
-    Raises:
-        CheckpointError: the file cannot be read, or nothing in it fits the backbone. The model is
-            unchanged then.
-    """
-    path = Path(path)
-    found, wanted = read_state_dict(path), model.state_dict()
-    shared = [name for name in wanted if name in found]
-    loaded = [name for name in shared if found[name].shape == wanted[name].shape]
-    if not any(wanted[name].is_floating_point() and not name.startswith(HEAD) for name in loaded):
-        raise CheckpointError(
-            f"{path}: no tensor fits the model by name and shape; "
-            f"the model begins with {_first(wanted)}, the file with {_first(found)}"
-        )
-    model.load_state_dict({name: found[name] for name in loaded}, strict=False)
-    return WeightReport(
-        path=str(path),
-        loaded=loaded,
-        missing=[
-            name
-            for name in wanted
-            if name not in found and not name.endswith("num_batches_tracked")
-        ],
-        unexpected=[name for name in found if name not in wanted],
-        mismatched=[name for name in shared if found[name].shape != wanted[name].shape],
-    )
+PREFIXES = ("module.", "_orig_mod.")
+"""What ``DataParallel`` and ``torch.compile`` put before every name."""
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+"""The weights in a folder that transformers wrote; in parts, where one is followed by INDEX."""
+INDEX = ".index.json"
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a weight file on the CPU, by name.
+    """The tensors of a weight file or of a transformers folder on the CPU, by name.
 
     Reads ``.safetensors`` and what ``torch.save`` wrote: a state dict, or a checkpoint that holds
     one under ``state_dict``, ``model_state`` or ``model``. The ``module.`` that ``DataParallel``
-    puts before every name is dropped.
+    puts before every name is dropped, and so is the ``_orig_mod.`` of ``torch.compile``.
 
     Raises:
         CheckpointError: the file cannot be read, or holds something else.
     """
-    content = read_checkpoint(path)
+    path = Path(path)
+    content = _read_folder(path) if path.is_dir() else read_checkpoint(path)
     for key in WRAPPERS:
         if isinstance(content.get(key), dict):
             content = content[key]
@@ -106,8 +43,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         if not isinstance(name, str) or not _is_dense(value):
             kind = type(value).__name__
             raise CheckpointError(f"{path}: must hold named dense tensors, got {kind} at {name!r}")
-    if all(name.startswith("module.") for name in content):
-        content = {name.removeprefix("module."): value for name, value in content.items()}
+    while prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in content)), ""):
+        content = {name.removeprefix(prefix): value for name, value in content.items()}
     return content
 
 
@@ -119,6 +56,43 @@ def _is_dense(value: object) -> bool:
         and not value.is_meta
         and not value.is_quantized
     )
+
+
+def _read_folder(folder: Path) -> dict[str, Any]:
+    """The weights that ``save_pretrained`` of transformers left in a folder, in one file or more.
+
+    An index names the file of each tensor; only files beside it are opened.
+    """
+    for name in FOLDER_FILES:
+        if (folder / name).is_file():
+            return read_checkpoint(folder / name)
+        index = folder / (name + INDEX)
+        if index.is_file():
+            parts = read_json(index).get("weight_map")
+            if not isinstance(parts, dict) or not all(map(_is_file_name, parts.values())):
+                raise CheckpointError(f"{index}: weight_map must name the file of each tensor")
+            files = [read_checkpoint(folder / part) for part in sorted(set(parts.values()))]
+            return {key: value for file in files for key, value in file.items()}
+    raise CheckpointError(f"{folder}: no such file in this folder: {' or '.join(FOLDER_FILES)}")
+
+
+def _is_file_name(value: object) -> bool:
+    return isinstance(value, str) and Path(value).name == value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: the file cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a readable JSON file ({error})") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: must hold a JSON object, got {type(content).__name__}")
+    return content
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -2,13 +2,20 @@
 
 import os
 import pickle
+from functools import partial
 
 import pytest
 import safetensors.torch
 import torch
 
 from cdb_video.errors import CheckpointError
-from cdb_video.models import build_model, load_weights, read_checkpoint, read_state_dict
+from cdb_video.models import (
+    build_model,
+    load_weights,
+    read_checkpoint,
+    read_state_dict,
+    stated_normalisation,
+)
 
 SMALL = {"width": 16, "cardinality": 4, "stage_blocks": (1, 1, 1, 1)}
 
@@ -66,6 +73,8 @@ def test_a_kinetics_checkpoint_loads_all_but_the_head(tmp_path, zip_format):
     assert len(str(report).splitlines()) == 1
     assert f"loaded {len(report.loaded)} of {len(report.loaded) + 2} tensors" in str(report)
     assert "skipped for their shape 2 (fc.weight, fc.bias)" in str(report)
+    assert report.fraction == 1.0
+    assert "100.0% of the backbone's parameters" in str(report)
 
 
 def test_the_published_network_takes_its_checkpoint(tmp_path):
@@ -80,7 +89,7 @@ def test_a_head_of_the_same_size_is_loaded_too(tmp_path):
     source, model = small_model(seed=1), small_model(seed=2)
     torch.save(source.state_dict(), tmp_path / "same.pt")
     report = load_weights(model, tmp_path / "same.pt")
-    assert report.missing == report.unexpected == report.mismatched == []
+    assert report.missing == report.unexpected == report.mismatched == report.inflated == []
     assert_same(model.state_dict(), source.state_dict())
 
 
@@ -95,6 +104,42 @@ def test_another_shortcut_is_reported_by_name(tmp_path):
     report = load_weights(small_model(shortcut="B"), tmp_path / "a.pt")
     assert "layer4.0.downsample.1.running_var" in report.missing
     assert report.unexpected == []
+
+
+def test_a_file_with_too_little_of_the_backbone_is_refused_and_changes_nothing(tmp_path):
+    source, model = small_model(seed=1), small_model(seed=2)
+    weights, before = source.state_dict(), snapshot(model)
+    conv1 = weights.pop("conv1.weight")
+    torch.save(weights, tmp_path / "part.pt")
+    of_backbone = [p.numel() for n, p in model.named_parameters() if not n.startswith("fc.")]
+    fraction = 1 - conv1.numel() / sum(of_backbone)
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(model, tmp_path / "part.pt", fraction + 1e-6)
+    assert len(str(caught.value).splitlines()) == 1
+    assert f"{fraction:.1%} of the backbone's parameters fit" in str(caught.value)
+    assert "MODEL.PRETRAINED_MIN_FRACTION" in str(caught.value)
+    assert_same(model.state_dict(), before)
+    report = load_weights(model, tmp_path / "part.pt", fraction - 1e-6)
+    assert report.fraction == pytest.approx(fraction)
+    assert report.missing == ["conv1.weight"]
+    assert_same({**model.state_dict(), "conv1.weight": conv1}, source.state_dict())
+
+
+def test_the_head_counts_neither_for_nor_against(tmp_path):
+    source = small_model(num_classes=100_000, seed=1).state_dict()  # larger than the backbone
+    torch.save(source, tmp_path / "head.pt")
+    assert load_weights(small_model(5), tmp_path / "head.pt").fraction == 1.0
+    torch.save({n: v for n, v in source.items() if n.startswith("fc.")}, tmp_path / "only.pt")
+    with pytest.raises(CheckpointError, match=r"0\.0% of the backbone's parameters fit"):
+        load_weights(small_model(100_000), tmp_path / "only.pt", 1e-9)
+
+
+def test_networks_of_another_depth_are_refused_unless_asked_for(tmp_path):
+    torch.save(build_model("resnext3d", 5, depth=50).state_dict(), tmp_path / "50.pt")
+    model = build_model("resnext3d", 5, depth=101)
+    with pytest.raises(CheckpointError, match="54.4% of the backbone's parameters fit"):
+        load_weights(model, tmp_path / "50.pt")
+    assert load_weights(model, tmp_path / "50.pt", 0.5).missing
 
 
 def test_a_file_for_another_network_is_refused_and_changes_nothing(tmp_path):
@@ -121,6 +166,12 @@ def test_module_prefix_is_dropped_only_where_every_name_has_it(tmp_path):
     assert set(read_state_dict(tmp_path / "all.pt")) == {"a", "module.b"}
     torch.save({"module.a": torch.ones(1), "b": torch.ones(2)}, tmp_path / "some.pt")
     assert set(read_state_dict(tmp_path / "some.pt")) == {"module.a", "b"}
+
+
+def test_prefixes_of_several_wrappers_are_dropped_in_any_order(tmp_path):
+    for names in ("module._orig_mod.a", "_orig_mod.module.a", "_orig_mod.a"):
+        torch.save({names: torch.ones(1)}, tmp_path / "wrapped.pt")
+        assert set(read_state_dict(tmp_path / "wrapped.pt")) == {"a"}
 
 
 def test_safetensors(tmp_path):
@@ -157,7 +208,8 @@ def test_code_in_a_file_never_runs(tmp_path, zip_format):
         path,
         _use_new_zipfile_serialization=zip_format,
     )
-    for read in (read_checkpoint, read_state_dict, lambda p: load_weights(small_model(), p)):
+    load = partial(load_weights, small_model())
+    for read in (read_checkpoint, read_state_dict, stated_normalisation, load):
         with pytest.raises(CheckpointError, match=r"hostile\.pt: refused, .*mkdir") as caught:
             read(path)
         assert "\n" not in str(caught.value)

@@ -1,0 +1,113 @@
+"""Owns what a source of weights says about the normalisation of its input."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+
+from cdb_video.errors import CheckpointError, ConfigError
+from cdb_video.models.backbone import RGB
+from cdb_video.models.weights import read_checkpoint, read_json
+from cdb_video.option_types import PositiveFloat, coerce
+
+SETTINGS = ("video_preprocessor_config.json", "preprocessor_config.json")
+"""Where transformers writes how the input is prepared; the first that is there counts."""
+
+DIGITS = 6
+"""Decimal places that are kept, so that 0.225 / (1 / 255) is 57.375."""
+
+
+@dataclass(frozen=True)
+class InputNormalisation:
+    """What is done to the network's input."""
+
+    mean: Literal["auto"] | tuple[float, float, float] = "auto"
+    """Subtracted from red, green and blue in [0, 255]. 'auto' is what the weights of
+    MODEL.PRETRAINED, or the tested checkpoint, were trained with; where they do not say, or there
+    are none, what the backbone's published weights were (docs/weights.md)."""
+    std: Literal["auto"] | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = "auto"
+    """What red, green and blue in [0, 255] are divided by after the mean is subtracted; 'auto' as
+    for MEAN."""
+
+
+class Normalisation(NamedTuple):
+    """``(video - mean) / std`` of red, green and blue in [0, 255]."""
+
+    mean: RGB
+    std: RGB
+
+
+def stated_normalisation(path: Path) -> Normalisation | None:
+    """The normalisation that comes with the weights in ``path``; None where nothing is said.
+
+    Checkpoints of this program and of PySlowFast hold the text of their config; a transformers
+    folder holds the settings of its preprocessor.
+
+    Raises:
+        CheckpointError: the file cannot be read, what it says is not three numbers, or the
+            network was trained on BGR.
+    """
+    if path.is_dir():
+        files = (path / name for name in SETTINGS)
+        file = next((file for file in files if file.is_file()), None)
+        return _of_transformers(file) if file else None
+    if path.suffix == ".safetensors":
+        return None
+    content = read_checkpoint(path)
+    versions = content.get("versions")
+    if isinstance(versions, dict) and "cdb_video" in versions:
+        data = _data_section(content.get("config"))
+        return _normalisation(path, data.get("MEAN"), data.get("STD"))
+    data = _data_section(content.get("cfg"))
+    if data.get("REVERSE_INPUT_CHANNEL"):
+        raise _bgr(path, "DATA.REVERSE_INPUT_CHANNEL")
+    return _normalisation(path, data.get("MEAN"), data.get("STD"), 1 / 255)
+
+
+def _data_section(text: object) -> dict[str, Any]:
+    """The DATA section of a config's YAML text."""
+    try:
+        config = yaml.safe_load(text) if isinstance(text, str) else None
+    except yaml.YAMLError:
+        return {}
+    data = config.get("DATA") if isinstance(config, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
+def _of_transformers(path: Path) -> Normalisation | None:
+    """From ``(video * factor - offset - mean) / std``, of which each step can be left out."""
+    settings = read_json(path)
+    if settings.get("do_flip_channel_order"):
+        raise _bgr(path, "do_flip_channel_order")
+    mean, std = settings.get("image_mean"), settings.get("image_std")
+    if not settings.get("do_normalize", True):
+        mean, std = [0, 0, 0], [1, 1, 1]
+    if not settings.get("do_rescale", True):
+        return _normalisation(path, mean, std)
+    kind = settings.get("video_processor_type", settings.get("image_processor_type"))
+    # ViViT's preprocessors go to [-1, 1] first; that of videos does not write it down.
+    offset = bool(settings.get("offset", str(kind).startswith("Vivit")))
+    return _normalisation(path, mean, std, settings.get("rescale_factor", 1 / 255), offset)
+
+
+def _normalisation(
+    path: Path, mean: object, std: object, factor: object = 1.0, offset: bool = False
+) -> Normalisation | None:
+    """In [0, 255], of a mean and std that apply to ``video * factor - offset``."""
+    if mean is None or std is None:
+        return None
+    positive = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    try:
+        scale = coerce(factor, PositiveFloat, "the factor on its input")
+        centre = coerce(mean, tuple[float, float, float], "the mean of its input")
+        spread = coerce(std, positive, "the std of its input")
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    red, green, blue = (round((value + offset) / scale, DIGITS) for value in centre)
+    over_red, over_green, over_blue = (round(value / scale, DIGITS) for value in spread)
+    return Normalisation((red, green, blue), (over_red, over_green, over_blue))
+
+
+def _bgr(path: Path, setting: str) -> CheckpointError:
+    return CheckpointError(f"{path}: trained on blue, green, red ({setting}); only RGB is taken")

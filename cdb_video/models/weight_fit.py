@@ -1,0 +1,167 @@
+"""Owns fitting the tensors of a weight file into a model, by name and shape."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from cdb_video.errors import CheckpointError
+from cdb_video.models.backbone import Backbone
+from cdb_video.models.weight_sources import locate
+from cdb_video.models.weights import read_state_dict
+from cdb_video.option_types import PositiveFraction
+
+HEAD = "fc."
+"""Prefix of the classification head's names."""
+LIGHTNING = "model."
+"""What a LightningModule that keeps its network as ``self.model`` puts before every name."""
+MIN_FRACTION = 0.8
+"""Smallest share of the backbone that must fit, where nothing else is asked for: above the 0.73
+that a ResNeXt-152 takes from a ResNeXt-101, below the 0.94 of one with the other shortcut."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a network starts from."""
+
+    pretrained: str = ""
+    """Weights to start from: a path, a URL (http, https or file), or the folder or hub name
+    (owner/model) of a transformers model; docs/weights.md has the formats. Empty starts from
+    scratch."""
+    pretrained_min_fraction: PositiveFraction = MIN_FRACTION
+    """Smallest share of the backbone's parameters, counted in numbers, that must be in PRETRAINED;
+    with less the run does not start."""
+
+
+@dataclass(frozen=True)
+class WeightReport:
+    """What became of every tensor of a model and of a weight file."""
+
+    path: str
+    loaded: list[str]
+    """In both, and fitting: copied into the model."""
+    inflated: list[str]
+    """Those among the loaded that are 2D kernels in the file and 3D ones in the model."""
+    missing: list[str]
+    """In the model only: left as they were."""
+    unexpected: list[str]
+    """In the file only, by the file's names: not used."""
+    mismatched: list[str]
+    """In both, of different shapes: the model's are left as they were."""
+    fraction: float
+    """Share of the backbone's parameters, counted in numbers, that was loaded, in [0, 1]. Neither
+    the head nor buffers such as running means count."""
+
+    def __str__(self) -> str:
+        total = len(self.loaded) + len(self.missing) + len(self.mismatched)
+        inflated = f", {len(self.inflated)} of them inflated from 2D" if self.inflated else ""
+        return (
+            f"{self.path}: loaded {len(self.loaded)} of {total} tensors{inflated}, "
+            f"{self.fraction:.1%} of the backbone's parameters; "
+            f"missing in the file {_shorten(self.missing)}; "
+            f"not in the model {_shorten(self.unexpected)}; "
+            f"skipped for their shape {_shorten(self.mismatched)}"
+        )
+
+
+def _shorten(names: list[str]) -> str:
+    shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    return f"{len(names)} ({shown})" if names else "0"
+
+
+def _first(tensors: dict[str, Tensor]) -> str:
+    name, tensor = next(iter(tensors.items()))
+    return f"{name} {(*tensor.shape,)}"
+
+
+def load_weights(
+    model: nn.Module, source: str | Path, min_fraction: float = MIN_FRACTION
+) -> WeightReport:
+    """Copy tensors into the parameters and buffers of the same name and shape.
+
+    Names are translated by the backbone's ``local_name``. A 2D kernel is inflated where the model
+    has a 3D one. A head of another number of classes is skipped, so the model keeps its fresh one.
+    Files older than batch norm's ``num_batches_tracked`` are complete without it.
+
+    Args:
+        source: all that ``locate`` takes.
+        min_fraction: smallest share of the backbone's parameters that must fit, in [0, 1].
+
+    Raises:
+        CheckpointError: the source cannot be read, or less of the backbone than ``min_fraction``
+            fits. The model is unchanged then.
+    """
+    path = locate(source)
+    read, wanted = read_state_dict(path), model.state_dict()
+    names = _local_names(model, list(read), path)
+    fitted = {
+        name: tensor
+        for name, target in wanted.items()
+        if name in names and (tensor := _fit(read[names[name]], target)) is not None
+    }
+    fraction = _fraction(model, fitted)
+    if fraction < min_fraction:
+        raise CheckpointError(
+            f"{path}: {fraction:.1%} of the backbone's parameters fit by name and shape, at least "
+            f"{min_fraction:.1%} must (MODEL.PRETRAINED_MIN_FRACTION); "
+            f"the model begins with {_first(wanted)}, the file with {_first(read)}"
+        )
+    model.load_state_dict(fitted, strict=False)
+    return WeightReport(
+        path=str(path),
+        loaded=list(fitted),
+        inflated=[name for name in fitted if read[names[name]].ndim != wanted[name].ndim],
+        missing=[
+            name
+            for name in wanted
+            if name not in names and not name.endswith("num_batches_tracked")
+        ],
+        unexpected=[name for here, name in names.items() if here not in wanted],
+        mismatched=[name for name in wanted if name in names and name not in fitted],
+        fraction=fraction,
+    )
+
+
+def _local_names(model: nn.Module, read: list[str], path: Path) -> dict[str, str]:
+    """The model's name for a tensor -> the file's."""
+    here = model.state_dict()
+    wrapped = all(name.startswith(LIGHTNING) for name in read)
+    prefix = LIGHTNING if wrapped and not any(name.startswith(LIGHTNING) for name in here) else ""
+    local_name = getattr(model, "local_name", Backbone.local_name)
+    names: dict[str, str] = {}
+    for name in read:
+        local = local_name(name.removeprefix(prefix))
+        if local in names:
+            raise CheckpointError(f"{path}: {names[local]} and {name} are both {local} here")
+        names[local] = name
+    return names
+
+
+def _fit(tensor: Tensor, target: Tensor) -> Tensor | None:
+    """``tensor`` in the shape of ``target``, or None where it is of something else."""
+    if tensor.shape == target.shape:
+        return tensor
+    if tensor.ndim == 4 and target.ndim == 5 and tensor.shape == target[:, :, 0].shape:
+        return inflate(tensor.to(target.dtype), target.shape[2])
+    return None
+
+
+def inflate(kernel: Tensor, num_frames: int) -> Tensor:
+    """The 3D kernel (O, I, T, H, W) that does to T equal frames what (O, I, H, W) does to one.
+
+    The 2D kernel is repeated over time and divided by T: Carreira and Zisserman, "Quo Vadis,
+    Action Recognition?", CVPR 2017.
+    """
+    return kernel[:, :, None].expand(-1, -1, num_frames, -1, -1) / num_frames
+
+
+def _fraction(model: nn.Module, fitted: dict[str, Tensor]) -> float:
+    """``WeightReport.fraction``."""
+    sizes = {
+        name: parameter.numel()
+        for name, parameter in model.named_parameters()
+        if not name.startswith(HEAD)
+    }
+    if not sizes:
+        return 1.0
+    return sum(size for name, size in sizes.items() if name in fitted) / sum(sizes.values())

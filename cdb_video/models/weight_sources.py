@@ -1,0 +1,114 @@
+"""Owns the way from the text in MODEL.PRETRAINED to a file or folder on this machine."""
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+from contextlib import suppress
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+from urllib.request import url2pathname, urlopen
+
+import torch
+
+from cdb_video.errors import CheckpointError
+from cdb_video.models.weights import FOLDER_FILES, INDEX
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+FILE_SUFFIXES = {".pt", ".pth", ".pyth", ".bin", ".ckpt", ".safetensors"}
+"""Endings that make a text a path, although it could be a name on the hub."""
+TIMEOUT = 60.0
+"""Seconds without an answer after which a download is given up."""
+
+
+def locate(source: str | Path) -> Path:
+    """The file or folder that ``source`` names; what is not here yet is downloaded, once.
+
+    Args:
+        source: a path; an ``http(s)://`` URL, whose file goes to the ``checkpoints`` folder of
+            ``torch.hub.get_dir()``; a ``file://`` URL; or the name ``owner/model`` of a model on
+            the transformers hub, which goes to the cache of huggingface_hub.
+
+    Raises:
+        CheckpointError: a download failed, or ``source`` is a URL of another kind. Whether a path
+            exists is not checked.
+    """
+    if isinstance(source, Path):
+        return source
+    if "://" in source:
+        try:
+            url = urlsplit(source)
+        except ValueError as error:
+            raise CheckpointError(f"{source} is not a URL: {error}") from None
+        if url.scheme in ("http", "https"):
+            return _download(source)
+        if url.scheme == "file":
+            return Path(url2pathname(url.path))
+        raise CheckpointError(
+            "weights come from a path, an http://, https:// or file:// URL, or the name "
+            f"owner/model of a model on the transformers hub, got {source}"
+        )
+    path = Path(source)
+    is_name = HUB_NAME.fullmatch(source) and path.suffix not in FILE_SUFFIXES
+    return _from_hub(source) if is_name and not path.exists() else path
+
+
+def _download(url: str) -> Path:
+    """The file behind ``url``, whole or not at all.
+
+    Its folder is named after the URL: files of different networks often have the same name.
+    """
+    name = PurePosixPath(urlsplit(url).path).name
+    folder = Path(torch.hub.get_dir(), "checkpoints", hashlib.sha256(url.encode()).hexdigest()[:8])
+    path = folder / name
+    if not name or name == "..":
+        raise CheckpointError(f"the URL of a weight file must end in its name, got {url}")
+    if path.exists():
+        return path
+    print(f"downloading {url} to {path}", file=sys.stderr)
+    partial = path.with_name(f"{name}.{os.getpid()}.partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with urlopen(url, timeout=TIMEOUT) as answer, open(partial, "wb") as file:
+            shutil.copyfileobj(answer, file, 1 << 20)
+            expected, got = answer.headers.get("Content-Length"), file.tell()
+        if expected is not None and got != int(expected):
+            raise OSError(f"the connection ended after {got} of {expected} bytes")
+        os.replace(partial, path)
+    except (OSError, HTTPException, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f"cannot download {url}: {reason}; where there is no network, give the path of a copy"
+        ) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+    return path
+
+
+def _from_hub(name: str) -> Path:
+    """The folder of a model of the transformers hub: its settings, and its weights in one form."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise CheckpointError(
+            f"{name}: no such file or folder; as the name of a model on the transformers hub it "
+            "needs pip install 'cdb_video[transformers]'"
+        ) from None
+    safe, pickled = (Path(file) for file in FOLDER_FILES)
+    settings = ["config.json", "*preprocessor_config.json"]
+    try:
+        for form in (safe, pickled):
+            patterns = [*settings, f"{form.stem}*{form.suffix}", form.name + INDEX]
+            folder = Path(snapshot_download(name, allow_patterns=patterns))
+            if any(folder.glob(f"{form.stem}*{form.suffix}")):
+                break
+    except Exception as error:  # whatever the network, the hub or its client comes up with
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{name}: no such file or folder, and the transformers hub does not give a model of "
+            f"this name: {reason}"
+        ) from None
+    return folder
