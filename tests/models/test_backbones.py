@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from models.small import SMALL
+from models.small import SMALL, clip_shape
 
 from cdb_video.errors import ConfigError
 from cdb_video.models import Classifier, build_model
@@ -32,7 +32,7 @@ def test_resnext3d_is_registered():
 def test_features_and_logits_have_the_promised_shapes(name):
     backbone_class = BACKBONES.get(name)
     backbone = backbone_class(backbone_class.Options(**SMALL.get(name, {}))).eval()
-    video = random_clips(2, 3, 8, 32, 32)
+    video = random_clips(2, 3, *clip_shape(name))
     with torch.no_grad():
         assert backbone(video).shape == (2, backbone.num_features)
         assert small_model(name).eval()(video).shape == (2, NUM_CLASSES)
@@ -42,9 +42,14 @@ def test_features_and_logits_have_the_promised_shapes(name):
 @pytest.mark.parametrize(
     "size", [(1, 32, 32), (3, 32, 32), (10, 48, 64), (7, 45, 33), (16, 112, 80)]
 )
-def test_any_length_and_frame_size_gives_finite_logits(name, size):
+def test_any_length_and_frame_size_gives_finite_logits_or_is_refused(name, size):
+    model = small_model(name).eval()
+    if model.fixed_input:
+        with pytest.raises(ConfigError, match=f"got {size[0]} of {size[1]}x{size[2]}"):
+            model(random_clips(2, 3, *size))
+        return
     with torch.no_grad():
-        logits = small_model(name).eval()(random_clips(2, 3, *size))
+        logits = model(random_clips(2, 3, *size))
     assert logits.shape == (2, NUM_CLASSES)
     assert logits.isfinite().all()
     assert not torch.equal(logits[0], logits[1])
@@ -54,7 +59,7 @@ def test_any_length_and_frame_size_gives_finite_logits(name, size):
 def test_every_trainable_parameter_gets_a_gradient(name):
     model = small_model(name).train()
     loss = torch.nn.functional.cross_entropy(
-        model(random_clips(4, 3, 8, 32, 32)), torch.tensor([0, 1, 2, 3])
+        model(random_clips(4, 3, *clip_shape(name))), torch.tensor([0, 1, 2, 3])
     )
     loss.backward()
     without = [
@@ -69,7 +74,7 @@ def test_every_trainable_parameter_gets_a_gradient(name):
 def test_evaluation_is_deterministic_and_changes_no_state(name):
     model = small_model(name).eval()
     before = copy.deepcopy(model.state_dict())
-    video = random_clips(2, 3, 8, 32, 32)
+    video = random_clips(2, 3, *clip_shape(name))
     with torch.no_grad():
         assert torch.equal(model(video), model(video))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
@@ -78,7 +83,7 @@ def test_evaluation_is_deterministic_and_changes_no_state(name):
 @every_backbone
 def test_a_clip_s_logits_do_not_depend_on_its_batch(name):
     model = small_model(name).eval()
-    video = random_clips(3, 3, 8, 32, 32)
+    video = random_clips(3, 3, *clip_shape(name))
     with torch.no_grad():
         together = model(video)
         alone = torch.cat([model(clip[None]) for clip in video])
@@ -88,7 +93,7 @@ def test_a_clip_s_logits_do_not_depend_on_its_batch(name):
 @every_backbone
 def test_channels_last_gives_the_same_logits(name):
     model = small_model(name).eval()
-    video = random_clips(2, 3, 8, 32, 32)
+    video = random_clips(2, 3, *clip_shape(name))
     with torch.no_grad():
         expected = model(video)
         model.to(memory_format=torch.channels_last_3d)
@@ -99,7 +104,7 @@ def test_channels_last_gives_the_same_logits(name):
 @every_backbone
 def test_bf16_autocast_trains_and_stays_close_to_float32(name):
     model = small_model(name).eval()
-    video = random_clips(2, 3, 8, 32, 32)
+    video = random_clips(2, 3, *clip_shape(name))
     expected = model(video)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(video)
@@ -113,8 +118,8 @@ def test_bf16_autocast_trains_and_stays_close_to_float32(name):
 @every_backbone
 def test_state_dict_moves_a_network_exactly(name):
     model, other = small_model(name, seed=0), small_model(name, seed=1)
-    model.train()(random_clips(4, 3, 8, 32, 32))  # gives batch-norm statistics of its own
-    video = random_clips(2, 3, 8, 32, 32, seed=2)
+    model.train()(random_clips(4, 3, *clip_shape(name)))  # gives batch-norm statistics of its own
+    video = random_clips(2, 3, *clip_shape(name), seed=2)
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
         assert torch.equal(model.eval()(video), other.eval()(video))
