@@ -35,12 +35,28 @@ class Architecture:
     crop_size: PositiveInt | None = None
     """Height and width of a clip, in pixels."""
     hidden_size: PositiveInt | None = None
-    """Length of tokens and features, a multiple of NUM_HEADS; the hidden layers of the MLPs are
-    then 4 times as wide."""
+    """Length of tokens and features, a multiple of NUM_HEADS; the hidden layers of the MLPs keep
+    their ratio to it."""
     num_layers: PositiveInt | None = None
     """Layers of the encoder."""
     num_heads: PositiveInt | None = None
     """Heads of each attention."""
+
+
+@dataclass(frozen=True)
+class Patches(Architecture):
+    """A network whose tokens are square."""
+
+    patch_size: PositiveInt | None = None
+    """Height and width of what becomes a token, in pixels; divides CROP_SIZE."""
+
+
+@dataclass(frozen=True)
+class Tubelets(Patches):
+    """A network whose tokens span several frames."""
+
+    tubelet_size: PositiveInt | None = None
+    """Frames of what becomes a token; divides NUM_FRAMES."""
 
 
 class VideoTransformer(Backbone):
@@ -76,24 +92,26 @@ class VideoTransformer(Backbone):
     def _config(self, config_class: Any, options: Architecture) -> Any:
         """The library's config of a network; ``input_format`` is made to say the same."""
         config = _read_config(config_class, options.config) if options.config else config_class()
-        changes = {key: value for key, value in vars(options).items() if value is not None}
         if options.hidden_size and hasattr(config, "intermediate_size"):
-            changes["intermediate_size"] = 4 * options.hidden_size
-        for key in changes.keys() - {"config"}:
-            setattr(config, self.config_names.get(key, key), changes[key])
+            ratio = config.intermediate_size / config.hidden_size
+            config.intermediate_size = round(ratio * options.hidden_size)
+        for key, value in vars(options).items():
+            if key != "config" and value is not None:
+                setattr(config, self.config_names.get(key, key), value)
         frames = getattr(config, self.config_names.get("num_frames", "num_frames"))
         size = getattr(config, self.config_names["crop_size"])
-        self._check("num_frames", frames, _token(config)[0])
-        for length in _token(config)[1:]:
-            self._check("crop_size", size, length)
-        self._check("hidden_size", config.hidden_size, config.num_attention_heads)
+        depth, height, width = _token_shape(config)
+        self._check("num_frames", frames, "the frames of a token", depth)
+        self._check("crop_size", size, "the height of a token", height)
+        self._check("crop_size", size, "the width of a token", width)
+        self._check("hidden_size", config.hidden_size, "num_heads", config.num_attention_heads)
         self.input_format = self.input_format._replace(num_frames=frames, size=size)
         return config
 
-    def _check(self, key: str, value: Any, divisor: Any) -> None:
-        if not isinstance(value, int) or value % divisor:
+    def _check(self, key: str, value: Any, what: str, divisor: Any) -> None:
+        if not isinstance(value, int) or not isinstance(divisor, int) or value % divisor:
             raise ConfigError(
-                f"{self.family}: {key} must be one number, a multiple of {divisor}, got {value}"
+                f"{self.family}: {key} must be a multiple of {what}, {divisor}, got {value}"
             )
 
     def _stages(self) -> tuple[tuple[str, ...], ...]:
@@ -148,13 +166,8 @@ class VideoMAE(VideoTransformer):
     Video Pre-Training", NeurIPS 2022. Tokens are averaged."""
 
     @dataclass(frozen=True)
-    class Options(Architecture):
+    class Options(Tubelets):
         """The default is videomae-base."""
-
-        patch_size: PositiveInt | None = None
-        """Height and width of what becomes a token, in pixels; divides CROP_SIZE."""
-        tubelet_size: PositiveInt | None = None
-        """Frames of what becomes a token; divides NUM_FRAMES."""
 
     family = "videomae"
     classifier = "VideoMAEForVideoClassification"
@@ -174,11 +187,8 @@ class TimeSformer(VideoTransformer):
     ICML 2021. The feature is the class token."""
 
     @dataclass(frozen=True)
-    class Options(Architecture):
+    class Options(Patches):
         """The default is timesformer-base."""
-
-        patch_size: PositiveInt | None = None
-        """Height and width of what becomes a token, in pixels; divides CROP_SIZE."""
 
     family = "timesformer"
     classifier = "TimesformerForVideoClassification"
@@ -223,13 +233,9 @@ class VJEPA2(VideoTransformer):
     Planning", 2025: encoder and attentive pooler."""
 
     @dataclass(frozen=True)
-    class Options(Architecture):
+    class Options(Tubelets):
         """The default is vjepa2-vitl-fpc64-256."""
 
-        patch_size: PositiveInt | None = None
-        """Height and width of what becomes a token, in pixels; divides CROP_SIZE."""
-        tubelet_size: PositiveInt | None = None
-        """Frames of what becomes a token; divides NUM_FRAMES."""
         drop_path_rate: FractionBelowOne | None = None
         """Chance in training that a clip skips a branch of the last layer; less in earlier ones."""
 
@@ -247,18 +253,24 @@ class VJEPA2(VideoTransformer):
 
     def __init__(self, options: Architecture) -> None:
         super().__init__(options)
-        del self.network.vjepa2.predictor  # of use in pre-training only
+        del self.network.vjepa2.predictor  # which only pre-training uses
+
+    def _config(self, config_class: Any, options: Architecture) -> Any:
+        config = super()._config(config_class, options)
+        config.pred_num_hidden_layers = 0
+        return config
 
     def features(self, frames: Tensor) -> Tensor:
         """Features (B, num_features) of frames (B, T, 3, H, W)."""
-        # The whole model would also copy all tokens through a mask that hides none: 96 MiB a clip.
+        # The whole model would also copy all tokens through a mask that hides none, which takes
+        # 96 MiB for a clip of the default size.
         tokens = self.network.vjepa2.encoder(frames).last_hidden_state
         features: Tensor = self.network.pooler(tokens)
         return features
 
 
-def _token(config: Any) -> tuple[int, int, int]:
-    """Size (T, H, W) of what becomes a token."""
+def _token_shape(config: Any) -> tuple[int, int, int]:
+    """(T, H, W) of what becomes a token."""
     tubelet = getattr(config, "tubelet_size", 1)
     if isinstance(tubelet, int):
         return tubelet, config.patch_size, config.patch_size
@@ -275,13 +287,12 @@ def _read_config(config_class: Any, name: str) -> Any:
     try:
         content, _ = config_class.get_config_dict(name)
         if content.get("model_type") != family:
-            raise ConfigError(f"is of a {content.get('model_type')}")
+            raise ValueError(f"its model_type is {content.get('model_type')}")
         return config_class.from_dict(content)
     except Exception as error:  # the library raises nearly anything for what it cannot read
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(
             f"{family}: config must be a folder with the config.json of a {family} or its name on "
-            f"the Hugging Face hub, got {name!r}: {reason}"
+            f"the Hugging Face hub, got {name!r}: {_one_line(error)}"
         ) from None
 
 
@@ -291,7 +302,7 @@ def _library_class(family: str, name: str) -> Any:
             module = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
     except (ImportError, RuntimeError) as error:  # torchvision raises the latter where it is broken
         raise ConfigError(
-            f"backbone {family!r} needs the library transformers, got {error}; "
+            f"backbone {family!r} needs the library transformers, got {_one_line(error)!r}: "
             "pip install 'cdb_video[transformers]'"
         ) from None
     return getattr(module, name)
@@ -309,12 +320,14 @@ def _torchvision_hidden() -> Iterator[None]:
         yield
         return
     modules: dict[str, Any] = sys.modules
-    absent = object()
-    before = modules.get("torchvision", absent)
+    before = {name: modules[name] for name in ("torchvision",) if name in modules}
     modules["torchvision"] = None
     try:
         yield
     finally:
         del modules["torchvision"]
-        if before is not absent:
-            modules["torchvision"] = before
+        modules.update(before)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
