@@ -3,6 +3,13 @@
 NARROW = {"width": 8, "zero_init_final_bn": False}
 SMALL_X3D = {"width_factor": 0.5, "depth_factor": 0.5, "zero_init_final_bn": False}
 
+TRANSFORMER = {
+    "num_frames": 4,
+    "crop_size": 32,
+    "hidden_size": 24,
+    "num_layers": 2,
+    "num_heads": 2,
+}
 SMALL = {
     "lenet": {},
     "resnet2d": {"depth": 10, "width": 8},
@@ -20,4 +27,8 @@ SMALL = {
     "x3d_m": SMALL_X3D,
     "x3d_l": SMALL_X3D,
     "mvit_b": {"num_frames": 4, "crop_size": 32, "embed_dim": 8},
+    "videomae": TRANSFORMER,
+    "timesformer": TRANSFORMER,
+    "vivit": TRANSFORMER,
+    "vjepa2": TRANSFORMER,
 }

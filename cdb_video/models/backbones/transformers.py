@@ -1,0 +1,333 @@
+"""Video transformers of the library transformers: ``pip install cdb_video[transformers]``.
+
+Each is the library's own ``...ForVideoClassification`` without the classifier, so the features are
+what that computes before it. The library is imported when a network is built, not before: that
+takes seconds, and it may be absent.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from cdb_video.errors import ConfigError
+from cdb_video.models.backbone import Backbone, InputFormat
+from cdb_video.option_types import FractionBelowOne, PositiveInt
+from cdb_video.registry import BACKBONES
+
+IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Mean and standard deviation of ImageNet's red, green and blue in [0, 255]."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What every network can be told; null takes the value that CONFIG has."""
+
+    config: str = ""
+    """Published architecture: a name on the Hugging Face hub, or a folder with a config.json;
+    empty is the base model of the authors."""
+    num_frames: PositiveInt | None = None
+    """Frames of a clip."""
+    crop_size: PositiveInt | None = None
+    """Height and width of a clip, in pixels."""
+    hidden_size: PositiveInt | None = None
+    """Length of tokens and features, a multiple of NUM_HEADS; the hidden layers of the MLPs keep
+    their ratio to it."""
+    num_layers: PositiveInt | None = None
+    """Layers of the encoder."""
+    num_heads: PositiveInt | None = None
+    """Heads of each attention."""
+
+
+@dataclass(frozen=True)
+class Patches(Architecture):
+    """A network whose tokens are square."""
+
+    patch_size: PositiveInt | None = None
+    """Height and width of what becomes a token, in pixels; divides CROP_SIZE."""
+
+
+@dataclass(frozen=True)
+class Tubelets(Patches):
+    """A network whose tokens span several frames."""
+
+    tubelet_size: PositiveInt | None = None
+    """Frames of what becomes a token; divides NUM_FRAMES."""
+
+
+class VideoTransformer(Backbone):
+    """A network of the library, which takes clips of one length and size."""
+
+    fixed_input = True
+    family: ClassVar[str]
+    """What the library calls the architecture."""
+    classifier: ClassVar[str]
+    """The library's class of the whole network."""
+    embeddings: ClassVar[str]
+    layers: ClassVar[str]
+    after_layers: ClassVar[tuple[str, ...]]
+    """Where that class has the first stage, the list of encoder layers, and what may follow."""
+    config_names: ClassVar[dict[str, str]] = {
+        "crop_size": "image_size",
+        "num_layers": "num_hidden_layers",
+        "num_heads": "num_attention_heads",
+    }
+    """Option -> the library's name, where that is another."""
+    published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Part of a name in published files -> what the library calls it since."""
+
+    def __init__(self, options: Architecture) -> None:
+        super().__init__()
+        network_class = _library_class(self.family, self.classifier)
+        config = self._config(network_class.config_class, options)
+        self.network: Any = network_class(config)
+        self.network.classifier = nn.Identity()
+        self.num_features: int = config.hidden_size
+        self.stages = self._stages()
+
+    def _config(self, config_class: Any, options: Architecture) -> Any:
+        """The library's config of a network; ``input_format`` is made to say the same."""
+        config = _read_config(config_class, options.config) if options.config else config_class()
+        if options.hidden_size and hasattr(config, "intermediate_size"):
+            ratio = config.intermediate_size / config.hidden_size
+            config.intermediate_size = round(ratio * options.hidden_size)
+        for key, value in vars(options).items():
+            if key != "config" and value is not None:
+                setattr(config, self.config_names.get(key, key), value)
+        frames = getattr(config, self.config_names.get("num_frames", "num_frames"))
+        size = getattr(config, self.config_names["crop_size"])
+        depth, height, width = _token_shape(config)
+        self._check("num_frames", frames, "the frames of a token", depth)
+        self._check("crop_size", size, "the height of a token", height)
+        self._check("crop_size", size, "the width of a token", width)
+        self._check("hidden_size", config.hidden_size, "num_heads", config.num_attention_heads)
+        self.input_format = self.input_format._replace(num_frames=frames, size=size)
+        return config
+
+    def _check(self, key: str, value: Any, what: str, divisor: Any) -> None:
+        if not isinstance(value, int) or not isinstance(divisor, int) or value % divisor:
+            raise ConfigError(
+                f"{self.family}: {key} must be a multiple of {what}, {divisor}, got {value}"
+            )
+
+    def _stages(self) -> tuple[tuple[str, ...], ...]:
+        names = [name for name, _ in self.named_parameters()]
+        after = [f"network.{part}" for part in self.after_layers]
+        after = [part for part in after if any(name.startswith(f"{part}.") for name in names)]
+        count = len(self.network.get_submodule(self.layers))
+        *layers, last = [f"network.{self.layers}.{index}" for index in range(count)]
+        first = f"network.{self.embeddings}"
+        return ((first,), *((layer,) for layer in layers), (last, *after))
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Features (B, num_features) of clips (B, 3, T, H, W).
+
+        Raises:
+            ConfigError: T, H and W are not those of ``input_format``.
+        """
+        frames, size = self.input_format.num_frames, self.input_format.size
+        if video.shape[2:] != (frames, size, size):
+            got, height, width = video.shape[2:]
+            raise ConfigError(
+                f"{self.family}: clips must be {frames} frames of {size}x{size}, "
+                f"got {got} of {height}x{width}"
+            )
+        return self.features(video.transpose(1, 2))
+
+    def features(self, frames: Tensor) -> Tensor:
+        """Features (B, num_features) of frames (B, T, 3, H, W)."""
+        features: Tensor = self.network(frames).logits  # the classifier is the identity
+        return features
+
+    @classmethod
+    def local_name(cls, name: str) -> str:
+        """Of the library's classifiers and bare encoders, as published and as in its memory."""
+        library_name = name
+        for published, current in cls.published_names:
+            library_name = library_name.replace(published, current)
+        top = library_name.split(".")[0]
+        if top == "classifier":
+            return library_name.replace("classifier", "fc", 1)
+        parts = (cls.embeddings, cls.layers, *cls.after_layers)
+        if top in {part.split(".")[0] for part in parts}:
+            return f"network.{library_name}"
+        if any(f"{cls.family}.{library_name}".startswith(f"{part}.") for part in parts):
+            return f"network.{cls.family}.{library_name}"
+        return name
+
+
+@BACKBONES.register("videomae")
+class VideoMAE(VideoTransformer):
+    """Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for Self-Supervised
+    Video Pre-Training", NeurIPS 2022. Tokens are averaged."""
+
+    @dataclass(frozen=True)
+    class Options(Tubelets):
+        """The default is videomae-base."""
+
+    family = "videomae"
+    classifier = "VideoMAEForVideoClassification"
+    embeddings = "videomae.embeddings"
+    layers = "videomae.encoder.layer"
+    after_layers = ("videomae.layernorm", "fc_norm")
+    published_names = (
+        ("attention.q_bias", "attention.query.bias"),
+        ("attention.v_bias", "attention.value.bias"),
+    )
+    input_format = InputFormat(16, 224, *IMAGENET)
+
+
+@BACKBONES.register("timesformer")
+class TimeSformer(VideoTransformer):
+    """Bertasius et al., "Is Space-Time Attention All You Need for Video Understanding?",
+    ICML 2021. The feature is the class token."""
+
+    @dataclass(frozen=True)
+    class Options(Patches):
+        """The default is timesformer-base."""
+
+    family = "timesformer"
+    classifier = "TimesformerForVideoClassification"
+    embeddings = "timesformer.embeddings"
+    layers = "timesformer.encoder.layer"
+    after_layers = ("timesformer.layernorm",)
+    input_format = InputFormat(8, 224, (114.75,) * 3, (57.375,) * 3)
+
+
+@BACKBONES.register("vivit")
+class ViViT(VideoTransformer):
+    """Arnab et al., "ViViT: A Video Vision Transformer", ICCV 2021, joint space-time attention.
+    The feature is the class token."""
+
+    @dataclass(frozen=True)
+    class Options(Architecture):
+        """The default is vivit-b-16x2."""
+
+        tubelet_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+        """Size (T, H, W) of what becomes a token; divides NUM_FRAMES and CROP_SIZE."""
+
+    family = "vivit"
+    classifier = "VivitForVideoClassification"
+    embeddings = "vivit.embeddings"
+    layers = "vivit.layers"
+    after_layers = ("vivit.layernorm",)
+    published_names = (
+        ("encoder.layer.", "layers."),
+        ("attention.attention.query", "attention.q_proj"),
+        ("attention.attention.key", "attention.k_proj"),
+        ("attention.attention.value", "attention.v_proj"),
+        ("attention.output.dense", "attention.o_proj"),
+        ("intermediate.dense", "mlp.fc1"),
+        ("output.dense", "mlp.fc2"),
+    )
+    input_format = InputFormat(32, 224, (127.5,) * 3, (127.5,) * 3)
+
+
+@BACKBONES.register("vjepa2")
+class VJEPA2(VideoTransformer):
+    """Assran et al., "V-JEPA 2: Self-Supervised Video Models Enable Understanding, Prediction and
+    Planning", 2025: encoder and attentive pooler."""
+
+    @dataclass(frozen=True)
+    class Options(Tubelets):
+        """The default is vjepa2-vitl-fpc64-256."""
+
+        drop_path_rate: FractionBelowOne | None = None
+        """Chance in training that a clip skips a branch of the last layer; less in earlier ones."""
+
+    family = "vjepa2"
+    classifier = "VJEPA2ForVideoClassification"
+    embeddings = "vjepa2.encoder.embeddings"
+    layers = "vjepa2.encoder.layer"
+    after_layers = ("vjepa2.encoder.layernorm", "pooler")
+    config_names: ClassVar[dict[str, str]] = {
+        **VideoTransformer.config_names,
+        "num_frames": "frames_per_clip",
+        "crop_size": "crop_size",
+    }
+    input_format = InputFormat(64, 256, *IMAGENET)
+
+    def __init__(self, options: Architecture) -> None:
+        super().__init__(options)
+        del self.network.vjepa2.predictor  # which only pre-training uses
+
+    def _config(self, config_class: Any, options: Architecture) -> Any:
+        config = super()._config(config_class, options)
+        config.pred_num_hidden_layers = 0
+        return config
+
+    def features(self, frames: Tensor) -> Tensor:
+        """Features (B, num_features) of frames (B, T, 3, H, W)."""
+        # The whole model would also copy all tokens through a mask that hides none, which takes
+        # 96 MiB for a clip of the default size.
+        tokens = self.network.vjepa2.encoder(frames).last_hidden_state
+        features: Tensor = self.network.pooler(tokens)
+        return features
+
+
+def _token_shape(config: Any) -> tuple[int, int, int]:
+    """(T, H, W) of what becomes a token."""
+    tubelet = getattr(config, "tubelet_size", 1)
+    if isinstance(tubelet, int):
+        return tubelet, config.patch_size, config.patch_size
+    return tuple(tubelet)
+
+
+def _read_config(config_class: Any, name: str) -> Any:
+    """The library's config in a folder or on the hub.
+
+    Raises:
+        ConfigError: it cannot be had, or is that of another architecture.
+    """
+    family = config_class.model_type
+    try:
+        content, _ = config_class.get_config_dict(name)
+        if content.get("model_type") != family:
+            raise ValueError(f"its model_type is {content.get('model_type')}")
+        return config_class.from_dict(content)
+    except Exception as error:  # the library raises nearly anything for what it cannot read
+        raise ConfigError(
+            f"{family}: config must be a folder with the config.json of a {family} or its name on "
+            f"the Hugging Face hub, got {name!r}: {_one_line(error)}"
+        ) from None
+
+
+def _library_class(family: str, name: str) -> Any:
+    try:
+        with _torchvision_hidden():
+            module = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
+    except (ImportError, RuntimeError) as error:  # torchvision raises the latter where it is broken
+        raise ConfigError(
+            f"backbone {family!r} needs the library transformers, got {_one_line(error)!r}: "
+            "pip install 'cdb_video[transformers]'"
+        ) from None
+    return getattr(module, name)
+
+
+@contextmanager
+def _torchvision_hidden() -> Iterator[None]:
+    """Lets the library find that there is no torchvision.
+
+    It needs none, but imports an installed one for the picture processing in modules that the
+    networks share, and fails if that is broken. A library that was imported before has already
+    looked, and is left alone.
+    """
+    if "transformers" in sys.modules:
+        yield
+        return
+    modules: dict[str, Any] = sys.modules
+    before = {name: modules[name] for name in ("torchvision",) if name in modules}
+    modules["torchvision"] = None
+    try:
+        yield
+    finally:
+        del modules["torchvision"]
+        modules.update(before)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
