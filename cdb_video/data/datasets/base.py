@@ -48,6 +48,11 @@ class LabelledClips(ABC):
     def _read(self, split: str) -> list[Record]:
         """The clips of one of ``SPLITS``."""
 
+    def images(self, split: str) -> npt.NDArray[np.uint8] | None:
+        """The pictures of ``records(split)`` in their order, (N, 3, H, W) RGB, of a dataset of
+        images that fit in memory; None where every record is a file of its own."""
+        return None
+
     def check_files(self, records: Sequence[Record]) -> None:
         """Raises ``DataError`` that counts the files of ``records`` that are missing."""
         paths = list(dict.fromkeys(record.path for record in records))
