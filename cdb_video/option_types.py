@@ -35,6 +35,7 @@ NonNegativeFloat = Annotated[float, Interval(low=0)]
 PositiveFloat = Annotated[float, Interval(low=0, open_low=True)]
 Fraction = Annotated[float, Interval(low=0, high=1)]
 FractionBelowOne = Annotated[float, Interval(low=0, high=1, open_high=True)]
+PositiveFraction = Annotated[float, Interval(low=0, high=1, open_low=True)]
 NonNegativeInt = Annotated[int, Interval(low=0)]
 PositiveInt = Annotated[int, Interval(low=1)]
 

@@ -22,6 +22,7 @@ from cdb_video.option_types import (
     coerce,
 )
 from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, Registry
+from cdb_video.solver import Solver
 
 dataclass = dataclasses.dataclass(frozen=True, kw_only=True)
 
@@ -47,6 +48,9 @@ class Train:
     """Validation number whose highest value makes best.pt."""
     mixed_precision: bool = False
     """Run the network under bfloat16 autocast; the loss stays in float32."""
+    ema_decay: FractionBelowOne = 0.0
+    """Validate, test and keep an exponential moving average of the weights, which each step carries
+    on by average = EMA_DECAY * average + (1 - EMA_DECAY) * weights; in [0, 1), 0 is off."""
 
 
 @dataclass
@@ -104,6 +108,25 @@ class Model(Selection):
     """Weight file to start from (.pth, .pt or .safetensors); empty starts from scratch."""
     dropout_rate: FractionBelowOne = 0.0
     """Share of features dropped before the classifier in training, in [0, 1)."""
+    freeze_stages: NonNegativeInt | Literal["all"] = 0
+    """First stages of the backbone that are not trained, batch-norm statistics included; 'all'
+    trains the classifier only."""
+    frozen_bn: bool = False
+    """Keep the scales, shifts and statistics of all batch-norm layers as they are."""
+    act_checkpoint: bool = False
+    """Activation checkpointing: compute each block of the backbone a second time for the gradient
+    in place of keeping what is inside it in memory. The gradient is the same."""
+
+
+@dataclass
+class BatchNorm:
+    """Statistics of batch norm."""
+
+    use_precise_stats: bool = False
+    """Before each validation, compute the means and variances anew with the weights as they are
+    then, in place of the running averages over earlier weights."""
+    num_batches_precise: PositiveInt = 200
+    """Training batches to compute them from; at most those of one epoch."""
 
 
 @dataclass
@@ -129,55 +152,6 @@ class SamplerChoice(Selection):
     name: str = "shuffle"
     """Sampler; its own options stand in the section of its name."""
     options: Any
-
-
-@dataclass
-class Solver:
-    """Optimiser and learning rate."""
-
-    optimizing_method: Literal["sgd", "adamw"] = "sgd"
-    """Optimiser."""
-    base_lr: PositiveFloat = 1e-3
-    """Learning rate after warm-up, for the whole BATCH_SIZE; never rescaled."""
-    max_epoch: PositiveInt = 100
-    """Epochs to train."""
-    lr_policy: Literal["cosine", "steps_with_relative_lrs"] = "steps_with_relative_lrs"
-    """'cosine' falls from BASE_LR to COSINE_END_LR along half a cosine; the other takes
-    BASE_LR * LRS[i] from epoch STEPS[i] on."""
-    cosine_end_lr: NonNegativeFloat = 0.0
-    """Learning rate at the end of 'cosine'."""
-    steps: tuple[NonNegativeFloat, ...] = (0, 60)
-    """Epochs at which each of LRS begins, ascending from 0."""
-    lrs: tuple[PositiveFloat, ...] = (1.0, 0.1)
-    """Factors on BASE_LR, as many as STEPS."""
-    warmup_epochs: NonNegativeFloat = 0.0
-    """Epochs over which the learning rate rises linearly from WARMUP_START_LR."""
-    warmup_start_lr: NonNegativeFloat = 0.0
-    """Learning rate of the first step, if there is a warm-up."""
-    momentum: FractionBelowOne = 0.0
-    """Momentum of SGD, in [0, 1)."""
-    nesterov: bool = False
-    """Nesterov momentum of SGD."""
-    weight_decay: NonNegativeFloat = 5e-4
-    """L2 penalty of SGD, decoupled weight decay of AdamW."""
-    clip_grad_l2norm: NonNegativeFloat = 0.0
-    """Longest gradient, as an L2 norm over all parameters; 0 does not clip."""
-    accumulation_steps: PositiveInt = 1
-    """Parts into which each BATCH_SIZE is split to fit in memory; the step sees their mean."""
-
-    def __post_init__(self) -> None:
-        if len(self.steps) != len(self.lrs) or list(self.steps[:1]) != [0]:
-            raise ValueError(
-                f"STEPS must start at 0 and be as many as LRS, got {self.steps}, {self.lrs}"
-            )
-        if list(self.steps) != sorted(set(self.steps)):
-            raise ValueError(f"STEPS must ascend, got {self.steps}")
-        if self.warmup_epochs >= self.max_epoch:
-            raise ValueError(
-                f"WARMUP_EPOCHS must be below MAX_EPOCH {self.max_epoch}, got {self.warmup_epochs}"
-            )
-        if self.nesterov and not self.momentum:
-            raise ValueError("NESTEROV needs MOMENTUM > 0, got 0")
 
 
 @dataclass
@@ -231,6 +205,7 @@ class Config:
     data: Data
     aug: Augmentation
     model: Model
+    bn: BatchNorm
     loss: LossChoice
     sampler: SamplerChoice
     solver: Solver

@@ -16,6 +16,7 @@ GROUND = {
     "option_docs",
     "distributed",
     "difficulty",
+    "solver",
 }
 ALLOWED = {
     "errors": set(),
@@ -25,6 +26,7 @@ ALLOWED = {
     "option_docs": {"config", "option_types"},
     "distributed": set(),
     "difficulty": {"option_types"},
+    "solver": {"option_types"},
     "data": GROUND | {"data"},
     "models": GROUND | {"models"},
     "losses": GROUND | {"losses"},

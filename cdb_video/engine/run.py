@@ -11,6 +11,7 @@ from cdb_video import distributed
 from cdb_video.config import dump
 from cdb_video.data.loader import ClipLoader
 from cdb_video.engine import parts
+from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.checkpoint import Checkpoints, Progress, State
 from cdb_video.engine.files import replacing
 from cdb_video.engine.log import RunLog, console
@@ -59,8 +60,11 @@ def prepare(config: Config, device: torch.device) -> Run:
     train_loader = parts.make_train_loader(config, clips, sampler)
     val_loader = parts.make_eval_loader(config, clips.records["val"])
     model = parts.make_model(config, len(clips.class_names), device)
+    parts.set_up_tuning(config, model)
     loss = parts.make_loss(config, clips, device)
-    state = State(model, make_optimizer(model, config.solver), loss, sampler)
+    optimizer = make_optimizer(model, config.solver)
+    average = WeightAverage(model, config.train.ema_decay)
+    state = State(model, optimizer, loss, sampler, average)
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     checkpoints = Checkpoints(config, clips.class_names)
     progress = checkpoints.resume(state) if config.train.auto_resume else Progress()

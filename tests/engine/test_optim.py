@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cdb_video.engine.optim import LearningRate, make_optimizer
-from cdb_video.options import Solver
+from cdb_video.solver import Solver
 
 
 def rates(steps_per_epoch=10, **options):
