@@ -28,7 +28,7 @@ DROPOUT = ("MODEL.DROPOUT_RATE", 0.3)
 ALL = (
     *("MODEL.FREEZE_STAGES", 2, "MODEL.ACT_CHECKPOINT", "true", *DROPOUT),
     *("SOLVER.LAYER_DECAY", 0.5, "SOLVER.ZERO_WD_1D_PARAM", "true"),
-    *("TRAIN.EMA_DECAY", 0.5, "BN.USE_PRECISE_STATS", "true", "BN.NUM_BATCHES_PRECISE", 2),
+    *("TRAIN.EMA_DECAY", 0.5, "SOLVER.ACCUMULATION_STEPS", 2, "TRAIN.EVAL_PERIOD", 2),
 )
 
 
@@ -38,6 +38,11 @@ def latest(config):
 
 def checkpoint(config):
     return read_checkpoint(latest(config))
+
+
+def validation_losses(folder):
+    with open(f"{folder}/log.jsonl") as file:
+        return [record["loss"] for record in map(json.loads, file) if record["kind"] == "val"]
 
 
 def assert_same(one, other):
@@ -144,9 +149,7 @@ def test_an_average_changes_what_is_tested_not_what_is_trained(configured):
     run = prepare(configured("again", "MODEL.PRETRAINED", latest(averaged)), CPU)
     labels = [record.label for record in run.clips.records["val"]]
     again = evaluate(run.state.model, run.val_loader, labels, 3, run.config)
-    with open(f"{averaged.output_dir}/log.jsonl") as file:
-        losses = [r["loss"] for r in map(json.loads, file) if r["kind"] == "val"]
-    assert again.loss == pytest.approx(losses[-1], rel=1e-6)
+    assert again.loss == pytest.approx(validation_losses(averaged.output_dir)[-1], rel=1e-6)
 
 
 def test_constant_integers_in_buffers_stay():
@@ -229,6 +232,40 @@ def test_precise_statistics_of_a_network_without_batch_norm_are_nothing(configur
         assert_same(network.state_dict(), before)
 
 
+MERGE = """
+import torch
+from cdb_video import distributed
+from cdb_video.engine.statistics import merge_statistics
+with distributed.process_group(torch.device("cpu")):
+    data = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0)) + torch.arange(3)
+    norm, own = torch.nn.BatchNorm1d(3), data[distributed.rank()] * (1 + distributed.rank())
+    everything = torch.cat([data[0], 2 * data[1]])
+    norm.running_mean.copy_(own.mean(0))
+    norm.running_var.copy_(own.var(0, correction=0))
+    merge_statistics(norm)
+    torch.testing.assert_close(norm.running_mean, everything.mean(0))
+    torch.testing.assert_close(norm.running_var, everything.var(0, correction=0))
+"""
+
+
+def on_two_processes(*words):
+    """Runs a Python program under torchrun, which must end well."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    result = subprocess.run(
+        [sys.executable, *launcher, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_merged_statistics_are_those_of_the_data_of_all_processes(tmp_path):
+    (tmp_path / "merge.py").write_text(MERGE)
+    on_two_processes(tmp_path / "merge.py")
+
+
 def cut_short(whole, cut, epoch):
     """Makes ``cut`` the run ``whole`` as it was after ``epoch``."""
     shutil.copytree(f"{whole}/checkpoints", f"{cut}/checkpoints")
@@ -237,7 +274,7 @@ def cut_short(whole, cut, epoch):
 
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_all_together_resume_bit_equal(configured, epoch):
-    words = (*ALL, "SOLVER.ACCUMULATION_STEPS", 2, "TRAIN.EVAL_PERIOD", 2)
+    words = (*ALL, "BN.USE_PRECISE_STATS", "true", "BN.NUM_BATCHES_PRECISE", 2)
     whole, cut = configured("whole", *words), configured("cut", *words)
     train(whole)
     cut_short(whole.output_dir, cut.output_dir, epoch)
@@ -250,20 +287,11 @@ def test_all_together_resume_bit_equal(configured, epoch):
 
 def test_all_together_on_two_processes(tiny_yaml, tmp_path):
     """Frozen tensors stay, equal runs are equal, and a resumed one ends as the whole one."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    words = (*ALL, "SOLVER.ACCUMULATION_STEPS", 2, "TRAIN.BATCH_SIZE", 8)
-    words += ("TRAIN.EVAL_PERIOD", 2, "SOLVER.MAX_EPOCH", 3)
+    words = (*ALL, "TRAIN.BATCH_SIZE", 8, "SOLVER.MAX_EPOCH", 3)
 
     def run(folder):
-        command = (*launcher, ROOT / "tools" / "train_net.py", "--cfg", tiny_yaml, *words)
-        result = subprocess.run(
-            [sys.executable, *map(str, command), "OUTPUT_DIR", tmp_path / folder],
-            capture_output=True,
-            text=True,
-            timeout=240,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert result.returncode == 0, result.stderr
+        command = (ROOT / "tools" / "train_net.py", "--cfg", tiny_yaml, *words)
+        on_two_processes(*command, "OUTPUT_DIR", tmp_path / folder)
         return read_checkpoint(tmp_path / folder / "checkpoints" / "latest.pt")
 
     whole = run("whole")
@@ -272,6 +300,8 @@ def test_all_together_on_two_processes(tiny_yaml, tmp_path):
     assert whole["epoch"] == cut["epoch"] == 3
     for part in ("model_state", "average_state", "loss_state"):
         assert_same(whole[part], cut[part])
+    # The scores of both processes are in the validation loss, the checkpoint is of one.
+    assert validation_losses(tmp_path / "cut") == validation_losses(tmp_path / "whole")
     fresh = prepare(options.load(tiny_yaml), CPU).state.model.state_dict()
     for name, value in whole["model_state"].items():
         frozen = name.startswith(("conv1.", "bn1.", "layer1."))
