@@ -276,16 +276,22 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: one line that names the key, what is allowed and what was given.
     """
     tree = config.merge(config.read_yaml(Path(path)), config.parse_overrides(overrides))
-    _import(coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS"))
+    import_modules(coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS"))
     try:
         return config.from_node(Config, tree)
     except config.UnknownKeyError as error:
         raise ConfigError(f"{error}{_what_was_meant(error.key)}") from None
 
 
-def _import(modules: Sequence[str]) -> None:
-    if modules and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a script finds its own folder only, not the user's
+def import_modules(modules: Sequence[str]) -> None:
+    """Imports a user's modules, which register components; the folder one is in is searched first.
+
+    Raises:
+        ConfigError: a module cannot be found, or one that it imports.
+    """
+    # As for ``python -m``: a script looks into its own folder only, where other names are taken.
+    if modules and os.getcwd() not in sys.path[:1]:
+        sys.path.insert(0, os.getcwd())
     for module in modules:
         try:
             importlib.import_module(module)

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -56,6 +57,14 @@ class Registry:
             known = ", ".join(self.names())
             raise ConfigError(f"unknown {self.kind} {name!r}{hint} (known: {known})")
         return self._classes.get(name)
+
+    def summary(self, name: str) -> str:
+        """What ``name`` is: the first sentence of its class's docstring, empty where it has none.
+
+        Raises ``ConfigError`` for an unknown name.
+        """
+        paragraph = " ".join((self.get(name).__doc__ or "").split("\n\n")[0].split())
+        return re.split(r"(?<=\.) (?=[A-Z`])", paragraph)[0]
 
     def names(self) -> list[str]:
         """All registered names, sorted."""

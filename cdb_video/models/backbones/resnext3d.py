@@ -77,7 +77,10 @@ class Bottleneck(nn.Module):
 
 @BACKBONES.register("resnext3d")
 class ResNeXt3D(Backbone):
-    """Stem, four stages of bottlenecks, global average; any T, H, W >= 1."""
+    """3D ResNeXt: a residual network of grouped 3x3x3 convolutions.
+
+    Stem, four stages of bottlenecks, global average; any T, H, W >= 1.
+    """
 
     @dataclass(frozen=True)
     class Options:

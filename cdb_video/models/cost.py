@@ -1,0 +1,99 @@
+"""What a network costs: multiply-adds of a clip, time and memory of a training step."""
+
+import copy
+import math
+import re
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from fvcore.nn.jit_handles import get_shape
+from torch import Tensor, nn
+from torch.nn import functional
+
+MAX_STEPS = 5
+MAX_SECONDS = 10.0
+"""No further step is timed after so long."""
+
+
+def count_gmacs(model: nn.Module, video: Tensor) -> tuple[float, dict[str, int]]:
+    """Billions of multiply-adds of one forward pass in eval mode, and the operations not counted.
+
+    fvcore counts convolutions, linear layers, matrix products and norms; attention is added here.
+
+    Args:
+        video: (B, 3, T, H, W); B = 1 counts a clip.
+    """
+    analysis = FlopCountAnalysis(copy.deepcopy(model).eval(), video)
+    analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.tracer_warnings("none")
+    with torch.no_grad():
+        total = analysis.total()
+    uncounted = {name.split("::")[-1]: n for name, n in analysis.unsupported_ops().items()}
+    return total / 1e9, uncounted
+
+
+def _attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """``query key^T`` and its product with ``value``; (..., L, E), (..., S, E), (..., S, V)."""
+    query, key, value = (get_shape(tensor) for tensor in inputs[:3])
+    return int(math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1]))
+
+
+def stage_shapes(model: Any, video: Tensor) -> dict[str, tuple[int, ...]]:
+    """Parts of a stage -> shape of the last one's output, in the order of the stages.
+
+    Left out are stages that end in a parameter or in a module that gives no tensor.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(stage: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            shapes[stage] = tuple(output.shape)
+
+    modules = dict(model.named_modules())
+    hooks = [
+        modules[stage[-1]].register_forward_hook(partial(note, ", ".join(stage)))
+        for stage in model.stages
+        if stage[-1] in modules
+    ]
+    with torch.no_grad():
+        model.eval()(video)
+    for hook in hooks:
+        hook.remove()
+    return shapes
+
+
+def time_steps(model: nn.Module, video: Tensor) -> list[float]:
+    """Seconds of steps of training: forward, cross entropy, backward and plain SGD.
+
+    The first, which also prepares, is left out; at least one is timed.
+    """
+    layout = torch.channels_last_3d  # as in training
+    model.train().to(memory_format=layout)  # type: ignore[call-overload]
+    video = video.contiguous(memory_format=layout)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    target = torch.zeros(len(video), dtype=torch.int64, device=video.device)
+    seconds: list[float] = []
+    while len(seconds) < 1 + MAX_STEPS and sum(seconds[1:]) < MAX_SECONDS:
+        start = time.perf_counter()
+        functional.cross_entropy(model(video), target).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if video.is_cuda:
+            torch.cuda.synchronize(video.device)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """The most memory so far: of tensors on CUDA, else of this process; None if unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    # Not getrusage: what it gives is at least the peak of the process that started this one.
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) * 1024 if found else None
