@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from cdb_video import config, options
+from cdb_video import config
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model, cost
 from cdb_video.models.contract import CHECKS, ContractError, Subject, first_line
-from cdb_video.registry import BACKBONES
+from cdb_video.registry import BACKBONES, import_modules
 
 NUM_CLASSES = 400
 """Those of Kinetics-400, for which most published networks are counted."""
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         ConfigError: unknown module, backbone or option, or a wrong value.
     """
     words = _parser(prog).parse_intermixed_args(argv)
-    options.import_modules(words.imports)
+    import_modules(words.imports)
     chosen = vars(_read_options(words.name, words.opts))
     # First of all, or what the checks need would count as the network's memory.
     costs, measured = _costs(words, chosen)

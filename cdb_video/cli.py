@@ -1,6 +1,4 @@
-"""The command line: ``cdb-video train``, ``test``, ``retrain``, ``list`` and ``check-backbone``, the
-same as ``tools/*.py``.
-"""
+"""The command line: ``cdb-video train``, ``test`` and so on, the same as ``tools/*.py``."""
 
 import argparse
 import sys

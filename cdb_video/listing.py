@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cdb_video import options
-from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS
+from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, import_modules
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -23,7 +22,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser.add_argument(
         "imports", nargs="*", metavar="MODULE", help="modules to import first, as in IMPORTS"
     )
-    options.import_modules(parser.parse_args(argv).imports)
+    import_modules(parser.parse_args(argv).imports)
     screen = Console()
     for registry in (BACKBONES, LOSSES, DATASETS, SAMPLERS):
         lines = [(name, registry.summary(name)) for name in registry.names()]

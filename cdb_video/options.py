@@ -1,9 +1,6 @@
 """The tree of all options, and ``load``: the only place that knows every section."""
 
 import dataclasses
-import importlib
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -21,7 +18,7 @@ from cdb_video.option_types import (
     PositiveInt,
     coerce,
 )
-from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, Registry
+from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, Registry, import_modules
 
 dataclass = dataclasses.dataclass(frozen=True, kw_only=True)
 
@@ -281,22 +278,6 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         return config.from_node(Config, tree)
     except config.UnknownKeyError as error:
         raise ConfigError(f"{error}{_what_was_meant(error.key)}") from None
-
-
-def import_modules(modules: Sequence[str]) -> None:
-    """Imports a user's modules, which register components; the folder one is in is searched first.
-
-    Raises:
-        ConfigError: a module cannot be found, or one that it imports.
-    """
-    # As for ``python -m``: a script looks into its own folder only, where other names are taken.
-    if modules and os.getcwd() not in sys.path[:1]:
-        sys.path.insert(0, os.getcwd())
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"IMPORTS: cannot import {module!r}: {error}") from None
 
 
 def _what_was_meant(key: str) -> str:

@@ -98,7 +98,8 @@ def gradients(subject: Subject) -> None:
         # before it.
         if not parameter.detach().any():
             torch.nn.init.normal_(parameter, std=0.1)
-    functional.cross_entropy(model(subject.clips(4)), torch.arange(4)).backward()
+    loss = functional.cross_entropy(model(subject.clips(4)), torch.arange(4))
+    loss.backward()  # type: ignore[no-untyped-call]
     without, broken = [], []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any()):
@@ -222,13 +223,15 @@ def compilation(subject: Subject) -> None:
     model, video = subject.model().train(), subject.clips(4)
     twin = copy.deepcopy(model)
     torch.compiler.reset()  # graphs of other networks count towards a limit
+    compiled: Any = torch.compile(model, backend="eager", fullgraph=True)
     try:
         torch.manual_seed(0)
-        logits = torch.compile(model, backend="eager", fullgraph=True)(video)
+        logits = compiled(video)
     except Exception as error:  # whatever stops the capture, it is the answer
         if model.compile_note:
             return
-        raise ContractError(f"{first_line(error)}; if it must be so, say why in compile_note")
+        reason = f"{first_line(error)}; if it must be so, say why in compile_note"
+        raise ContractError(reason) from error
     if model.compile_note:
         raise ContractError(f"compiles, so compile_note must be empty, got {model.compile_note!r}")
     torch.manual_seed(0)
@@ -259,9 +262,12 @@ def first_line(error: Exception) -> str:
 
 
 def _check_logits(model: Any, video: Tensor) -> None:
-    with torch.no_grad():
-        logits = model.eval()(video)
     where = f"for clips {(*video.shape,)}"
+    try:
+        with torch.no_grad():
+            logits = model.eval()(video)
+    except Exception as error:  # a defect of the backbone can raise anything
+        raise ContractError(f"{first_line(error)}, {where}") from error
     if logits.shape != (len(video), NUM_CLASSES):
         raise ContractError(f"logits must be {(len(video), NUM_CLASSES)}, got {(*logits.shape,)}")
     if not logits.isfinite().all():
@@ -271,11 +277,14 @@ def _check_logits(model: Any, video: Tensor) -> None:
 
 
 def _check_refused(model: Any, video: Tensor) -> None:
+    got = "features"
     try:
         model(video)
     except ConfigError:
         return
-    raise ContractError(f"fixed_input must refuse {(*video.shape,)} with a ConfigError, took it")
+    except Exception as error:
+        got = first_line(error)
+    raise ContractError(f"fixed_input must refuse {(*video.shape,)} with a ConfigError, got {got}")
 
 
 def _check_close(got: Tensor, wanted: Tensor, what: str, atol: float) -> None:
