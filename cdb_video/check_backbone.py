@@ -90,6 +90,7 @@ def _passes(check: Callable[[Subject], None], subject: Subject) -> bool:
 def _costs(words: argparse.Namespace, chosen: dict[str, Any]) -> tuple[dict[str, str], bool]:
     """Label -> text, and whether the network ran at all."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cost.load_torch(device)
     before = cost.peak_bytes(device)
     model: Any = build_model(words.name, NUM_CLASSES, **chosen).to(device)
     size = words.size or model.input_format.size

@@ -11,7 +11,7 @@ from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, import_mod
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Prints the components: tables on a terminal, else ``kind<TAB>name<TAB>sentence`` lines.
+    """Prints the components: a table on a terminal, else ``kind<TAB>name<TAB>sentence`` lines.
 
     Raises:
         ConfigError: a module cannot be imported.
@@ -23,15 +23,17 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         "imports", nargs="*", metavar="MODULE", help="modules to import first, as in IMPORTS"
     )
     import_modules(parser.parse_args(argv).imports)
+    rows = [
+        (registry.kind, name, registry.summary(name).replace("``", ""))
+        for registry in (BACKBONES, LOSSES, DATASETS, SAMPLERS)
+        for name in registry.names()
+    ]
     screen = Console()
-    for registry in (BACKBONES, LOSSES, DATASETS, SAMPLERS):
-        lines = [(name, registry.summary(name)) for name in registry.names()]
-        if screen.is_terminal:
-            table = Table(box=None, title_justify="left", show_header=False, pad_edge=False)
-            table.title = Text(f"{registry.kind} ({len(lines)})", style="bold")
-            for name, sentence in lines:
-                table.add_row(Text(name, style="cyan", no_wrap=True), Text(sentence))
-            screen.print(table, "")
-        else:
-            for name, sentence in lines:
-                print(registry.kind, name, sentence, sep="\t")
+    if not screen.is_terminal:
+        print("\n".join("\t".join(row) for row in rows))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for kind, name, sentence in rows:
+        # Text, as the square brackets of an interval would be markup to rich.
+        table.add_row(Text(kind, "dim"), Text(name, "cyan", no_wrap=True), Text(sentence))
+    screen.print(table)
