@@ -100,3 +100,12 @@ def test_mistakes_are_one_line_and_exit_code_2(words, message, capsys, monkeypat
     assert message in shown.err
     assert len(shown.err.splitlines()) == 1
     assert shown.out == ""
+
+
+@pytest.mark.gpu
+def test_cost_is_measured_on_the_gpu(capsys):
+    words = "resnext3d WIDTH 16 CARDINALITY 4 STAGE_BLOCKS [1,1,1,1]"
+    assert cli.main(["check-backbone", *words.split()]) == 0
+    shown = capsys.readouterr().out
+    assert "(all tensors)" in shown
+    assert "(cuda; median of" in shown
