@@ -29,12 +29,15 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         ConfigError: unknown module, backbone or option, or a wrong value.
     """
     words = _parser(prog).parse_intermixed_args(argv)
+    given = {"num_frames": words.frames, "size": words.size}
+    given = {key: value for key, value in given.items() if value is not None}
+    if min(given.values(), default=1) < 1:
+        raise ConfigError(f"--frames and --size must be integers >= 1, got {(*given.values(),)}")
     import_modules(words.imports)
     chosen = vars(_read_options(words.name, words.opts))
     # First of all, or what the checks need would count as the network's memory.
     costs, measured = _costs(words, chosen)
-    given = {"num_frames": words.frames, "size": words.size}
-    subject = Subject(words.name, chosen, **{key: value for key, value in given.items() if value})
+    subject = Subject(words.name, chosen, **given)
     passed = [_passes(check, subject) for check in CHECKS]
     print(f"{sum(passed)} of {len(passed)} checks passed\n")
     for label, value in costs.items():

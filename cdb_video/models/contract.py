@@ -5,6 +5,7 @@
 """
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -230,8 +231,9 @@ def compilation(subject: Subject) -> None:
     except Exception as error:  # whatever stops the capture, it is the answer
         if model.compile_note:
             return
-        reason = f"{first_line(error)}; if it must be so, say why in compile_note"
-        raise ContractError(reason) from error
+        places = re.findall(r'File "(.+?)", line (\d+)', str(error)) or [("", "")]
+        reason = f"{first_line(error)} {':'.join(places[-1])}"
+        raise ContractError(f"{reason}; if it must be so, say why in compile_note") from error
     if model.compile_note:
         raise ContractError(f"compiles, so compile_note must be empty, got {model.compile_note!r}")
     torch.manual_seed(0)

@@ -88,6 +88,7 @@ def test_a_broken_backbone_fails_with_reasons_and_exit_code_1(tool, careless):
     [
         ("resnet", "unknown backbone 'resnet'; did you mean 'resnext3d'?"),
         ("resnext3d --imports no_module", "IMPORTS: cannot import 'no_module'"),
+        ("resnext3d --frames 0", "--frames and --size must be integers >= 1, got (0,)"),
         ("resnext3d WIDHT 3", "unknown key MODEL.RESNEXT3D.WIDHT; did you mean WIDTH?"),
         ("resnext3d WIDTH x", "MODEL.RESNEXT3D.WIDTH must be an integer >= 1, got 'x'"),
         ("resnext3d WIDTH 3", "MODEL.RESNEXT3D: width must be even and >= 2, got 3"),
