@@ -1,12 +1,13 @@
-# make demo    train, test and compare cross entropy and CDB on made videos
-# make test    ruff, mypy and pytest
-# make clean   remove what these made
+# make demo             train, test and compare cross entropy and CDB on made videos
+# make test             ruff, mypy and pytest
+# make backbones-table  write the table in docs/backbones.md anew
+# make clean            remove what these made
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-gpu clean
+.PHONY: install demo test test-gpu backbones-table clean
 
 install: $(INSTALLED)
 
@@ -26,6 +27,9 @@ test: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	FAIL_WITHOUT_CUDA=1 $(BIN)/pytest -m gpu
+
+backbones-table: $(INSTALLED)
+	$(BIN)/python tools/backbones_table.py
 
 clean:
 	rm -rf .venv datasets/demo output *.egg-info .mypy_cache .pytest_cache .ruff_cache

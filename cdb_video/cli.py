@@ -1,4 +1,4 @@
-"""The command line: ``cdb-video train``, ``test`` and ``retrain``, the same as ``tools/*.py``."""
+"""The command line: ``cdb-video train``, ``test`` and so on, the same as ``tools/*.py``."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from cdb_video import __version__, distributed, options
+from cdb_video import __version__, check_backbone, distributed, listing, options
 from cdb_video.engine import retrain, test, train
 from cdb_video.engine.retrain import method_folder
 from cdb_video.errors import CdbVideoError
@@ -43,16 +43,25 @@ COMMANDS = {
         short={"METHOD": "STAGE2.METHOD"},
     ),
 }
+OF_COMPONENTS: dict[str, Callable[[Sequence[str], str], int | None]] = {
+    "list": listing.main,
+    "check-backbone": check_backbone.main,
+}
+"""Commands that need no config: word -> function of (arguments, name of the program)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``cdb-video COMMAND --cfg FILE KEY VALUE ...``; returns the exit code."""
+    """Runs ``cdb-video COMMAND ARGUMENTS ...``; returns the exit code."""
     parser = argparse.ArgumentParser(prog="cdb-video")
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("command", choices=COMMANDS, help="what to do")
+    parser.add_argument("command", choices=[*COMMANDS, *OF_COMPONENTS], help="what to do")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="see COMMAND --help")
     words = parser.parse_args(argv)
-    return run(words.command, words.arguments, prog=f"cdb-video {words.command}")
+    prog = f"cdb-video {words.command}"
+    if words.command in OF_COMPONENTS:
+        command = OF_COMPONENTS[words.command]
+        return shown_in_one_line(lambda: command(words.arguments, prog))
+    return run(words.command, words.arguments, prog=prog)
 
 
 def run(command: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -90,14 +99,16 @@ def run(command: str, argv: Sequence[str] | None = None, prog: str | None = None
     return shown_in_one_line(work)
 
 
-def shown_in_one_line(work: Callable[[], None]) -> int:
-    """Calls ``work``; a mistake of the user's becomes one line on stderr and exit code 2."""
+def shown_in_one_line(work: Callable[[], int | None]) -> int:
+    """Calls ``work`` and returns its exit code, 0 if it gives none.
+
+    A mistake of the user's becomes one line on stderr and exit code 2.
+    """
     try:
-        work()
+        return work() or 0
     except CdbVideoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on after the last finished epoch", file=sys.stderr)
         return 130
-    return 0

@@ -1,8 +1,5 @@
 """The tree of all options, and ``load``: the only place that knows every section."""
 
-import importlib
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +18,7 @@ from cdb_video.option_types import (
     PositiveInt,
     coerce,
 )
-from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, Registry
+from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, Registry, import_modules
 from cdb_video.sections import BatchNorm, DataLoader, Solver, Stage2, Test, Train
 
 
@@ -143,21 +140,11 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: one line that names the key, what is allowed and what was given.
     """
     tree = config.merge(config.read_yaml(Path(path)), config.parse_overrides(overrides))
-    _import(coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS"))
+    import_modules(coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS"))
     try:
         return config.from_node(Config, tree)
     except config.UnknownKeyError as error:
         raise ConfigError(f"{error}{_what_was_meant(error.key)}") from None
-
-
-def _import(modules: Sequence[str]) -> None:
-    if modules and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a script finds its own folder only, not the user's
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"IMPORTS: cannot import {module!r}: {error}") from None
 
 
 def _what_was_meant(key: str) -> str:

@@ -2,8 +2,11 @@
 
 import difflib
 import importlib
+import os
 import pkgutil
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from fvcore.common.registry import Registry as FvcoreRegistry
@@ -57,6 +60,14 @@ class Registry:
             raise ConfigError(f"unknown {self.kind} {name!r}{hint} (known: {known})")
         return self._classes.get(name)
 
+    def summary(self, name: str) -> str:
+        """What ``name`` is: the first sentence of its class's docstring, empty where it has none.
+
+        Raises ``ConfigError`` for an unknown name.
+        """
+        paragraph = " ".join((self.get(name).__doc__ or "").split("\n\n")[0].split())
+        return re.split(r"(?<=\.) (?=[A-Z`])", paragraph)[0]
+
     def names(self) -> list[str]:
         """All registered names, sorted."""
         if not self._discovered:
@@ -92,3 +103,21 @@ SAMPLERS = Registry(
     """Built as ``Class(Class.Options(...), labels=(N,) int array, num_classes=K, seed=int,
     num_epochs=int)``: see ``cdb_video.data.samplers.base.Sampler``.""",
 )
+
+
+def import_modules(modules: Sequence[str]) -> None:
+    """Imports a user's modules, so that they register components.
+
+    The folder one starts from is searched first, as by ``python -m``; Python itself would look into
+    the folder of the script, where names such as ``compare`` are taken.
+
+    Raises:
+        ConfigError: a module, or one that it imports, cannot be found.
+    """
+    if modules and sys.path[0] != os.getcwd():
+        sys.path.insert(0, os.getcwd())
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"IMPORTS: cannot import {module!r}: {error}") from None

@@ -35,7 +35,9 @@ ALLOWED = {
     "engine": GROUND | {"data", "models", "losses", "metrics", "options", "engine"},
     "report": GROUND | {"data", "models", "losses", "metrics", "options", "report"},
     "compare": GROUND | {"options", "engine", "report"},
-    "cli": GROUND | {"options", "engine", "report", "data", "metrics"},
+    "listing": {"registry"},
+    "check_backbone": GROUND | {"models"},
+    "cli": GROUND | {"options", "engine", "report", "data", "metrics", "listing", "check_backbone"},
 }
 FORBIDDEN = ("eval", "exec", "os.system", "pickle.load", "pickle.loads")
 FILES = sorted(PACKAGE.rglob("*.py"))

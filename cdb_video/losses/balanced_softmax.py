@@ -13,10 +13,11 @@ from cdb_video.registry import LOSSES
 
 @LOSSES.register("balanced_softmax")
 class BalancedSoftmax(Loss):
-    """Cross entropy with ``p_c = n_c exp(z_c) / sum_j n_j exp(z_j)``.
+    """Cross entropy after the log of each class's size is added to its logit.
 
-    n_c is the number of training samples; a class without any counts as one sample, since log 0
-    would be no loss. Validation and test use the plain softmax, as the paper does.
+    ``p_c = n_c exp(z_c) / sum_j n_j exp(z_j)``. n_c is the number of training samples; a class
+    without any counts as one sample, since log 0 would be no loss. Validation and test use the
+    plain softmax, as the paper does.
     """
 
     @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from cdb_video.registry import LOSSES
 
 @LOSSES.register("class_balanced")
 class ClassBalanced(Loss):
-    """``-w_y (1 - p_y) ** gamma * log p_y`` with ``w_c`` proportional to ``1 / (1 - beta ** n_c)``.
+    """Cross entropy or focal loss, weighted by the effective number of each class's samples.
 
+    ``-w_y (1 - p_y) ** gamma * log p_y`` with ``w_c`` proportional to ``1 / (1 - beta ** n_c)``.
     n_c is the number of training samples; weights have mean 1 over classes (sum K, as in the
     paper) and losses are averaged over the batch. p is a softmax also where gamma > 0, as in the
     released CDB code; the paper's focal variant has one sigmoid a class.

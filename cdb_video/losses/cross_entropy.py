@@ -16,7 +16,10 @@ EXPONENTS = {"inverse": -1.0, "sqrt_inverse": -0.5}
 
 @LOSSES.register("cross_entropy")
 class CrossEntropy(Loss):
-    """``-sum_c w_c t_c log softmax(z)_c``, averaged over the batch."""
+    """Plain cross entropy, with label smoothing or fixed class weights by choice.
+
+    ``-sum_c w_c t_c log softmax(z)_c``, averaged over the batch.
+    """
 
     @dataclass(frozen=True)
     class Options:

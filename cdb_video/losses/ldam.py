@@ -14,10 +14,11 @@ from cdb_video.registry import LOSSES
 
 @LOSSES.register("ldam")
 class LDAM(Loss):
-    """Cross entropy of ``scale * z`` after the true class's logit has lost a margin.
+    """Cross entropy after the true class's logit has lost a margin, larger for rare classes.
 
-    The margin of a class with n training samples is proportional to ``n ** (-1/4)``, and
-    ``max_margin`` for the smallest. A class without samples has ``max_margin``.
+    Logits are multiplied by ``scale`` after that. The margin of a class with n training samples is
+    proportional to ``n ** (-1/4)``, and ``max_margin`` for the smallest. A class without samples
+    has ``max_margin``.
 
     The paper's schedule, LDAM-DRW, is ``BETA: 0.9999`` with ``LOSS.DEFER_EPOCHS`` at 80 % of the
     epochs. Weighted losses are divided by the sum of the batch's weights, as in its authors' code.

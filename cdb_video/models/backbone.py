@@ -36,6 +36,8 @@ class Backbone(nn.Module):
     """The network from input to output: each stage names the submodules or parameters in it
     (``("conv1", "bn1"), ("layer1",), ...``), and every parameter is in exactly one. Stages are what
     is frozen, checkpointed and given learning rates of their own; empty means one stage."""
+    compile_note = ""
+    """Why ``torch.compile`` cannot take the network as one graph; empty where it can."""
 
     @staticmethod
     def local_name(name: str) -> str:

@@ -9,6 +9,7 @@ from torch import nn
 
 from cdb_video.models import build_model
 from cdb_video.models.checkpointing import checkpoint_stages
+from cdb_video.models.contract import Subject
 from cdb_video.models.freezing import freeze_norms
 from cdb_video.registry import BACKBONES
 
@@ -38,8 +39,8 @@ def assert_same_step(plain, video, autocast=False):
 @pytest.mark.parametrize("name", BACKBONES.names())
 def test_gradients_and_statistics_are_those_without_it(name):
     torch.manual_seed(0)
-    plain = build_model(name, 5, **SMALL.get(name, {})).train()
-    video = torch.randn(2, 3, 8, 32, 32)
+    subject = Subject(name, SMALL.get(name, {}))
+    plain, video = subject.model().train(), subject.clips(2)
     model = assert_same_step(plain, video)
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(video), plain.eval()(video))

@@ -18,7 +18,7 @@ COLUMN = {"action": 1, "verb": 2, "noun": 3}
 
 @DATASETS.register("egtea")
 class Egtea(LabelledClips):
-    """Reads the official annotation, and the clips that its lists name, nothing else.
+    """EGTEA Gaze+: the official annotation, and the clips that its lists name, nothing else.
 
     ``ROOT/action_annotation`` holds ``{train,test}_split{1,2,3}.txt`` and
     ``{action,verb,noun}_idx.txt``, ``ROOT/cropped_clips/<session>/<clip>.mp4`` the clips; the

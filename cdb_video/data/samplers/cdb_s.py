@@ -12,12 +12,13 @@ from cdb_video.registry import SAMPLERS
 
 @SAMPLERS.register("cdb_s")
 class CDBSampling(ByClass):
-    """Probability in proportion to ``d_c ** tau``, with ``d_c = 1 - recall_c`` on validation.
+    """Classes in proportion to how hard the model finds them.
 
-    Class-wise difficulty-balanced sampling (CDB-S) of Sinha, Ohashi, Nakamura, "Class-Difficulty
-    Based Methods for Long-Tailed Visual Recognition", IJCV 2022. Before the first validation every
-    difficulty is 1, so that classes are drawn equally often. A class at 100 % recall is not drawn
-    in the paper's form; ``min_weight`` keeps it in.
+    ``d_c ** tau`` with ``d_c = 1 - recall_c`` on validation: class-wise difficulty-balanced
+    sampling (CDB-S) of Sinha, Ohashi, Nakamura, "Class-Difficulty Based Methods for Long-Tailed
+    Visual Recognition", IJCV 2022. Before the first validation every difficulty is 1, so that
+    classes are drawn equally often. A class at 100 % recall is not drawn in the paper's form;
+    ``min_weight`` keeps it in.
     """
 
     @dataclass(frozen=True)

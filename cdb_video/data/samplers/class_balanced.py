@@ -8,10 +8,11 @@ from cdb_video.registry import SAMPLERS
 
 @SAMPLERS.register("class_balanced")
 class ClassBalanced(ByClass):
-    """Probability 1 / K for each of the K classes that have records.
+    """All classes equally often.
 
-    The class-balanced sampling of Kang et al., "Decoupling Representation and Classifier for
-    Long-Tailed Recognition", ICLR 2020 (equation 1 with q = 0).
+    Probability 1 / K for each of the K classes that have records. The class-balanced sampling of
+    Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020
+    (equation 1 with q = 0).
     """
 
     def weights(self, epoch: int) -> Weights:

@@ -8,10 +8,11 @@ from cdb_video.registry import SAMPLERS
 
 @SAMPLERS.register("progressive")
 class Progressive(ByClass):
-    """Probability ``(1 - t/T) * n_c / N + (t/T) / K`` in epoch t of T, counted from 1.
+    """From all records equally often to all classes equally often, step by step over the epochs.
 
-    K counts the classes that have records. The last epoch is class-balanced. The
-    progressively-balanced sampling of Kang et al., ICLR 2020 (equation 2).
+    Probability ``(1 - t/T) * n_c / N + (t/T) / K`` in epoch t of T, counted from 1. K counts the
+    classes that have records. The last epoch is class-balanced. The progressively-balanced sampling
+    of Kang et al., ICLR 2020 (equation 2).
     """
 
     def weights(self, epoch: int) -> Weights:

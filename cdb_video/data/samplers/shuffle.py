@@ -8,7 +8,7 @@ from cdb_video.registry import SAMPLERS
 
 @SAMPLERS.register("shuffle")
 class Shuffle(Sampler):
-    """A new permutation of the records each epoch."""
+    """Each record once, in a new random order each epoch."""
 
     def indices(self, epoch: int) -> Order:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.labels))

@@ -8,10 +8,11 @@ from cdb_video.registry import SAMPLERS
 
 @SAMPLERS.register("square_root")
 class SquareRoot(ByClass):
-    """Probability in proportion to ``sqrt(n_c)``, n_c being the number of records of class c.
+    """Classes in proportion to the square root of their size.
 
-    The square-root sampling of Mahajan et al., "Exploring the Limits of Weakly Supervised
-    Pretraining", ECCV 2018; equation 1 with q = 1/2 in Kang et al., ICLR 2020.
+    ``sqrt(n_c)``, n_c being the number of records of class c. The square-root sampling of Mahajan
+    et al., "Exploring the Limits of Weakly Supervised Pretraining", ECCV 2018; equation 1 with q =
+    1/2 in Kang et al., ICLR 2020.
     """
 
     def weights(self, epoch: int) -> Weights:

@@ -22,7 +22,7 @@ MIN_SIZE = 12
 
 @BACKBONES.register("lenet")
 class LeNet(FrameWise):
-    """Two convolutions with pooling, two linear layers; any T >= 1 and H, W >= 12."""
+    """LeNet-5, frame by frame; any T >= 1 and H, W >= 12."""
 
     @dataclass(frozen=True)
     class Options:

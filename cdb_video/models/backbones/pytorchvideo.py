@@ -179,8 +179,10 @@ class CSNR101(_ResNet):
 
 @BACKBONES.register("slowfast_r50")
 class SlowFastR50(_Blocks):
-    """SlowFast: a wide pathway on few frames and a narrow one on all, joined after every stage
-    (Feichtenhofer et al., ICCV 2019). The frames are split here."""
+    """SlowFast: a wide pathway on few frames, a narrow one on all (Feichtenhofer et al., 2019).
+
+    They are joined after every stage; the frames are split here.
+    """
 
     @dataclass(frozen=True)
     class Options(_ResNet.Options):
@@ -265,28 +267,28 @@ class _X3D(_Blocks):
 
 @BACKBONES.register("x3d_xs")
 class X3DXS(_X3D):
-    """X3D-XS."""
+    """X3D, extra small: expanded step by step from a 2D network (Feichtenhofer, CVPR 2020)."""
 
     input_format = _clips(4, 160)
 
 
 @BACKBONES.register("x3d_s")
 class X3DS(_X3D):
-    """X3D-S."""
+    """X3D, small: X3D-XS on more frames."""
 
     input_format = _clips(13, 160)
 
 
 @BACKBONES.register("x3d_m")
 class X3DM(_X3D):
-    """X3D-M."""
+    """X3D, medium: X3D-XS on more and larger frames."""
 
     input_format = _clips(16, 224)
 
 
 @BACKBONES.register("x3d_l")
 class X3DL(_X3D):
-    """X3D-L: deeper, and on larger frames."""
+    """X3D, large: deeper than X3D-M, and on larger frames."""
 
     @dataclass(frozen=True)
     class Options(_X3D.Options):
@@ -300,8 +302,10 @@ class X3DL(_X3D):
 
 @BACKBONES.register("mvit_b")
 class MViTB(Backbone):
-    """Multiscale vision transformer, base size (Fan et al., ICCV 2021); the feature vector is the
-    normalised class token."""
+    """Multiscale vision transformer, base size (Fan et al., ICCV 2021).
+
+    The feature vector is the normalised class token.
+    """
 
     @dataclass(frozen=True)
     class Options:

@@ -32,7 +32,10 @@ EXPANSION = 4
 
 @BACKBONES.register("resnet2d")
 class ResNet2D(FrameWise):
-    """Stem, four stages of basic blocks or bottlenecks, global average; any T, H, W >= 1."""
+    """2D ResNet or ResNeXt, frame by frame.
+
+    Stem, four stages of basic blocks or bottlenecks, global average; any T, H, W >= 1.
+    """
 
     @dataclass(frozen=True)
     class Options:

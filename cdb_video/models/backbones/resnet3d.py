@@ -17,7 +17,10 @@ from cdb_video.registry import BACKBONES
 
 @BACKBONES.register("resnet3d")
 class ResNet3D(Residual3D):
-    """Stem, four stages of basic blocks or bottlenecks, global average; any T, H, W >= 1."""
+    """3D ResNet, plain or wide.
+
+    Stem, four stages of basic blocks or bottlenecks, global average; any T, H, W >= 1.
+    """
 
     @dataclass(frozen=True)
     class Options(Residual3D.Options):

@@ -19,7 +19,10 @@ from cdb_video.registry import BACKBONES
 
 @BACKBONES.register("resnet_cifar")
 class ResNetCIFAR(FrameWise):
-    """3x3 convolution, three stages of basic blocks, global average; any T, H, W >= 1."""
+    """Small ResNet for CIFAR images, frame by frame.
+
+    3x3 convolution, three stages of basic blocks, global average; any T, H, W >= 1.
+    """
 
     @dataclass(frozen=True)
     class Options:

@@ -20,7 +20,10 @@ EXPANSION = 2
 
 @BACKBONES.register("resnext3d")
 class ResNeXt3D(Residual3D):
-    """Stem, four stages of bottlenecks, global average; any T, H, W >= 1."""
+    """3D ResNeXt: a residual network of grouped 3x3x3 convolutions.
+
+    Stem, four stages of bottlenecks, global average; any T, H, W >= 1.
+    """
 
     @dataclass(frozen=True)
     class Options(Residual3D.Options):

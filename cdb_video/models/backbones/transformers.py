@@ -162,8 +162,11 @@ class VideoTransformer(Backbone):
 
 @BACKBONES.register("videomae")
 class VideoMAE(VideoTransformer):
-    """Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for Self-Supervised
-    Video Pre-Training", NeurIPS 2022. Tokens are averaged."""
+    """VideoMAE: a vision transformer pre-trained by masking; tokens are averaged.
+
+    Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for Self-Supervised
+    Video Pre-Training", NeurIPS 2022.
+    """
 
     @dataclass(frozen=True)
     class Options(Tubelets):
@@ -183,8 +186,11 @@ class VideoMAE(VideoTransformer):
 
 @BACKBONES.register("timesformer")
 class TimeSformer(VideoTransformer):
-    """Bertasius et al., "Is Space-Time Attention All You Need for Video Understanding?",
-    ICML 2021. The feature is the class token."""
+    """TimeSformer: attention over space and time in turn; the feature is the class token.
+
+    Bertasius et al., "Is Space-Time Attention All You Need for Video Understanding?",
+    ICML 2021.
+    """
 
     @dataclass(frozen=True)
     class Options(Patches):
@@ -200,8 +206,10 @@ class TimeSformer(VideoTransformer):
 
 @BACKBONES.register("vivit")
 class ViViT(VideoTransformer):
-    """Arnab et al., "ViViT: A Video Vision Transformer", ICCV 2021, joint space-time attention.
-    The feature is the class token."""
+    """ViViT: joint attention over space and time; the feature is the class token.
+
+    Arnab et al., "ViViT: A Video Vision Transformer", ICCV 2021.
+    """
 
     @dataclass(frozen=True)
     class Options(Architecture):
@@ -229,8 +237,11 @@ class ViViT(VideoTransformer):
 
 @BACKBONES.register("vjepa2")
 class VJEPA2(VideoTransformer):
-    """Assran et al., "V-JEPA 2: Self-Supervised Video Models Enable Understanding, Prediction and
-    Planning", 2025: encoder and attentive pooler."""
+    """V-JEPA 2: encoder and attentive pooler.
+
+    Assran et al., "V-JEPA 2: Self-Supervised Video Models Enable Understanding, Prediction and
+    Planning", 2025.
+    """
 
     @dataclass(frozen=True)
     class Options(Tubelets):
