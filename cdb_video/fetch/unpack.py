@@ -1,0 +1,32 @@
+"""Unpacks archives and package files into a folder; nothing can land outside of it."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+from cdb_video.errors import DataError
+from cdb_video.fetch.packages import run_client
+
+ARCHIVES = ".deb, .tar, .tar.gz, .tgz, .zip"
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpacks ``archive``, of a kind that ``ARCHIVES`` lists, into ``folder``.
+
+    Raises:
+        DataError: the archive is damaged, of another kind, or holds a path outside of ``folder``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if archive.suffix == ".deb":
+            run_client(["dpkg-deb", "-x", str(archive.resolve()), "."], folder)
+        elif archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as zipped:
+                zipped.extractall(folder)  # drops roots and ".." of the names by itself
+        elif archive.name.endswith((".tar", ".tar.gz", ".tgz")):
+            with tarfile.open(archive) as tarred:
+                tarred.extractall(folder, filter="data")
+        else:
+            raise DataError(f"{archive} must be a folder or one of {ARCHIVES}, .npz")
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise DataError(f"{archive} cannot be unpacked: {error}") from None
