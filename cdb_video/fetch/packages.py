@@ -1,5 +1,6 @@
 """Runs the ordinary clients of package registries: ``apt-get``, ``dpkg-deb`` and ``npm``."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from cdb_video.errors import DataError
 
 COMMANDS = {"debian": ("apt-get", "download"), "npm": ("npm", "pack")}
 """Source -> the command that puts the package file into the current folder."""
+CHATTER = re.compile(r"W:|npm (notice|warn|WARN)|npm (error|ERR!) (code|syscall|errno)\b")
+"""Lines of a failing client that do not say what failed."""
 
 
 def fetch_package(source: str, package: str, folder: Path) -> Path:
@@ -36,7 +39,7 @@ def run_client(command: Sequence[str], folder: Path) -> None:
     """Runs a client in ``folder``.
 
     Raises:
-        DataError: the client is missing or failed; the message ends with its last words.
+        DataError: the client is missing or failed; the message ends with its words.
     """
     try:
         done = subprocess.run(
@@ -52,7 +55,6 @@ def run_client(command: Sequence[str], folder: Path) -> None:
     except FileNotFoundError:
         raise DataError(f"{command[0]} must be installed for this; it was not found") from None
     if done.returncode:
-        # npm closes with where its log lies, which says nothing.
-        lines = [line for line in done.stderr.splitlines() if line.strip() and "log" not in line]
-        words = lines[-1].strip() if lines else f"exit code {done.returncode}"
+        lines = [line for line in done.stderr.splitlines() if line and not CHATTER.match(line)]
+        words = lines[0] if lines else f"exit code {done.returncode}"
         raise DataError(f"{' '.join(command)} failed: {words}")

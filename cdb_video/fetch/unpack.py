@@ -1,5 +1,6 @@
 """Unpacks archives and package files into a folder; nothing can land outside of it."""
 
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from cdb_video.errors import DataError
 from cdb_video.fetch.packages import run_client
 
-ARCHIVES = ".deb, .tar, .tar.gz, .tgz, .zip"
+ARCHIVES = ".deb, .tar, .tar.gz, .tgz, .zip, .npz"
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -26,7 +27,10 @@ def unpack(archive: Path, folder: Path) -> None:
         elif archive.name.endswith((".tar", ".tar.gz", ".tgz")):
             with tarfile.open(archive) as tarred:
                 tarred.extractall(folder, filter="data")
+        elif archive.suffix == ".npz":  # is read as it is
+            shutil.copy(archive, folder)
         else:
-            raise DataError(f"{archive} must be a folder or one of {ARCHIVES}, .npz")
+            raise DataError(f"an archive must be a folder or one of {ARCHIVES}, got {archive.name}")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise DataError(f"{archive} cannot be unpacked: {error}") from None
+        why = str(error).splitlines()[0]  # tarfile adds a line for each method that it tried
+        raise DataError(f"{archive} cannot be unpacked: {why}") from None
