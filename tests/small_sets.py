@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import tarfile
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -76,6 +77,7 @@ class Digits:
         """The IDX files below a folder, compressed."""
         return {f"{prefix}{name}.gz": gzip.compress(data) for name, data in self.idx.items()}
 
+    @cached_property
     def npm(self):
         """The files of npm's package."""
         files = {}

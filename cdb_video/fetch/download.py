@@ -98,6 +98,8 @@ def _append(url: str, size: int, partial: Path, progress: Progress, bar: TaskID)
     with urlopen(request, timeout=TIMEOUT_S) as response:
         if response.status != 206:  # not all servers can start in the middle
             start = 0
+        if response.length not in (None, size - start):  # some other page, which must not be kept
+            raise OSError(f"{response.length} bytes are offered instead of {size - start}")
         partial.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "ab" if start else "wb") as file:
             while start < size and (chunk := response.read(min(CHUNK, size - start))):

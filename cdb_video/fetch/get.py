@@ -3,7 +3,6 @@
 import gzip
 import os
 import shutil
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from cdb_video.fetch.layouts import Contents, Files, digest_is
 from cdb_video.fetch.packages import fetch_package
 from cdb_video.fetch.published import is_complete, published_files, read
 from cdb_video.fetch.sets import SETS, DataSet
-from cdb_video.fetch.unpack import unpack
+from cdb_video.fetch.unpack import DAMAGE, unpack
 
 NAMES = (*SETS, "demo", *BY_HAND)
 
@@ -98,7 +97,7 @@ def convert(dataset: DataSet, folder: Path, accepted: Sequence[Files], origin: s
                     return contents
             raise DataError("the images or labels are not the published ones")
         return published_files(folder, accepted)
-    except (DataError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (*DAMAGE, DataError, KeyError, OSError, OverflowError, TypeError, ValueError) as error:
         raise DataError(f"{origin} does not hold the data set: {error}") from None
 
 

@@ -3,12 +3,15 @@
 import shutil
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from cdb_video.errors import DataError
 from cdb_video.fetch.packages import run_client
 
 ARCHIVES = ".deb, .tar, .tar.gz, .tgz, .zip, .npz"
+DAMAGE = tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError
+"""What the readers of archives raise; the last for a password or an unknown compression."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -31,6 +34,6 @@ def unpack(archive: Path, folder: Path) -> None:
             shutil.copy(archive, folder)
         else:
             raise DataError(f"an archive must be a folder or one of {ARCHIVES}, got {archive.name}")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        why = str(error).splitlines()[0]  # tarfile adds a line for each method that it tried
+    except (*DAMAGE, OSError) as error:
+        why = str(error).partition("\n")[0]  # tarfile adds a line for each method that it tried
         raise DataError(f"{archive} cannot be unpacked: {why}") from None

@@ -26,9 +26,9 @@ class Handler(BaseHTTPRequestHandler):
         if way == "missing":
             self.send_error(404)
             return
-        data = b"x" * len(DATA) if way == "wrong" else DATA
+        data = {"wrong": b"x" * len(DATA), "page": b"<p>log in"}.get(way, DATA)
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        start = int(asked[1]) if asked and way != "no-range" else 0
+        start = int(asked[1]) if asked and way not in ("no-range", "page") else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(data) - start))
         if start:
@@ -119,13 +119,20 @@ def test_the_next_address_is_asked(server, item, tmp_path):
     }
 
 
+def test_a_page_in_its_place_does_not_cost_what_has_come(server, item, tmp_path):
+    (tmp_path / f"{NAME}.partial").write_bytes(DATA[:5000])
+    assert download(item("page", "good"), tmp_path).read_bytes() == DATA
+    assert server.requests["good"] == ["bytes=5000-"]
+
+
 def test_when_no_address_helps_the_error_names_each(item, tmp_path):
     dead = "http://127.0.0.1:1/"
-    asked = item("missing", "wrong", "mute")
+    asked = item("missing", "page", "wrong", "mute")
     with pytest.raises(DataError) as error:
         download(asked._replace(urls=(*asked.urls, dead)), tmp_path / "out")
     assert re.fullmatch(
         rf"{NAME} cannot be downloaded \(127.0.0.1:\d+: HTTP Error 404: Not Found; "
+        r"127.0.0.1:\d+: 9 bytes are offered instead of 1000000; "
         r"127.0.0.1:\d+: wrong checksum; "
         r"127.0.0.1:\d+: the connection broke off after 0 of 1000000 bytes; "
         r"127.0.0.1:1: \[Errno \d+\] Connection refused\)",

