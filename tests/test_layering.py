@@ -28,6 +28,7 @@ ALLOWED = {
     "distributed": set(),
     "difficulty": {"option_types"},
     "data": GROUND | {"data"},
+    "fetch": GROUND | {"data", "fetch"},
     "models": GROUND | {"models"},
     "losses": GROUND | {"losses"},
     "metrics": GROUND | {"metrics"},

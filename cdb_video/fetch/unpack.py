@@ -1,0 +1,39 @@
+"""Unpacks archives and package files into a folder; nothing can land outside of it."""
+
+import shutil
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+from cdb_video.errors import DataError
+from cdb_video.fetch.packages import run_client
+
+ARCHIVES = ".deb, .tar, .tar.gz, .tgz, .zip, .npz"
+DAMAGE = tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError
+"""What the readers of archives raise; the last for a password or an unknown compression."""
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpacks ``archive``, of a kind that ``ARCHIVES`` lists, into ``folder``.
+
+    Raises:
+        DataError: the archive is damaged, of another kind, or holds a path outside of ``folder``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if archive.suffix == ".deb":
+            run_client(["dpkg-deb", "-x", str(archive.resolve()), "."], folder)
+        elif archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as zipped:
+                zipped.extractall(folder)  # drops roots and ".." of the names by itself
+        elif archive.name.endswith((".tar", ".tar.gz", ".tgz")):
+            with tarfile.open(archive) as tarred:
+                tarred.extractall(folder, filter="data")
+        elif archive.suffix == ".npz":  # is read as it is
+            shutil.copy(archive, folder)
+        else:
+            raise DataError(f"an archive must be a folder or one of {ARCHIVES}, got {archive.name}")
+    except (*DAMAGE, OSError) as error:
+        why = str(error).partition("\n")[0]  # tarfile adds a line for each method that it tried
+        raise DataError(f"{archive} cannot be unpacked: {why}") from None
