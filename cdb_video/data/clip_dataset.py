@@ -142,11 +142,12 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             )
             height, width = video.size
             if self.augmentation is not None and rng is not None:
-                crop = random_crop(height, width, self.augmentation, rng)
+                crop = random_crop(height, width, self.size, self.augmentation, rng)
             else:
                 crop = fixed_crop(height, width, spatial_view, self.spatial_crops)
             frames = video.frames(indices, scale=decode_scale(crop, self.size))
         affine = crop_affine(crop, (height, width), frames.shape[1:3], self.size)
-        clip = np.ascontiguousarray(apply(frames, affine, self.size).transpose(3, 0, 1, 2))
+        black = self.augmentation is not None and self.augmentation.pad > 0
+        clip = apply(frames, affine, self.size, black=black).transpose(3, 0, 1, 2)
         label = int(self.mirrored[record.label]) if crop.flipped else record.label
-        return torch.from_numpy(clip), label, key.record
+        return torch.from_numpy(np.ascontiguousarray(clip)), label, key.record

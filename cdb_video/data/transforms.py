@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.errors import ConfigError
-from cdb_video.option_types import Fraction, Interval, PositiveFraction
+from cdb_video.option_types import Fraction, Interval, NonNegativeInt, PositiveFraction
 
 Affine = npt.NDArray[np.float64]
 Frames = npt.NDArray[np.uint8]
@@ -24,6 +24,11 @@ Degrees = Annotated[float, Interval(low=0, high=180)]
 @dataclass(frozen=True)
 class Augmentation:
     """Random geometry of training clips, drawn once a clip and the same for all its frames."""
+
+    pad: NonNegativeInt = 0
+    """Black border around the picture that the random crop may reach into, in pixels of a picture
+    whose short side is DATA.CROP_SIZE; 4 is usual for CIFAR. With 0, what a rotation brings in from
+    outside the picture is its reflection; else it is black, too."""
 
     crop_scale: tuple[PositiveFraction, PositiveFraction] = (1.0, 1.0)
     """Smallest and largest side of the square crop as a fraction of the video's short side, drawn
@@ -56,16 +61,46 @@ class Crop(NamedTuple):
     """Mirrored left to right, after the rotation."""
 
 
-def random_crop(
-    height: int, width: int, augmentation: Augmentation, rng: np.random.Generator
-) -> Crop:
-    """A training crop of a ``height`` x ``width`` video."""
+class Crops(NamedTuple):
+    """The crops of N clips: the fields of ``Crop``, each (N,)."""
+
+    left: npt.NDArray[np.int64]
+    top: npt.NDArray[np.int64]
+    side: npt.NDArray[np.int64]
+    degrees: npt.NDArray[np.float64]
+    flipped: npt.NDArray[np.bool_]
+
+    def at(self, rows: npt.NDArray[np.int64]) -> "Crops":
+        """Those of some of the clips."""
+        left, top, side, degrees, flipped = self
+        return Crops(left[rows], top[rows], side[rows], degrees[rows], flipped[rows])
+
+
+def random_crops(
+    height: int,
+    width: int,
+    size: int,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    count: int,
+) -> Crops:
+    """Training crops of ``count`` videos of ``height`` x ``width`` for clips of side ``size``."""
     low, high = augmentation.crop_scale
-    side = max(1, round(rng.uniform(low, high) * min(height, width)))
-    left = int(rng.integers(0, width - side + 1))
-    top = int(rng.integers(0, height - side + 1))
-    degrees = float(rng.uniform(-1.0, 1.0)) * augmentation.rotation
-    return Crop(left, top, side, degrees, bool(rng.random() < augmentation.flip))
+    short = min(height, width)
+    pad = round(augmentation.pad * short / size)
+    side = np.maximum(np.rint(rng.uniform(low, high, count) * short), 1).astype(np.int64)
+    left = rng.integers(-pad, width + pad - side + 1)
+    top = rng.integers(-pad, height + pad - side + 1)
+    degrees = rng.uniform(-1.0, 1.0, count) * augmentation.rotation
+    return Crops(left, top, side, degrees, rng.random(count) < augmentation.flip)
+
+
+def random_crop(
+    height: int, width: int, size: int, augmentation: Augmentation, rng: np.random.Generator
+) -> Crop:
+    """One of ``random_crops``."""
+    crops = random_crops(height, width, size, augmentation, rng, 1)
+    return Crop(*(values[0].item() for values in crops))
 
 
 def fixed_crop(height: int, width: int, view: int = 0, num_views: int = 1) -> Crop:
@@ -111,11 +146,11 @@ def crop_affine(crop: Crop, video: tuple[int, int], decoded: tuple[int, int], si
     return np.column_stack([linear, offset])
 
 
-def apply(frames: Frames, affine: Affine, size: int) -> Frames:
+def apply(frames: Frames, affine: Affine, size: int, *, black: bool = False) -> Frames:
     """``frames`` ``(T, H, W, 3)`` through ``affine``: ``(T, size, size, 3)``.
 
-    Bilinear; what lies outside the frame is its reflection. A crop on whole pixels without scale
-    or rotation is copied exactly.
+    Bilinear; what lies outside the frame is its reflection, or ``black``. A crop on whole pixels
+    without scale or rotation is copied exactly.
     """
     exact = _slice(frames, affine, size)
     if exact is not None:
@@ -128,7 +163,7 @@ def apply(frames: Frames, affine: Affine, size: int) -> Frames:
             (size, size),
             dst=target,
             flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
+            borderMode=cv2.BORDER_CONSTANT if black else cv2.BORDER_REFLECT,
         )
     return out
 

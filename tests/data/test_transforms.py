@@ -124,20 +124,20 @@ def test_fixed_crops_take_the_middle_or_both_ends_of_the_long_side():
 
 def test_random_crops_stay_inside_and_reach_every_place():
     rng = np.random.default_rng(0)
-    crops = [random_crop(48, 64, Augmentation(crop_scale=(0.5, 1.0)), rng) for _ in range(2000)]
+    crops = [random_crop(48, 64, 32, Augmentation(crop_scale=(0.5, 1.0)), rng) for _ in range(2000)]
     sides = [crop.side for crop in crops]
     assert (min(sides), max(sides)) == (24, 48)
     assert all(0 <= crop.left <= 64 - crop.side for crop in crops)
     assert all(0 <= crop.top <= 48 - crop.side for crop in crops)
     assert all(crop.degrees == 0 and not crop.flipped for crop in crops)
-    whole = [random_crop(48, 64, Augmentation(), rng) for _ in range(300)]
+    whole = [random_crop(48, 64, 32, Augmentation(), rng) for _ in range(300)]
     assert {(crop.left, crop.top) for crop in whole} == {(left, 0) for left in range(17)}
 
 
 def test_rotation_and_flip_follow_their_options():
     rng = np.random.default_rng(0)
     augmentation = Augmentation(rotation=10.0, flip=0.25)
-    crops = [random_crop(48, 64, augmentation, rng) for _ in range(2000)]
+    crops = [random_crop(48, 64, 32, augmentation, rng) for _ in range(2000)]
     degrees = np.array([crop.degrees for crop in crops])
     assert np.abs(degrees).max() <= 10
     assert degrees.min() < -9.5
@@ -147,7 +147,8 @@ def test_rotation_and_flip_follow_their_options():
 
 def test_a_flip_does_not_move_the_crop():
     plain, flipping = (
-        random_crop(48, 64, Augmentation(flip=flip), np.random.default_rng(5)) for flip in (0, 1)
+        random_crop(48, 64, 32, Augmentation(flip=flip), np.random.default_rng(5))
+        for flip in (0, 1)
     )
     assert flipping == plain._replace(flipped=True)
 
