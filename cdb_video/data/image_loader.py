@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from cdb_video.data.batch import Batch, Record
+from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.loader import ALONE, Share
 from cdb_video.data.samplers.base import Order, Sampler, rank_batches
 from cdb_video.data.transforms import (
@@ -22,15 +23,16 @@ from cdb_video.data.transforms import (
 Images = npt.NDArray[np.uint8]
 """(N, 3, H, W) RGB."""
 
-CROPS = 1
-"""Third number of the seed of an epoch's crops: [seed, epoch] alone is the sampler's."""
+AUGMENTATION = 1
+"""Third number of the seed of crops and colours: [seed, epoch] alone is the sampler's."""
 
 
 class ImageLoader:
     """The batches of one rank, epoch after epoch, with the interface of ``ClipLoader``.
 
-    A clip is a picture repeated ``num_frames`` times. The crop of a training picture follows from
-    (seed, epoch, its place in the epoch's order over all ranks) and nothing else. Evaluation gives
+    A clip is a picture repeated ``num_frames`` times. What is random about a training
+    picture follows from (seed, epoch, its place in the epoch's order over all ranks) and nothing
+    else. Evaluation gives
     every view of every picture once over all ranks, always the same.
 
     Args:
@@ -41,7 +43,7 @@ class ImageLoader:
         size: side S of the output in pixels.
         batch_size: samples a batch on this rank; the last batch may be smaller.
         sampler: of training; None for evaluation.
-        augmentation: random geometry of training pictures; None for evaluation.
+        augmentation: random changes to training pictures; None for evaluation.
         class_names: (K,) names that ``augmentation.flip_labels`` refers to.
         seed: of the run; no effect on evaluation.
         temporal_views: how often evaluation gives each crop of a picture.
@@ -92,13 +94,20 @@ class ImageLoader:
         order = np.arange(len(self._labels))
         if self._sampler is not None:
             order = self._sampler.indices(epoch)
-        crops = self._crops(epoch, len(order))
+        rng = np.random.default_rng([self._seed, epoch, AUGMENTATION])
+        crops = self._crops(rng, len(order))
+        jitter = self._augmentation.color_jitter if self._augmentation is not None else 0.0
+        colours = random_colours(jitter, rng, len(order))
         for samples in self._samples:
             # Evaluation has a crop for each view, training one for each sample.
             chosen = crops.at(samples % len(crops.left))
-            yield self._batch(order[samples // self._num_views], chosen)
+            video, label, index = self._batch(order[samples // self._num_views], chosen)
+            if jitter:
+                video = with_colours(video, colours[samples])
+            yield Batch(video.expand(-1, -1, self._num_frames, -1, -1), label, index)
 
     def _batch(self, records: Order, crops: Crops) -> Batch:
+        """Of one frame each."""
         device = self._images.device
         index = torch.from_numpy(records).to(device)
         label = self._labels[index]
@@ -108,12 +117,11 @@ class ImageLoader:
             flipped = torch.from_numpy(crops.flipped).to(device)
             label = torch.where(flipped, self._mirrored[label], label)
         pictures = cut(self._images[index], crops, self._size, black=black)
-        return Batch(pictures[:, :, None].expand(-1, -1, self._num_frames, -1, -1), label, index)
+        return Batch(pictures.unsqueeze(2), label, index)
 
-    def _crops(self, epoch: int, num_samples: int) -> Crops:
+    def _crops(self, rng: np.random.Generator, num_samples: int) -> Crops:
         height, width = self._images.shape[2:]
         if self._augmentation is not None:
-            rng = np.random.default_rng([self._seed, epoch, CROPS])
             return random_crops(height, width, self._size, self._augmentation, rng, num_samples)
         views = [
             fixed_crop(height, width, view % self._spatial_crops, self._spatial_crops)
@@ -128,7 +136,8 @@ def cut(pictures: torch.Tensor, crops: Crops, size: int, *, black: bool = False)
     Bilinear; what lies outside the picture is its reflection, or ``black``. Crops without scale or
     rotation are copied exactly.
     """
-    if np.all(crops.side == size) and not crops.degrees.any():
+    unscaled = np.all(crops.width == size) and np.all(crops.height == size)
+    if unscaled and not crops.degrees.any():
         return _copied(pictures, crops, size)
     grid = F.affine_grid(
         _sampling(crops, pictures.shape[2], pictures.shape[3]).to(pictures.device),
@@ -160,9 +169,9 @@ def _sampling(crops: Crops, height: int, width: int) -> torch.Tensor:
     the outer edges: the inverse of ``transforms.crop_affine``."""
     angle = np.deg2rad(crops.degrees)
     mirror = np.where(crops.flipped, -1.0, 1.0)
-    cos, sin = np.cos(angle) * crops.side, np.sin(angle) * crops.side
-    x = [mirror * cos, -sin, 2 * crops.left + crops.side - width]
-    y = [mirror * sin, cos, 2 * crops.top + crops.side - height]
+    cos, sin = np.cos(angle), np.sin(angle)
+    x = [mirror * cos * crops.width, -sin * crops.height, 2 * crops.left + crops.width - width]
+    y = [mirror * sin * crops.width, cos * crops.height, 2 * crops.top + crops.height - height]
     rows = [np.stack(x, axis=1) / width, np.stack(y, axis=1) / height]
     return torch.from_numpy(np.stack(rows, axis=1)).float()
 

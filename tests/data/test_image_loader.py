@@ -24,7 +24,9 @@ LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2])
 RECORDS = [Record(f"archive, image {number}", label) for number, label in enumerate(LABELS)]
 CPU = torch.device("cpu")
 USUAL = Augmentation(pad=4, flip=0.5)
-ALL = Augmentation(pad=2, crop_scale=(0.5, 1.0), rotation=20.0, flip=0.5)
+ALL = Augmentation(
+    pad=2, crop_scale=(0.5, 1.0), crop_by="area", rotation=20.0, flip=0.5, color_jitter=0.4
+)
 
 
 def noise(height=12, width=12):
@@ -156,7 +158,13 @@ def test_a_flip_swaps_the_labels_it_should():
 def test_a_crop_is_that_of_a_clip(shape, black):
     """Both ways to the same picture: OpenCV's for clips, and PyTorch's for batches."""
     picture = smooth(*shape)
-    augmentation = Augmentation(pad=6 if black else 0, crop_scale=(0.5, 1), rotation=30, flip=0.5)
+    augmentation = Augmentation(
+        pad=6 if black else 0,
+        crop_scale=(0.5, 1),
+        aspect_ratio=(0.8, 1.25),
+        rotation=30,
+        flip=0.5,
+    )
     crops = random_crops(*shape, 40, augmentation, np.random.default_rng(0), 20)
     batch = cut(torch.from_numpy(picture).expand(20, -1, -1, -1), crops, 40, black=black)
     for number in range(20):
@@ -181,7 +189,7 @@ def test_pictures_of_another_size_are_resized_once():
     picture = np.broadcast_to(smooth(48, 72), (len(RECORDS), 3, 48, 72))
     for size in (24, 96):
         video, _, _ = joined(evaluation(picture, size=size))
-        crop = Crops(*(np.array([value]) for value in (12, 0, 48, 0.0, False)))
+        crop = Crops(*(np.array([value]) for value in (12, 0, 48, 48, 0.0, False)))
         expected = cut(torch.tensor(picture[:1]), crop, size)[0].int()
         assert video.shape == (11, 3, 1, size, size)
         assert (video[0, :, 0].int() - expected).abs().float().mean() < 1.5
