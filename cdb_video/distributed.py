@@ -57,6 +57,11 @@ def sum_(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def mean_(tensor: torch.Tensor) -> torch.Tensor:
+    """Replaces ``tensor`` by its mean over all processes, in place; returns it."""
+    return sum_(tensor).div_(world_size())
+
+
 def any_true(flag: bool, device: torch.device) -> bool:
     """Whether ``flag`` is true on at least one process."""
     if not dist.is_initialized():

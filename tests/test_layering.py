@@ -16,6 +16,7 @@ GROUND = {
     "option_docs",
     "distributed",
     "difficulty",
+    "sections",
 }
 ALLOWED = {
     "errors": set(),
@@ -30,7 +31,7 @@ ALLOWED = {
     "models": GROUND | {"models"},
     "losses": GROUND | {"losses"},
     "metrics": GROUND | {"metrics"},
-    "options": GROUND | {"sections", "data", "models", "losses", "metrics"},
+    "options": GROUND | {"data", "models", "losses", "metrics"},
     "engine": GROUND | {"data", "models", "losses", "metrics", "options", "engine"},
     "report": GROUND | {"data", "models", "losses", "metrics", "options", "report"},
     "compare": GROUND | {"options", "engine", "report"},

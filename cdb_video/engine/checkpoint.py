@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 import cdb_video
 from cdb_video.config import dump, to_node
 from cdb_video.data.samplers.base import Sampler
+from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.files import point, replacing
 from cdb_video.errors import CheckpointError
 from cdb_video.losses.base import Loss
@@ -32,6 +33,7 @@ FREE_TO_CHANGE = (
     "SOLVER.MAX_EPOCH",
     "SOLVER.ACCUMULATION_STEPS",
     "MODEL.PRETRAINED",
+    "MODEL.ACT_CHECKPOINT",
 )
 """Beginnings of the keys that may differ between a run and its resumption; ROOT may, too."""
 
@@ -43,6 +45,7 @@ class State(NamedTuple):
     optimizer: Optimizer
     loss: Loss
     sampler: Sampler
+    average: WeightAverage
 
 
 class Progress(NamedTuple):
@@ -77,7 +80,8 @@ class Checkpoints:
         content = {
             "epoch": progress.epoch,
             "best": progress.best,
-            "model_state": state.model.state_dict(),
+            "model_state": state.average.model.state_dict(),
+            "average_state": state.average.state_dict(),
             "optimizer_state": state.optimizer.state_dict(),
             "loss_state": state.loss.state_dict(),
             "sampler_state": state.sampler.state_dict(),
@@ -114,6 +118,7 @@ class Checkpoints:
         self._check_same_run(path, content)
         try:
             state.model.load_state_dict(content["model_state"])
+            state.average.load_state_dict(content["average_state"])
             state.optimizer.load_state_dict(content["optimizer_state"])
             state.loss.load_state_dict(content["loss_state"])
             state.sampler.load_state_dict(content["sampler_state"])

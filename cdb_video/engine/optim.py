@@ -1,5 +1,7 @@
 """Optimiser and learning rate from the options in SOLVER."""
 
+from typing import Any
+
 from fvcore.common.param_scheduler import (
     CompositeParamScheduler,
     CosineParamScheduler,
@@ -10,21 +12,47 @@ from fvcore.common.param_scheduler import (
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from cdb_video.options import Solver
+from cdb_video.errors import ConfigError
+from cdb_video.models.stages import num_stages, stage_of
+from cdb_video.sections import Solver
+
+EMBEDDINGS = ("cls_token", "pos_embed", "position_embeddings", "time_embeddings")
+"""What names of class tokens and position embeddings contain, in transformers and pytorchvideo."""
 
 
 def make_optimizer(model: nn.Module, solver: Solver) -> Optimizer:
-    """SGD or AdamW over all trainable parameters."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """SGD or AdamW over all trainable parameters.
+
+    Parameter groups have an ``lr_scale``, which the learning rate of the step is to be multiplied
+    with.
+
+    Raises:
+        ConfigError: there is no trainable parameter.
+    """
+    groups = parameter_groups(model, solver)
+    if not groups:
+        raise ConfigError("the network must have parameters to train, got none that is not frozen")
     if solver.optimizing_method == "adamw":
-        return AdamW(parameters, solver.base_lr, weight_decay=solver.weight_decay)
-    return SGD(
-        parameters,
-        solver.base_lr,
-        momentum=solver.momentum,
-        nesterov=solver.nesterov,
-        weight_decay=solver.weight_decay,
-    )
+        return AdamW(groups, solver.base_lr)
+    return SGD(groups, solver.base_lr, momentum=solver.momentum, nesterov=solver.nesterov)
+
+
+def parameter_groups(model: nn.Module, solver: Solver) -> list[dict[str, Any]]:
+    """Trainable parameters by learning rate and weight decay.
+
+    A stage's rate is ``layer_decay ** d`` of the classifier's, which is d stages further on.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            scale = solver.layer_decay ** (num_stages(model) - stage_of(model, name))
+            exempt = parameter.ndim <= 1 or any(word in name for word in EMBEDDINGS)
+            decay = 0.0 if solver.zero_wd_1d_param and exempt else solver.weight_decay
+            groups.setdefault((scale, decay), []).append(parameter)
+    return [
+        {"params": members, "lr_scale": scale, "weight_decay": decay}
+        for (scale, decay), members in groups.items()
+    ]
 
 
 class LearningRate:

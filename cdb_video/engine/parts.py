@@ -18,6 +18,8 @@ from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
 from cdb_video.metrics import group_classes
 from cdb_video.models import build_model
+from cdb_video.models.checkpointing import checkpoint_stages
+from cdb_video.models.freezing import freeze_norms, freeze_stages
 from cdb_video.options import Config
 from cdb_video.registry import DATASETS, LOSSES, SAMPLERS
 
@@ -187,6 +189,19 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> nn.Mod
     return model.to(device).to(memory_format=torch.channels_last_3d)
 
 
+def set_up_tuning(config: Config, model: nn.Module) -> None:
+    """Prepares ``model`` to be trained: what is frozen, and what is checkpointed.
+
+    Raises:
+        ConfigError: MODEL.FREEZE_STAGES is more than the backbone has.
+    """
+    freeze_stages(model, config.model.freeze_stages)
+    if config.model.frozen_bn:
+        freeze_norms(model)
+    if config.model.act_checkpoint:
+        checkpoint_stages(model)
+
+
 def make_loss(config: Config, clips: Clips, device: torch.device) -> Loss:
     """The loss, which knows how many training clips each class has."""
     kind = LOSSES.get(config.loss.name)
@@ -225,13 +240,19 @@ def class_groups(config: Config, clips: Clips) -> list[str]:
 
 def forward(model: nn.Module, batch: Batch, config: Config) -> torch.Tensor:
     """Logits (B, K) of a batch that is on the model's device."""
+    with autocast(batch.video.device, config):
+        logits: torch.Tensor = model(network_input(batch, config))
+    return logits
+
+
+def network_input(batch: Batch, config: Config) -> torch.Tensor:
+    """Normalised clips (B, 3, T, H, W) float32 of a batch, in the layout of the network."""
     mean, std = config.data.mean, config.data.std
     assert mean != "auto", "with_normalisation comes first"
     assert std != "auto", "with_normalisation comes first"
-    video = batch.normalised(mean, std)
-    video = video.contiguous(memory_format=torch.channels_last_3d)
-    with torch.autocast(
-        batch.video.device.type, torch.bfloat16, enabled=config.train.mixed_precision
-    ):
-        logits: torch.Tensor = model(video)
-    return logits
+    return batch.normalised(mean, std).contiguous(memory_format=torch.channels_last_3d)
+
+
+def autocast(device: torch.device, config: Config) -> torch.autocast:
+    """The context of TRAIN.MIXED_PRECISION, in which networks run."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.train.mixed_precision)

@@ -22,8 +22,9 @@ from cdb_video.engine.optim import LearningRate, make_optimizer
 from cdb_video.engine.test import checkpoint_path, load_whole, write_test
 from cdb_video.errors import ConfigError, TrainingError
 from cdb_video.models.heads import ScaledHead, nearest_class_mean, tau_normalised
-from cdb_video.options import Config, Solver
+from cdb_video.options import Config
 from cdb_video.registry import SAMPLERS
+from cdb_video.sections import Solver
 
 SPLITS = ("train", "val", "test")
 

@@ -11,6 +11,7 @@ from cdb_video import distributed
 from cdb_video.config import dump
 from cdb_video.data.batch import BatchLoader
 from cdb_video.engine import parts
+from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.checkpoint import Checkpoints, Progress, State, latest_checkpoint
 from cdb_video.engine.files import replacing
 from cdb_video.engine.log import RunLog, console
@@ -65,9 +66,12 @@ def prepare(config: Config, device: torch.device) -> Run:
     latest = latest_checkpoint(config)
     source = latest or fetch(config.model.pretrained)
     config = with_normalisation(config, model, source, screen, strict=latest is not None)
+    parts.set_up_tuning(config, model)
     loss = parts.make_loss(config, clips, device)
     parts.check_validation(config, loss, sampler)
-    state = State(model, make_optimizer(model, config.solver), loss, sampler)
+    optimizer = make_optimizer(model, config.solver)
+    average = WeightAverage(model, config.train.ema_decay)
+    state = State(model, optimizer, loss, sampler, average)
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     checkpoints = Checkpoints(config, clips.class_names)
     progress = checkpoints.resume(state) if config.train.auto_resume else Progress()

@@ -14,6 +14,7 @@ from cdb_video.engine.checkpoint import Progress
 from cdb_video.engine.evaluate import evaluate
 from cdb_video.engine.log import progress_bar
 from cdb_video.engine.run import Run, prepare
+from cdb_video.engine.statistics import merge_statistics, precise_statistics
 from cdb_video.errors import TrainingError
 from cdb_video.options import Config
 
@@ -69,28 +70,28 @@ def train_one_epoch(run: Run, model: nn.Module, epoch: int, bar: Bar) -> None:
         window.append(batch)
         if len(window) < config.solver.accumulation_steps and position < len(run.train_loader):
             continue
+        lr = run.learning_rate(step)
         for group in optimizer.param_groups:
-            group["lr"] = run.learning_rate(step)
+            group["lr"] = lr * group["lr_scale"]
         sums += accumulate_gradient(run, model, window, epoch, step)
         if config.solver.clip_grad_l2norm:
             nn.utils.clip_grad_norm_(model.parameters(), config.solver.clip_grad_l2norm)
         optimizer.step()
         optimizer.zero_grad()
+        run.state.average.update()
         window, step = [], step + 1
         mean = sums[0] / sums[1]
         if step % config.log_period == 0:
-            run.log.write(
-                "train_step", epoch, step, loss=float(mean), lr=optimizer.param_groups[0]["lr"]
-            )
+            run.log.write("train_step", epoch, step, loss=float(mean), lr=lr)
         bar.update(
             bar.task_ids[0],
             completed=step,
             description=f"epoch {epoch}/{config.solver.max_epoch} loss {float(mean):.3f}",
         )
     loss, num_clips = distributed.sum_(sums).tolist()
-    lr = optimizer.param_groups[0]["lr"]
     run.log.write("train_epoch", epoch, step, loss=loss / num_clips, lr=lr)
     run.state.loss.observe_training(*run.training_recall.take())
+    merge_statistics(run.state.average.model)
 
 
 def accumulate_gradient(
@@ -140,7 +141,10 @@ def validate(run: Run, epoch: int) -> float:
         run.log.write_difficulty(epoch, clips, state.loss, state.sampler, none, none)
         return float(epoch)
     labels = [record.label for record in clips.records["val"]]
-    result = evaluate(state.model, run.val_loader, labels, len(names), config)
+    model = state.average.model
+    if config.bn.use_precise_stats:
+        precise_statistics(model, run.train_loader, epoch, config)
+    result = evaluate(model, run.val_loader, labels, len(names), config)
     metrics = result.metrics(names, run.groups, config.test.group_names)
     recall, counts = result.recall()
     state.loss.observe(recall, counts)

@@ -4,9 +4,12 @@ import math
 
 import pytest
 import torch
+from transformers import TimesformerConfig, TimesformerModel
 
 from cdb_video.engine.optim import LearningRate, make_optimizer
-from cdb_video.options import Solver
+from cdb_video.errors import ConfigError
+from cdb_video.models import build_model
+from cdb_video.sections import Solver
 
 
 def rates(steps_per_epoch=10, **options):
@@ -51,3 +54,60 @@ def test_optimisers_get_their_options():
     adamw = make_optimizer(model, Solver(optimizing_method="adamw", weight_decay=0.05))
     assert isinstance(adamw, torch.optim.AdamW)
     assert adamw.param_groups[0]["weight_decay"] == 0.05
+
+
+def names_by(model, optimizer, key):
+    """Value of ``key`` in a parameter group -> the names of the parameters that have it."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    result = {}
+    for group in optimizer.param_groups:
+        result.setdefault(group[key], set()).update(names[id(p)] for p in group["params"])
+    return result
+
+
+def test_each_stage_has_its_share_of_the_learning_rate():
+    model = build_model("resnext3d", 3, width=8, cardinality=2, stage_blocks=(1, 1, 1, 1))
+    optimizer = make_optimizer(model, Solver(layer_decay=0.5, zero_wd_1d_param=True))
+    parts = {1: "fc.", 2: "layer4.", 4: "layer3.", 8: "layer2.", 16: "layer1."}
+    parts[32] = ("conv1.", "bn1.")
+    assert names_by(model, optimizer, "lr_scale") == {
+        1 / divisor: {name for name, _ in model.named_parameters() if name.startswith(part)}
+        for divisor, part in parts.items()
+    }
+
+
+def test_by_default_there_is_one_group_in_the_order_of_the_model():
+    model = build_model("resnext3d", 3, width=8, cardinality=2, stage_blocks=(1, 1, 1, 1))
+    (group,) = make_optimizer(model, Solver()).param_groups
+    assert list(map(id, group["params"])) == list(map(id, model.parameters()))
+    assert group["lr_scale"] == 1
+
+
+@pytest.mark.parametrize("method", ["sgd", "adamw"])
+def test_vectors_tokens_and_positions_can_be_free_of_weight_decay(method):
+    config = TimesformerConfig(
+        image_size=32, num_frames=2, hidden_size=8, num_hidden_layers=1, num_attention_heads=2
+    )
+    with torch.device("meta"):
+        model = TimesformerModel(config)
+    solver = {"optimizing_method": method, "weight_decay": 0.1}
+    optimizer = make_optimizer(model, Solver(**solver, zero_wd_1d_param=True))
+    decayed = {
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim > 1 and name.endswith(".weight")
+    }
+    others = {name for name, _ in model.named_parameters()} - decayed
+    assert {f"embeddings.{kind}_embeddings" for kind in ("position", "time")} < others
+    assert names_by(model, optimizer, "weight_decay") == {0.1: decayed, 0.0: others}
+    optimizer = make_optimizer(model, Solver(**solver))
+    assert names_by(model, optimizer, "weight_decay") == {0.1: decayed | others}
+
+
+def test_what_is_frozen_is_not_optimised_and_something_must_be_left():
+    model = torch.nn.Linear(2, 2)
+    model.weight.requires_grad_(False)
+    assert names_by(model, make_optimizer(model, Solver()), "lr") == {1e-3: {"bias"}}
+    model.bias.requires_grad_(False)
+    with pytest.raises(ConfigError, match=r"^the network must have parameters to train, got none"):
+        make_optimizer(model, Solver())

@@ -1,0 +1,59 @@
+"""The exponential moving average of a model's weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+class WeightAverage:
+    """Follows ``trained`` from its first step on: ``average = decay * average + (1 - decay) * w``.
+
+    Buffers of floating point, such as batch-norm statistics, are averaged like weights, as they
+    belong to the weights of the same steps; the others are copied.
+
+    Args:
+        trained: the model that the optimiser changes.
+        decay: in [0, 1); 0 keeps no average.
+    """
+
+    def __init__(self, trained: nn.Module, decay: float) -> None:
+        self._trained = trained
+        self._averaged: AveragedModel | None = None
+        if decay:
+            move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+            def average(
+                averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int
+            ) -> None:
+                # Integers must not be averaged: 0.9 * 3 + 0.1 * 3 is rounded to 2.
+                if averages[0].is_floating_point():
+                    move(averages, values, count)
+                else:
+                    for mean, value in zip(averages, values, strict=True):
+                        mean.copy_(value)
+
+            self._averaged = AveragedModel(trained, multi_avg_fn=average, use_buffers=True)
+
+    @property
+    def model(self) -> nn.Module:
+        """The model to validate, test and keep: the averaged one, or else the trained one."""
+        return self._trained if self._averaged is None else self._averaged.module
+
+    def update(self) -> None:
+        """Takes in the weights after an optimiser step."""
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._trained)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average and the weights behind it; empty without an average."""
+        if self._averaged is None:
+            return {}
+        return {"averaged": self._averaged.state_dict(), "trained": self._trained.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what ``state_dict`` gave, in the trained model, too."""
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state["averaged"])
+            self._trained.load_state_dict(state["trained"])

@@ -1,0 +1,40 @@
+"""Batch-norm statistics for evaluation: the same on all processes, and precise where asked for."""
+
+import torch
+from fvcore.nn.precise_bn import update_bn_stats
+from torch import nn
+
+from cdb_video import distributed
+from cdb_video.data.batch import BatchLoader
+from cdb_video.engine import parts
+from cdb_video.models.freezing import learning_norms
+from cdb_video.options import Config
+
+
+def precise_statistics(model: nn.Module, loader: BatchLoader, epoch: int, config: Config) -> None:
+    """Sets running means and variances to those of all activations in the first
+    BN.NUM_BATCHES_PRECISE training batches of ``epoch``, over all processes.
+
+    "Rethinking 'Batch' in BatchNorm", Wu and Johnson, arXiv:2105.07576, section 3. All but batch
+    norm is in evaluation mode, as it will be when the statistics are used; frozen statistics stay.
+    """
+    model.eval()
+    for norm in learning_norms(model):
+        norm.train()
+    device = next(model.parameters()).device
+    clips = (parts.network_input(batch.to(device), config) for batch in loader.batches(epoch))
+    with parts.autocast(device, config):
+        update_bn_stats(model, clips, min(config.bn.num_batches_precise, len(loader)))
+    merge_statistics(model)
+
+
+@torch.no_grad()
+def merge_statistics(model: nn.Module) -> None:
+    """Gives every process the statistics of the data of all, which have equally much each."""
+    for norm in learning_norms(model):
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None
+        assert variance is not None
+        own = mean.clone()
+        distributed.mean_(mean)
+        distributed.mean_(variance.add_((own - mean).square()))

@@ -1,0 +1,62 @@
+"""Activation checkpointing: stages compute their activations twice, to keep fewer in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from cdb_video.models.freezing import BATCH_NORMS
+
+
+class Checkpointed(nn.Module):
+    """Mixed into a module's class: in training it keeps its input only, and computes the rest anew
+    when the gradient asks for it, with the same random numbers."""
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module gives."""
+        compute = super().forward
+        if not torch.is_grad_enabled():
+            return compute(*inputs, **options)
+
+        def compute_on_copies(*inputs: Any) -> Any:
+            # Some networks replace the entries of a list of pathways by what they make of them.
+            return compute(*(list(i) if isinstance(i, list) else i for i in inputs), **options)
+
+        return checkpoint(
+            compute_on_copies,
+            *inputs,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), _statistics_stay(self)),
+        )
+
+
+@contextmanager
+def _statistics_stay(module: nn.Module) -> Iterator[None]:
+    """Lets batch norms normalise as in training without counting the batch a second time."""
+    norms = [norm for norm in module.modules() if isinstance(norm, BATCH_NORMS)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, num_batches) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, num_batches
+
+
+def checkpoint_stages(model: nn.Module) -> None:
+    """Checkpoints the stages of a backbone; one that is a sequence of blocks, block by block.
+
+    A part without submodules, such as a convolution, stays as it is: it keeps little but its input.
+    """
+    modules = dict(model.named_modules())
+    stages = getattr(model, "stages", ()) or (tuple(name for name, _ in model.named_children()),)
+    for part in (modules[name] for stage in stages for name in stage if name in modules):
+        is_sequence = isinstance(part, (nn.Sequential, nn.ModuleList))
+        for unit in part.children() if is_sequence else [part]:
+            if next(unit.children(), None) is not None:
+                kind = type(unit)
+                unit.__class__ = type(f"Checkpointed{kind.__name__}", (Checkpointed, kind), {})
