@@ -123,7 +123,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def write_jpegs(folder: Path, count: int) -> list[Record]:
-    """Made pictures of 500 x 375 pixels, of about the 110 kB that ImageNet's files have."""
+    """Made pictures of 500 x 375 pixels, with detail of every size as photos have."""
     rng = np.random.default_rng(0)
     records = []
     for number in range(count):

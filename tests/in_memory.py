@@ -17,9 +17,10 @@ class InMemory(LabelledClips):
 
     @dataclass(frozen=True)
     class Options:
-        """A folder that need not exist."""
+        """What every dataset has."""
 
         root: str = "nowhere"
+        """A folder that need not exist."""
 
     class_names = ["blue", "green", "red"]
 

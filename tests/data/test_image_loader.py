@@ -199,3 +199,18 @@ def test_the_border_is_in_pixels_of_the_output():
     crops = random_crops(64, 64, 32, USUAL, np.random.default_rng(0), 2000)
     for places in (crops.left, crops.top):
         assert (places.min(), places.max()) == (-8, 8)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("augmentation", [USUAL, ALL])
+def test_batches_are_made_where_the_images_are(augmentation):
+    here, there = (
+        joined(training(augmentation=augmentation, device=torch.device(device), num_frames=2))
+        for device in ("cpu", "cuda")
+    )
+    assert {tensor.device.type for tensor in there} == {"cuda"}
+    for one, other in zip(here[1:], there[1:], strict=True):
+        assert torch.equal(one, other.cpu())
+    # Copies are exact; devices may round what is resampled to either side.
+    difference = (here[0].int() - there[0].cpu().int()).abs().max()
+    assert difference <= (0 if augmentation is USUAL else 1)
