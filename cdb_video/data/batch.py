@@ -1,6 +1,7 @@
-"""What travels from a dataset to the model: a record of one clip, and a batch of decoded clips."""
+"""What travels from a dataset to the model: a record of one clip, and batches of decoded clips."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -37,3 +38,13 @@ class Batch(NamedTuple):
         centre = torch.tensor(mean, device=self.video.device).view(shape)
         spread = torch.tensor(std, device=self.video.device).view(shape)
         return (self.video.float() - centre) / spread
+
+
+class BatchLoader(Protocol):
+    """Gives the batches of one rank, epoch after epoch."""
+
+    def __len__(self) -> int:
+        """Batches an epoch on this rank."""
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch``; one epoch at a time."""

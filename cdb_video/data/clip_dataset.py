@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from cdb_video.data.batch import Record
 from cdb_video.data.clips import ClipSampling, frame_range
+from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.transforms import (
     Augmentation,
@@ -76,7 +77,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         sampling: which frames make up a clip.
         size: side S of the output in pixels.
         decoder: name of the decoder of ``VideoReader``.
-        augmentation: random geometry of training clips; None for evaluation.
+        augmentation: random changes to training clips; None for evaluation.
         class_names: (K,) names that ``augmentation.flip_labels`` refers to.
         seed: of the run; no effect without ``augmentation``.
         temporal_views: clips along time of each record; 1 with ``augmentation``.
@@ -142,11 +143,16 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             )
             height, width = video.size
             if self.augmentation is not None and rng is not None:
-                crop = random_crop(height, width, self.augmentation, rng)
+                crop = random_crop(height, width, self.size, self.augmentation, rng)
             else:
                 crop = fixed_crop(height, width, spatial_view, self.spatial_crops)
             frames = video.frames(indices, scale=decode_scale(crop, self.size))
         affine = crop_affine(crop, (height, width), frames.shape[1:3], self.size)
-        clip = np.ascontiguousarray(apply(frames, affine, self.size).transpose(3, 0, 1, 2))
+        black = self.augmentation is not None and self.augmentation.pad > 0
+        pixels = apply(frames, affine, self.size, black=black).transpose(3, 0, 1, 2)
+        clip = torch.from_numpy(np.ascontiguousarray(pixels))
+        if self.augmentation is not None and rng is not None and self.augmentation.color_jitter:
+            colours = random_colours(self.augmentation.color_jitter, rng, 1)
+            clip = with_colours(clip[None], colours)[0]
         label = int(self.mirrored[record.label]) if crop.flipped else record.label
-        return torch.from_numpy(clip), label, key.record
+        return clip, label, key.record

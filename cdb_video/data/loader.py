@@ -4,7 +4,7 @@ import atexit
 import os
 import signal
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,13 @@ from torch.utils.data import DataLoader
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.clip_dataset import ClipDataset, Key, Sample
 from cdb_video.data.clips import ClipSampling
-from cdb_video.data.samplers.base import Order, Sampler, repeat_numbers, shard
+from cdb_video.data.samplers.base import (
+    EpochOrder,
+    Order,
+    Sampler,
+    rank_batches,
+    repeat_numbers,
+)
 from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import CdbVideoError, DataError
 
@@ -24,28 +30,19 @@ from cdb_video.errors import CdbVideoError, DataError
 class _BatchKeys:
     """Iterates over one epoch's batches of keys of one rank."""
 
-    def __init__(self, num_views: int, batch_size: int, join_single: bool) -> None:
-        self.num_views = num_views
-        self.batch_size = batch_size
-        self.join_single = join_single
+    def __init__(self, order: EpochOrder, samples: list[Order], num_views: int) -> None:
+        self._order = order
+        self._samples = samples
+        self._num_views = num_views
         self.epoch = 0
-        self.order: Order = np.empty(0, dtype=np.int64)
-        self.repeats: Order = self.order
-
-    def spans(self, num_records: int) -> list[range]:
-        """The samples of each batch, by position."""
-        total, size = num_records * self.num_views, self.batch_size
-        spans = [range(begin, min(begin + size, total)) for begin in range(0, total, size)]
-        # Batch norm has nothing to average over in a batch of one small clip.
-        if self.join_single and size > 1 and len(spans) > 1 and len(spans[-1]) == 1:
-            spans[-2:] = [range(spans[-2].start, total)]
-        return spans
 
     def __iter__(self) -> Iterator[list[Key]]:
-        for positions in self.spans(len(self.order)):
-            places = (divmod(position, self.num_views) for position in positions)
+        order = self._order(self.epoch)
+        repeats = repeat_numbers(order)
+        for samples in self._samples:
+            places = (divmod(sample, self._num_views) for sample in samples.tolist())
             yield [
-                Key(self.epoch, int(self.order[place]), int(self.repeats[place]), view)
+                Key(self.epoch, int(order[place]), int(repeats[place]), view)
                 for place, view in places
             ]
 
@@ -76,8 +73,7 @@ class ClipLoader:
         dataset: gives the sample of a key.
         order: gives the record indices of an epoch, of all ranks together.
         order_length: length of what ``order`` gives.
-        pad: repeat records so that all ranks have equally many steps; for training only, where
-            also a last batch of a single sample joins the one before it.
+        training: as in ``rank_batches``.
         batch_size: samples a batch on this rank; the last batch may be smaller.
         share: the part of this process.
     """
@@ -85,18 +81,22 @@ class ClipLoader:
     def __init__(
         self,
         dataset: ClipDataset,
-        order: Callable[[int], Order],
+        order: EpochOrder,
         order_length: int,
         *,
-        pad: bool,
+        training: bool,
         batch_size: int,
         share: Share,
     ) -> None:
-        self._order = order
-        self._share, self._pad = share, pad
-        places = self._deal(np.arange(order_length))
-        self._keys = _BatchKeys(dataset.num_views, batch_size, join_single=pad)
-        self._num_steps = len(self._keys.spans(len(places)))
+        self._samples = rank_batches(
+            order_length,
+            batch_size=batch_size,
+            num_views=dataset.num_views,
+            rank=share.rank,
+            world_size=share.world_size,
+            training=training,
+        )
+        self._keys = _BatchKeys(order, self._samples, dataset.num_views)
         self._loader = DataLoader(
             dataset,
             batch_sampler=self._keys,
@@ -111,12 +111,9 @@ class ClipLoader:
         )
         self._finalizer: Any = None
 
-    def _deal(self, order: Order) -> Order:
-        return shard(order, self._share.rank, self._share.world_size, pad=self._pad)
-
     def __len__(self) -> int:
         """Batches an epoch on this rank."""
-        return self._num_steps
+        return len(self._samples)
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch``; one epoch at a time.
@@ -126,10 +123,6 @@ class ClipLoader:
             DataError: a clip lies outside its file, or a worker died or gave nothing in time.
         """
         self._keys.epoch = epoch
-        order = self._order(epoch)
-        self._keys.order = self._deal(order)
-        # Counted before the deal, or a sample would depend on the number of ranks.
-        self._keys.repeats = self._deal(repeat_numbers(order))
         iterator: Any = iter(self._loader)
         if self._loader.num_workers and self._finalizer is None:
             self._finalizer = weakref.finalize(self, _end_workers, iterator, os.getpid())
@@ -177,7 +170,7 @@ def train_loader(
         dataset,
         sampler.indices,
         len(sampler),
-        pad=True,
+        training=True,
         batch_size=batch_size,
         share=share,
     )
@@ -210,7 +203,7 @@ def eval_loader(
         dataset,
         lambda epoch: np.arange(len(records)),
         len(records),
-        pad=False,
+        training=False,
         batch_size=batch_size,
         share=share,
     )

@@ -6,28 +6,50 @@ Lengths are pixels of the presented video, coordinates are (x, y) with pixel i c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cdb_video.errors import ConfigError
-from cdb_video.option_types import Fraction, Interval, PositiveFraction
+from cdb_video.option_types import (
+    Fraction,
+    Interval,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+)
 
 Affine = npt.NDArray[np.float64]
 Frames = npt.NDArray[np.uint8]
+
+TRIES = 10
+"""Random shapes that are drawn for a crop which may not fit into its picture."""
 
 Degrees = Annotated[float, Interval(low=0, high=180)]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random geometry of training clips, drawn once a clip and the same for all its frames."""
+    """Random changes to training clips, drawn once a clip and the same for all its frames."""
+
+    pad: NonNegativeInt = 0
+    """Black border around the picture that the random crop may reach into, in pixels of a picture
+    whose short side is DATA.CROP_SIZE; 4 is usual for CIFAR. With 0, what a rotation brings in from
+    outside the picture is its reflection; else it is black, too."""
 
     crop_scale: tuple[PositiveFraction, PositiveFraction] = (1.0, 1.0)
-    """Smallest and largest side of the square crop as a fraction of the video's short side, drawn
-    uniformly; 1.0 of a 640x480 video is the paper's 480x480 crop. Its place is random."""
+    """Smallest and largest crop, drawn uniformly, as a fraction of what CROP_BY names; 1.0 of the
+    side of a 640x480 video is the paper's 480x480 crop. Its place is random."""
+
+    crop_by: Literal["side", "area"] = "side"
+    """``side``: CROP_SCALE is a fraction of the picture's short side. ``area``: of its area, as
+    [0.08, 1] with an ASPECT_RATIO of [0.75, 1.3333] is usual for ImageNet."""
+
+    aspect_ratio: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    """Smallest and largest width of the crop divided by its height, drawn uniformly in their
+    logarithm; the crop is stretched to the square that the network sees."""
 
     rotation: Degrees = 0.0
     """Largest rotation about the middle of the crop, in degrees, to either side."""
@@ -38,34 +60,96 @@ class Augmentation:
     flip_labels: tuple[tuple[str, str], ...] = ()
     """Pairs of class names that a flip turns into each other, for example [[left, right]]."""
 
+    color_jitter: Fraction = 0.0
+    """Largest relative change of brightness, contrast and saturation, each drawn for itself; 0.4
+    is usual for ImageNet."""
+
     def __post_init__(self) -> None:
-        low, high = self.crop_scale
-        if low > high:
-            raise ConfigError(f"CROP_SCALE must be [smallest, largest], got [{low:g}, {high:g}]")
+        for name in ("crop_scale", "aspect_ratio"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ConfigError(
+                    f"{name.upper()} must be [smallest, largest], got [{low:g}, {high:g}]"
+                )
 
 
 class Crop(NamedTuple):
-    """The square of the video that becomes a clip."""
+    """The rectangle of the video that becomes a square clip."""
 
     left: float
     top: float
-    side: float
+    width: float
+    height: float
     degrees: float = 0.0
     """How far the picture is turned about the middle of the crop; positive is anticlockwise."""
     flipped: bool = False
     """Mirrored left to right, after the rotation."""
 
 
+class Crops(NamedTuple):
+    """The crops of N clips: the fields of ``Crop``, each (N,)."""
+
+    left: npt.NDArray[np.int64]
+    top: npt.NDArray[np.int64]
+    width: npt.NDArray[np.int64]
+    height: npt.NDArray[np.int64]
+    degrees: npt.NDArray[np.float64]
+    flipped: npt.NDArray[np.bool_]
+
+    def at(self, rows: npt.NDArray[np.int64]) -> "Crops":
+        """Those of some of the clips."""
+        left, top, width, height, degrees, flipped = self
+        return Crops(left[rows], top[rows], width[rows], height[rows], degrees[rows], flipped[rows])
+
+
+def random_crops(
+    height: int,
+    width: int,
+    size: int,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    count: int,
+) -> Crops:
+    """Training crops of ``count`` videos of ``height`` x ``width`` for clips of side ``size``."""
+    pad = round(augmentation.pad * min(height, width) / size)
+    widths, heights = _random_shapes(height, width, augmentation, rng, count)
+    left = rng.integers(-pad, width + pad - widths + 1)
+    top = rng.integers(-pad, height + pad - heights + 1)
+    degrees = rng.uniform(-1.0, 1.0, count) * augmentation.rotation
+    return Crops(left, top, widths, heights, degrees, rng.random(count) < augmentation.flip)
+
+
+def _random_shapes(
+    height: int, width: int, augmentation: Augmentation, rng: np.random.Generator, count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Widths and heights ``(count,)`` of crops that fit into ``height`` x ``width``.
+
+    The first of ``TRIES`` that fits, as in Szegedy et al., "Going Deeper with Convolutions", CVPR
+    2015, section 6, and what others made of it; if none does, as much of the first as there is.
+    """
+    by_side = augmentation.crop_by == "side"
+    narrowest, widest = augmentation.aspect_ratio
+    always_fits = by_side and narrowest == widest == 1
+    tries = (count, 1 if always_fits else TRIES)
+    scale = rng.uniform(*augmentation.crop_scale, tries)
+    side = scale * min(height, width) if by_side else np.sqrt(scale * (height * width))
+    stretch = np.ones(tries)
+    if not always_fits:
+        stretch = np.exp(rng.uniform(np.log(narrowest) / 2, np.log(widest) / 2, tries))
+    widths, heights = (
+        np.maximum(np.rint(sides), 1).astype(np.int64) for sides in (side * stretch, side / stretch)
+    )
+    rows = np.arange(count)
+    first = ((widths <= width) & (heights <= height)).argmax(axis=1)
+    return np.minimum(widths[rows, first], width), np.minimum(heights[rows, first], height)
+
+
 def random_crop(
-    height: int, width: int, augmentation: Augmentation, rng: np.random.Generator
+    height: int, width: int, size: int, augmentation: Augmentation, rng: np.random.Generator
 ) -> Crop:
-    """A training crop of a ``height`` x ``width`` video."""
-    low, high = augmentation.crop_scale
-    side = max(1, round(rng.uniform(low, high) * min(height, width)))
-    left = int(rng.integers(0, width - side + 1))
-    top = int(rng.integers(0, height - side + 1))
-    degrees = float(rng.uniform(-1.0, 1.0)) * augmentation.rotation
-    return Crop(left, top, side, degrees, bool(rng.random() < augmentation.flip))
+    """One of ``random_crops``."""
+    crops = random_crops(height, width, size, augmentation, rng, 1)
+    return Crop(*(values[0].item() for values in crops))
 
 
 def fixed_crop(height: int, width: int, view: int = 0, num_views: int = 1) -> Crop:
@@ -75,12 +159,12 @@ def fixed_crop(height: int, width: int, view: int = 0, num_views: int = 1) -> Cr
     """
     side = min(height, width)
     third = view if num_views > 1 else 1
-    return Crop((width - side) * third // 2, (height - side) * third // 2, side)
+    return Crop((width - side) * third // 2, (height - side) * third // 2, side, side)
 
 
 def decode_scale(crop: Crop, size: int) -> float:
     """How much the decoder may shrink frames so that ``crop`` still has ``size`` pixels a side."""
-    return min(1.0, size / crop.side)
+    return min(1.0, size / min(crop.width, crop.height))
 
 
 def crop_affine(crop: Crop, video: tuple[int, int], decoded: tuple[int, int], size: int) -> Affine:
@@ -96,26 +180,26 @@ def crop_affine(crop: Crop, video: tuple[int, int], decoded: tuple[int, int], si
         ``(2, 3)`` matrix that takes the (x, y, 1) of a pixel's index to that of the output.
     """
     angle = np.deg2rad(crop.degrees)
-    zoom = size / crop.side
     mirror = -1.0 if crop.flipped else 1.0
-    turn = zoom * np.array(
+    turn = np.array(
         [
             [mirror * np.cos(angle), mirror * np.sin(angle)],
             [-np.sin(angle), np.cos(angle)],
         ]
     )
+    turn *= np.array([[size / crop.width], [size / crop.height]])
     linear = turn * [video[1] / decoded[1], video[0] / decoded[0]]
-    middle = np.array([crop.left, crop.top]) + crop.side / 2
+    middle = np.array([crop.left, crop.top]) + np.array([crop.width, crop.height]) / 2
     # Indices are half a pixel off coordinates on both sides of the map.
     offset = size / 2 - turn @ middle + linear @ [0.5, 0.5] - 0.5
     return np.column_stack([linear, offset])
 
 
-def apply(frames: Frames, affine: Affine, size: int) -> Frames:
+def apply(frames: Frames, affine: Affine, size: int, *, black: bool = False) -> Frames:
     """``frames`` ``(T, H, W, 3)`` through ``affine``: ``(T, size, size, 3)``.
 
-    Bilinear; what lies outside the frame is its reflection. A crop on whole pixels without scale
-    or rotation is copied exactly.
+    Bilinear; what lies outside the frame is its reflection, or ``black``. A crop on whole pixels
+    without scale or rotation is copied exactly.
     """
     exact = _slice(frames, affine, size)
     if exact is not None:
@@ -128,7 +212,7 @@ def apply(frames: Frames, affine: Affine, size: int) -> Frames:
             (size, size),
             dst=target,
             flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
+            borderMode=cv2.BORDER_CONSTANT if black else cv2.BORDER_REFLECT,
         )
     return out
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cdb_video import distributed
-from cdb_video.data.loader import ClipLoader
+from cdb_video.data.batch import BatchLoader
 from cdb_video.engine.parts import forward
 from cdb_video.metrics import classification_metrics, recall_per_class
 from cdb_video.options import Config
@@ -55,7 +55,7 @@ class Evaluation(NamedTuple):
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    loader: ClipLoader,
+    loader: BatchLoader,
     labels: Sequence[int],
     num_classes: int,
     config: Config,

@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from cdb_video.config import dump
-from cdb_video.data.loader import ClipLoader
+from cdb_video.data.batch import BatchLoader
 from cdb_video.engine import parts
 from cdb_video.engine.files import replacing
 from cdb_video.engine.log import progress_bar
@@ -57,12 +57,12 @@ def split_features(
     if kept is not None:
         screen.print(f"{split} features are in {path} already")
         return kept
-    records = clips.records[split]
-    clips.dataset.check_files(records)
-    loader = parts.make_eval_loader(config, records, *views)
+    clips.check_files(split)
+    device = next(model.parameters()).device
+    loader = parts.make_eval_loader(config, clips, split, device, *views)
     features = compute_features(config, model, loader, f"{split} features", screen)
-    features = features.view(len(records), -1, features.shape[1])
-    content = Features(features, torch.tensor([record.label for record in records]))
+    labels = torch.tensor([record.label for record in clips.records[split]])
+    content = Features(features.view(len(labels), -1, features.shape[1]), labels)
     with replacing(path) as partial:
         metadata = {"fingerprint": fingerprint}
         safetensors.torch.save_file(content._asdict(), partial, metadata=metadata)
@@ -71,7 +71,7 @@ def split_features(
 
 @torch.no_grad()
 def compute_features(
-    config: Config, model: nn.Module, loader: ClipLoader, task: str, screen: Console
+    config: Config, model: nn.Module, loader: BatchLoader, task: str, screen: Console
 ) -> torch.Tensor:
     """The input of the classifier ``fc`` for every sample of ``loader``: (samples, F) float32."""
     model.eval()

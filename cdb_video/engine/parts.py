@@ -1,6 +1,7 @@
 """Builds the parts of a run from its options: device, data, model, loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +9,10 @@ import torch
 from torch import nn
 
 from cdb_video import distributed
-from cdb_video.data.batch import Batch, Record
+from cdb_video.data.batch import Batch, BatchLoader, Record
 from cdb_video.data.datasets.base import LabelledClips, class_counts
-from cdb_video.data.loader import ClipLoader, Share, eval_loader, train_loader
+from cdb_video.data.image_loader import ImageLoader, Images
+from cdb_video.data.loader import Share, eval_loader, train_loader
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
@@ -43,6 +45,7 @@ class Clips:
 
     dataset: LabelledClips
     records: dict[str, list[Record]]
+    _images: dict[str, Images | None] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def class_names(self) -> list[str]:
@@ -53,6 +56,17 @@ class Clips:
         """(K,) clips of each class in a split, or in several joined by '+'."""
         records = [record for name in split.split("+") for record in self.records[name]]
         return class_counts(records, len(self.class_names))
+
+    def images(self, split: str) -> Images | None:
+        """What the dataset's ``images`` says, read once."""
+        if split not in self._images:
+            self._images[split] = self.dataset.images(split)
+        return self._images[split]
+
+    def check_files(self, *splits: str) -> None:
+        """Raises ``DataError`` where images or clips of ``splits`` are missing."""
+        in_files = [split for split in splits if self.images(split) is None]
+        self.dataset.check_files([record for name in in_files for record in self.records[name]])
 
 
 def read_clips(config: Config, splits: tuple[str, ...], unread: tuple[str, ...] = ()) -> Clips:
@@ -66,8 +80,9 @@ def read_clips(config: Config, splits: tuple[str, ...], unread: tuple[str, ...] 
     counted = ("train", *config.test.group_counts.split("+"))
     wanted = dict.fromkeys((*splits, *unread, *counted))
     records = {split: dataset.records(split) for split in wanted}
-    dataset.check_files([record for split in splits for record in records[split]])
-    return Clips(dataset, records)
+    clips = Clips(dataset, records)
+    clips.check_files(*splits)
+    return clips
 
 
 def make_sampler(config: Config, clips: Clips) -> Sampler:
@@ -84,7 +99,9 @@ def make_sampler(config: Config, clips: Clips) -> Sampler:
     return sampler
 
 
-def make_train_loader(config: Config, clips: Clips, sampler: Sampler) -> ClipLoader:
+def make_train_loader(
+    config: Config, clips: Clips, sampler: Sampler, device: torch.device
+) -> BatchLoader:
     """Training batches of this process: one for each accumulation step."""
     parts = distributed.world_size() * config.solver.accumulation_steps
     if config.train.batch_size % parts:
@@ -92,33 +109,60 @@ def make_train_loader(config: Config, clips: Clips, sampler: Sampler) -> ClipLoa
             "TRAIN.BATCH_SIZE must be a multiple of the number of processes times "
             f"SOLVER.ACCUMULATION_STEPS, {parts}, got {config.train.batch_size}"
         )
+    images = clips.images("train")
+    common: dict[str, Any] = {
+        "class_names": clips.class_names,
+        "augmentation": config.aug,
+        "size": config.data.crop_size,
+        "seed": config.rng_seed,
+        "batch_size": config.train.batch_size // parts,
+        "share": _share(config),
+    }
+    if images is not None:
+        return ImageLoader(
+            images,
+            clips.records["train"],
+            sampler=sampler,
+            device=device,
+            num_frames=config.data.num_frames,
+            **common,
+        )
     return train_loader(
         clips.records["train"],
         sampler,
-        class_names=clips.class_names,
         sampling=config.data,
-        augmentation=config.aug,
-        size=config.data.crop_size,
-        seed=config.rng_seed,
-        batch_size=config.train.batch_size // parts,
         decoder=config.data.decoder,
-        share=_share(config),
+        **common,
     )
 
 
 def make_eval_loader(
-    config: Config, records: list[Record], temporal_views: int = 1, spatial_crops: int = 1
-) -> ClipLoader:
-    """This process's share of every view of ``records``."""
+    config: Config,
+    clips: Clips,
+    split: str,
+    device: torch.device,
+    temporal_views: int = 1,
+    spatial_crops: int = 1,
+) -> BatchLoader:
+    """This process's share of every view of a split's records."""
+    images = clips.images(split)
+    common: dict[str, Any] = {
+        "size": config.data.crop_size,
+        "batch_size": max(1, config.test.batch_size // distributed.world_size()),
+        "temporal_views": temporal_views,
+        "spatial_crops": spatial_crops,
+        "share": _share(config),
+    }
+    if images is not None:
+        return ImageLoader(
+            images,
+            clips.records[split],
+            device=device,
+            num_frames=config.data.num_frames,
+            **common,
+        )
     return eval_loader(
-        records,
-        sampling=config.data,
-        size=config.data.crop_size,
-        batch_size=max(1, config.test.batch_size // distributed.world_size()),
-        temporal_views=temporal_views,
-        spatial_crops=spatial_crops,
-        decoder=config.data.decoder,
-        share=_share(config),
+        clips.records[split], sampling=config.data, decoder=config.data.decoder, **common
     )
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cdb_video import distributed
 from cdb_video.config import dump
-from cdb_video.data.loader import ClipLoader
+from cdb_video.data.batch import BatchLoader
 from cdb_video.engine import parts
 from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.checkpoint import Checkpoints, Progress, State, latest_checkpoint
@@ -36,8 +36,8 @@ class Run(NamedTuple):
     clips: parts.Clips
     groups: list[str]
     """(K,) the name of each class's group."""
-    train_loader: ClipLoader
-    val_loader: ClipLoader | None
+    train_loader: BatchLoader
+    val_loader: BatchLoader | None
     """None without validation."""
     state: State
     training_recall: TrainingRecall
@@ -60,8 +60,8 @@ def prepare(config: Config, device: torch.device) -> Run:
     clips = parts.read_clips(config, ("train", "val") if validates else ("train",))
     groups = parts.class_groups(config, clips)
     sampler = parts.make_sampler(config, clips)
-    train_loader = parts.make_train_loader(config, clips, sampler)
-    val_loader = parts.make_eval_loader(config, clips.records["val"]) if validates else None
+    train_loader = parts.make_train_loader(config, clips, sampler, device)
+    val_loader = parts.make_eval_loader(config, clips, "val", device) if validates else None
     model = parts.make_model(config, len(clips.class_names), device)
     latest = latest_checkpoint(config)
     source = latest or fetch(config.model.pretrained)

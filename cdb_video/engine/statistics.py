@@ -5,13 +5,13 @@ from fvcore.nn.precise_bn import update_bn_stats
 from torch import nn
 
 from cdb_video import distributed
-from cdb_video.data.loader import ClipLoader
+from cdb_video.data.batch import BatchLoader
 from cdb_video.engine import parts
 from cdb_video.models.freezing import learning_norms
 from cdb_video.options import Config
 
 
-def precise_statistics(model: nn.Module, loader: ClipLoader, epoch: int, config: Config) -> None:
+def precise_statistics(model: nn.Module, loader: BatchLoader, epoch: int, config: Config) -> None:
     """Sets running means and variances to those of all activations in the first
     BN.NUM_BATCHES_PRECISE training batches of ``epoch``, over all processes.
 

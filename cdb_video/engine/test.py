@@ -35,7 +35,7 @@ def test(config: Config) -> dict[str, Any]:
         epoch = load_whole(model, path, clips.class_names)
         config = with_normalisation(config, model, path, console(), strict=True)
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
-        loader = parts.make_eval_loader(config, clips.records["test"], *views)
+        loader = parts.make_eval_loader(config, clips, "test", device, *views)
         labels = [record.label for record in clips.records["test"]]
         with progress_bar(console()) as bar:
             task = bar.add_task("testing", total=len(loader))

@@ -23,6 +23,14 @@ from cdb_video.errors import ConfigError, DataError, DecodeError
 LOSSLESS = {"qp": "0"}
 CLASSES = ["away", "left", "right"]
 TWO = ClipSampling(num_frames=2)
+EVERYTHING = Augmentation(
+    pad=2,
+    crop_scale=(0.5, 1.0),
+    aspect_ratio=(0.8, 1.25),
+    rotation=10.0,
+    flip=0.5,
+    color_jitter=0.4,
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +58,7 @@ def training(records, **changes):
         "sampler": Shuffle(Shuffle.Options(), labels=labels, num_classes=3, seed=11),
         "class_names": CLASSES,
         "sampling": TWO,
-        "augmentation": Augmentation(crop_scale=(0.5, 1.0), rotation=10.0, flip=0.5),
+        "augmentation": EVERYTHING,
         "size": 24,
         "seed": 11,
         "batch_size": 3,
@@ -284,6 +292,23 @@ def test_a_flip_mirrors_the_pixels_and_swaps_the_labels(tmp_path):
         np.testing.assert_array_equal(flipped[index][0][0], plain[index][0][0][..., ::-1])
         assert plain[index][0][1] == index
         assert flipped[index][0][1] == swapped
+
+
+def test_what_a_crop_reaches_beyond_the_picture_is_black(tmp_path):
+    record = square(tmp_path, 1)
+    [(plain, _)] = by_index(training([record], augmentation=Augmentation(), size=32).batches())[0]
+    padded = np.pad(plain, ((0, 0), (0, 0), (8, 8), (8, 8)))
+    loader = training([record], augmentation=Augmentation(pad=8), size=32)
+    places = []
+    for epoch in range(6):
+        [(clip, _)] = by_index(loader.batches(epoch))[0]
+        places += [
+            (top, left)
+            for top, left in np.ndindex(17, 17)
+            if np.array_equal(clip, padded[:, :, top : top + 32, left : left + 32])
+        ]
+    assert len(places) == 6
+    assert len(set(places)) > 3
 
 
 def test_only_flipped_clips_change_their_label(tmp_path):

@@ -89,7 +89,7 @@ def test_features_are_what_the_classifier_sees(trained):
     model.eval()
     for split in ("train", "val"):
         features, labels = kept(config, split)
-        for batch in parts.make_eval_loader(config, clips.records[split]).batches():
+        for batch in parts.make_eval_loader(config, clips, split, torch.device("cpu")).batches():
             with torch.no_grad():
                 logits = parts.forward(model, batch, config)
                 assert torch.allclose(model.fc(features[batch.index, 0]), logits, atol=1e-5)

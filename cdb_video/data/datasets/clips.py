@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import SPLITS, LabelledClips, Line, read_text
+from cdb_video.data.decode import is_image
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.registry import DATASETS
 
@@ -30,7 +31,7 @@ class Clips(LabelledClips):
 
     Paths are relative to ROOT; a value with a comma stands in double quotes; other columns are
     ignored. ``start`` and ``end`` (seconds, ``[start, end)``, empty for the beginning or the end
-    of the file) make a clip of a part of a longer video.
+    of the file) make a clip of a part of a longer video. A path may also be that of an image.
 
     Labels are names, or class numbers from 0 if all labels are whole numbers; a number that does
     not occur is a class without clips. The classes are those of all three files together, names
@@ -147,6 +148,8 @@ def _row(cells: list[str], columns: dict[str, int], line: Line) -> _Row:
         if not values[name]:
             raise line.error(f"the {name} is missing")
     start, end = (_seconds(values.get(name, ""), name, line) for name in ("start", "end"))
+    if is_image(values["path"]) and (start, end) != (None, None):
+        raise line.error("an image has neither start nor end")
     if end is not None and end <= (start or 0.0):
         raise line.error(f"end must be above start, got [{start or 0:g}, {end:g})")
     return _Row(values["path"], values["label"], start, end, line)

@@ -1,4 +1,7 @@
-"""Decoding: a video file -> the frames a player would present, as uint8 RGB, and their times."""
+"""Decoding: a video file -> the frames a player would present, as uint8 RGB, and their times.
+
+An image file is a video of one frame.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,9 +13,11 @@ from numpy.typing import NDArray
 
 from cdb_video.errors import CdbVideoError, ConfigError, DecodeError
 
-__all__ = ["DECODERS", "DecodeError", "VideoReader"]
+__all__ = ["DECODERS", "IMAGE_SUFFIXES", "DecodeError", "VideoReader", "is_image"]
 
 DECODERS = ("pyav", "decord")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+"""Endings of the names of image files, in lower case."""
 
 
 class Decoder(Protocol):
@@ -33,8 +38,8 @@ class VideoReader:
     """One open video file; a context manager, to be used by one process.
 
     Args:
-        path: of the file.
-        decoder: ``"pyav"``, or ``"decord"`` with the limits that ``decord.py`` names.
+        path: of the file; its ending tells whether it is an image.
+        decoder: of videos: ``"pyav"``, or ``"decord"`` with the limits that ``decord.py`` names.
 
     Attributes:
         path: as given.
@@ -50,7 +55,7 @@ class VideoReader:
 
     def __init__(self, path: str, decoder: str = "pyav") -> None:
         self.path = str(path)
-        decoder_class = _decoder_class(decoder)
+        decoder_class = _decoder_class("image" if is_image(self.path) else decoder)
         with self._named():
             self._decoder: Decoder = decoder_class(self.path)
         self.fps = self._decoder.fps
@@ -112,8 +117,17 @@ class VideoReader:
             raise DecodeError(f"{self.path}: {' '.join(reason.split())}") from error
 
 
+def is_image(path: str) -> bool:
+    """Whether a file is an image, by the ending of its name."""
+    return path.lower().endswith(IMAGE_SUFFIXES)
+
+
 def _decoder_class(name: str) -> Callable[[str], Decoder]:
     """Imports only the decoder asked for: the other one may be missing or slow to import."""
+    if name == "image":
+        from cdb_video.data.decode.image import ImageDecoder
+
+        return ImageDecoder
     if name == "pyav":
         from cdb_video.data.decode.pyav import PyavDecoder
 

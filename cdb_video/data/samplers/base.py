@@ -1,5 +1,6 @@
 """What a sampler is, and how an epoch's order is dealt to the ranks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy.typing as npt
 import torch
 
 Order = npt.NDArray[np.int64]
+EpochOrder = Callable[[int], Order]
+"""Epoch -> its record indices, of all ranks together."""
 
 
 class Sampler:
@@ -73,6 +76,32 @@ def shard(order: Order, rank: int, world_size: int, *, pad: bool) -> Order:
     if pad:
         order = np.resize(order, -(-len(order) // world_size) * world_size)
     return order[rank::world_size]
+
+
+def rank_batches(
+    order_length: int,
+    *,
+    batch_size: int,
+    num_views: int = 1,
+    rank: int = 0,
+    world_size: int = 1,
+    training: bool,
+) -> list[Order]:
+    """The samples that make up each batch of one rank, the same in every epoch.
+
+    A sample is a number, ``place in the epoch's order over all ranks * num_views + view``.
+
+    Args:
+        training: all ranks get equally many samples, and a last batch of a single sample joins
+            the one before it: batch norm has nothing to average over in one small clip. Without,
+            every sample is in exactly one batch of one rank.
+    """
+    places = shard(np.arange(order_length), rank, world_size, pad=training)
+    samples = (places[:, None] * num_views + np.arange(num_views)).reshape(-1)
+    batches = [samples[begin : begin + batch_size] for begin in range(0, len(samples), batch_size)]
+    if training and batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [np.concatenate(batches[-2:])]
+    return batches
 
 
 def repeat_numbers(order: Order) -> Order:

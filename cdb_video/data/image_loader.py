@@ -1,0 +1,190 @@
+"""Batches of small images, cut and augmented as whole tensors on the device that holds them all."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from cdb_video.data.batch import Batch, Record
+from cdb_video.data.colour import random_colours, with_colours
+from cdb_video.data.loader import ALONE, Share
+from cdb_video.data.samplers.base import Order, Sampler, rank_batches
+from cdb_video.data.transforms import (
+    Augmentation,
+    Crops,
+    fixed_crop,
+    flipped_classes,
+    random_crops,
+)
+
+Images = npt.NDArray[np.uint8]
+"""(N, 3, H, W) RGB."""
+
+AUGMENTATION = 1
+"""Third number of the seed of crops and colours: [seed, epoch] alone is the sampler's."""
+
+
+class ImageLoader:
+    """The batches of one rank, epoch after epoch, with the interface of ``ClipLoader``.
+
+    A clip is a picture repeated ``num_frames`` times. What is random about a training
+    picture follows from (seed, epoch, its place in the epoch's order over all ranks) and nothing
+    else. Evaluation gives
+    every view of every picture once over all ranks, always the same.
+
+    Args:
+        images: resized once so that their short side is ``size``.
+        records: of the images.
+        device: that holds the images, and gets the batches.
+        num_frames: T.
+        size: side S of the output in pixels.
+        batch_size: samples a batch on this rank; the last batch may be smaller.
+        sampler: of training; None for evaluation.
+        augmentation: random changes to training pictures; None for evaluation.
+        class_names: (K,) names that ``augmentation.flip_labels`` refers to.
+        seed: of the run; no effect on evaluation.
+        temporal_views: how often evaluation gives each crop of a picture.
+        spatial_crops: 1 or 3 crops of each picture along its long side; 1 in training.
+        share: the part of this process; there are no workers.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        records: Sequence[Record],
+        *,
+        device: torch.device,
+        num_frames: int,
+        size: int,
+        batch_size: int,
+        sampler: Sampler | None = None,
+        augmentation: Augmentation | None = None,
+        class_names: Sequence[str] = (),
+        seed: int = 0,
+        temporal_views: int = 1,
+        spatial_crops: int = 1,
+        share: Share = ALONE,
+    ) -> None:
+        self._images = resized(images, size).to(device)
+        self._labels = torch.tensor([record.label for record in records], device=device)
+        self._num_frames, self._size, self._seed = num_frames, size, seed
+        self._sampler, self._augmentation = sampler, augmentation
+        pairs = augmentation.flip_labels if augmentation is not None else ()
+        self._mirrored = torch.from_numpy(flipped_classes(class_names, pairs)).to(device)
+        self._spatial_crops = spatial_crops
+        self._num_views = temporal_views * spatial_crops
+        self._samples = rank_batches(
+            len(records) if sampler is None else len(sampler),
+            batch_size=batch_size,
+            num_views=self._num_views,
+            rank=share.rank,
+            world_size=share.world_size,
+            training=sampler is not None,
+        )
+
+    def __len__(self) -> int:
+        """Batches an epoch on this rank."""
+        return len(self._samples)
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch``."""
+        order = np.arange(len(self._labels))
+        if self._sampler is not None:
+            order = self._sampler.indices(epoch)
+        rng = np.random.default_rng([self._seed, epoch, AUGMENTATION])
+        crops = self._crops(rng, len(order))
+        jitter = self._augmentation.color_jitter if self._augmentation is not None else 0.0
+        colours = random_colours(jitter, rng, len(order))
+        for samples in self._samples:
+            # Evaluation has a crop for each view, training one for each sample.
+            chosen = crops.at(samples % len(crops.left))
+            video, label, index = self._batch(order[samples // self._num_views], chosen)
+            if jitter:
+                video = with_colours(video, colours[samples])
+            yield Batch(video.expand(-1, -1, self._num_frames, -1, -1), label, index)
+
+    def _batch(self, records: Order, crops: Crops) -> Batch:
+        """Of one frame each."""
+        device = self._images.device
+        index = torch.from_numpy(records).to(device)
+        label = self._labels[index]
+        black = False
+        if self._augmentation is not None:
+            black = self._augmentation.pad > 0
+            flipped = torch.from_numpy(crops.flipped).to(device)
+            label = torch.where(flipped, self._mirrored[label], label)
+        pictures = cut(self._images[index], crops, self._size, black=black)
+        return Batch(pictures.unsqueeze(2), label, index)
+
+    def _crops(self, rng: np.random.Generator, num_samples: int) -> Crops:
+        height, width = self._images.shape[2:]
+        if self._augmentation is not None:
+            return random_crops(height, width, self._size, self._augmentation, rng, num_samples)
+        views = [
+            fixed_crop(height, width, view % self._spatial_crops, self._spatial_crops)
+            for view in range(self._num_views)
+        ]
+        return Crops(*(np.array(values) for values in zip(*views, strict=True)))
+
+
+def cut(pictures: torch.Tensor, crops: Crops, size: int, *, black: bool = False) -> torch.Tensor:
+    """The crop of each picture, (B, 3, H, W) -> (B, 3, size, size), all uint8.
+
+    Bilinear; what lies outside the picture is its reflection, or ``black``. Crops without scale or
+    rotation are copied exactly.
+    """
+    unscaled = np.all(crops.width == size) and np.all(crops.height == size)
+    if unscaled and not crops.degrees.any():
+        return _copied(pictures, crops, size)
+    grid = F.affine_grid(
+        _sampling(crops, pictures.shape[2], pictures.shape[3]).to(pictures.device),
+        [len(pictures), 3, size, size],
+        align_corners=False,
+    )
+    mode = "zeros" if black else "reflection"
+    sampled = F.grid_sample(pictures.float(), grid, padding_mode=mode, align_corners=False)
+    return sampled.round_().clamp_(0, 255).byte()
+
+
+def _copied(pictures: torch.Tensor, crops: Crops, size: int) -> torch.Tensor:
+    height, width = pictures.shape[2:]
+    left, top = crops.left, crops.top
+    before = max(0, -int(min(left.min(), top.min())))
+    after = max(0, int(max(left.max() + size - width, top.max() + size - height)))
+    border = max(before, after)
+    windows = F.pad(pictures, [border] * 4).unfold(2, size, 1).unfold(3, size, 1)
+    row, column, flipped = (
+        torch.from_numpy(values).to(pictures.device)
+        for values in (top + border, left + border, crops.flipped)
+    )
+    cut_out = windows[torch.arange(len(pictures), device=pictures.device), :, row, column]
+    return torch.where(flipped[:, None, None, None], cut_out.flip(3), cut_out)
+
+
+def _sampling(crops: Crops, height: int, width: int) -> torch.Tensor:
+    """(B, 2, 3) float32: where a point of the output lies in the picture, both from -1 to 1 between
+    the outer edges: the inverse of ``transforms.crop_affine``."""
+    angle = np.deg2rad(crops.degrees)
+    mirror = np.where(crops.flipped, -1.0, 1.0)
+    cos, sin = np.cos(angle), np.sin(angle)
+    x = [mirror * cos * crops.width, -sin * crops.height, 2 * crops.left + crops.width - width]
+    y = [mirror * sin * crops.width, cos * crops.height, 2 * crops.top + crops.height - height]
+    rows = [np.stack(x, axis=1) / width, np.stack(y, axis=1) / height]
+    return torch.from_numpy(np.stack(rows, axis=1)).float()
+
+
+def resized(images: Images, size: int) -> torch.Tensor:
+    """``images`` with a short side of ``size``, resized where it has another length."""
+    height, width = images.shape[2:]
+    scale = size / min(height, width)
+    if scale == 1:
+        return torch.from_numpy(np.require(images, requirements="W"))
+    shape = (round(width * scale), round(height * scale))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    out = np.empty((len(images), shape[1], shape[0], 3), np.uint8)
+    for picture, target in zip(images.transpose(0, 2, 3, 1), out, strict=True):
+        cv2.resize(np.ascontiguousarray(picture), shape, target, interpolation=interpolation)
+    return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
