@@ -139,7 +139,7 @@ class SmallImages(LabelledClips):
 
     def missing(self, what: str) -> DataError:
         """The error that ``what`` is not there, with the command that gets it."""
-        return DataError(f"{what}; {self.command} gets it")
+        return DataError(f"{what}; {self.command} gets the data")
 
     def images(self, split: str) -> Pixels:
         archive, members = self._choose(split)

@@ -1,4 +1,5 @@
-"""Writes small archives of images in the forms in which MNIST and CIFAR are given away."""
+"""Writes small archives of images in the forms in which MNIST and CIFAR are given away, and a
+small example of every dataset."""
 
 import gzip
 import pickle
@@ -49,3 +50,70 @@ def cifar_pickle(images, protocol=2, **labels):
     content = {b"data": images.reshape(len(images), -1), b"filenames": [b"a.png"] * len(images)}
     content |= {key.encode(): [int(label) for label in values] for key, values in labels.items()}
     return pickle.dumps(content, protocol)
+
+
+def write_cifar(root, batches, num_classes, *, coarse=False):
+    """Binary batches with these names, two images of each class in all of them."""
+    for name in batches:
+        labels = np.tile(np.arange(num_classes), 2)
+        images = pictures(labels, 3, 32)
+        (root / name).write_bytes(cifar_rows(images, *([labels // 5] if coarse else []), labels))
+
+
+def write_lists(root, *names):
+    """Text files, ``ROOT/name.txt``, with one line for each of two images of two classes."""
+    for name in names:
+        lines = [f"{name}/{label}/{number}.jpg {label}" for label in (0, 1) for number in (0, 1)]
+        (root / f"{name}.txt").write_text("\n".join(lines))
+
+
+def write_clips(root):
+    for split in ("train", "val", "test"):
+        (root / f"{split}.csv").write_text(f"path,label\n{split}/a.mp4,x\n{split}/b.mp4,y\n")
+
+
+def write_egtea(root):
+    (root / "cropped_clips").mkdir()
+    (root / "action_annotation").mkdir()
+    for name, text in {
+        "verb_idx": "Take 1\nPut 2",
+        "train_split1": "P01-R01-Dish-1-2-F1-F2 1 1 1\nP20-R01-Dish-1-2-F1-F2 2 2 1",
+        "test_split1": "P02-R01-Dish-1-2-F1-F2 2 2 1",
+    }.items():
+        (root / "action_annotation" / f"{name}.txt").write_text(text)
+
+
+def write_folders(root):
+    for split in ("train", "val", "test"):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            (root / split / name / "1.png").touch()
+
+
+TWICE = tuple(range(10)) * 2
+WRITERS = {
+    "cifar10": lambda root: write_cifar(
+        root, [*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin"], 10
+    ),
+    "cifar100": lambda root: write_cifar(root, ["train.bin", "test.bin"], 100, coarse=True),
+    "clips": write_clips,
+    "egtea": write_egtea,
+    "fashion_mnist": lambda root: write_mnist(root, TWICE),
+    "image_folder": write_folders,
+    "imagenet_lt": lambda root: write_lists(
+        root, "ImageNet_LT_train", "ImageNet_LT_val", "ImageNet_LT_test"
+    ),
+    "inaturalist": lambda root: write_lists(
+        root, "iNaturalist18_train", "mine", "iNaturalist18_val"
+    ),
+    "mnist": lambda root: write_mnist(root, TWICE),
+    "places_lt": lambda root: write_lists(
+        root, "Places_LT_train", "Places_LT_val", "Places_LT_test"
+    ),
+}
+"""Dataset -> what writes an example of it, without the files of clips and single images."""
+OPTIONS = {
+    **dict.fromkeys(("mnist", "fashion_mnist", "cifar10", "cifar100"), {"val_per_class": 1}),
+    "inaturalist": {"val": "mine.txt"},
+}
+"""Dataset -> options that the example needs."""
