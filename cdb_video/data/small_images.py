@@ -54,7 +54,7 @@ class SubsetOptions:
     """Which images of a class are kept in training: the first in the files, or random ones from
     SEED."""
 
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Interval(low=0, high=2**32 - 1)] = 0
     """Of CLASS_ORDER random and SELECTION random."""
 
     def __post_init__(self) -> None:
@@ -184,9 +184,7 @@ class SmallImages(LabelledClips):
         if options.selection == "random":
             # As the code of LDAM (Cao et al., NeurIPS 2019) draws them: one stream for all classes.
             stream = np.random.RandomState(options.seed)
-            members = [rows.copy() for rows in members]
-            for rows in members:
-                stream.shuffle(rows)
+            members = [stream.permutation(rows) for rows in members]
         sizes = self._sizes([len(rows) for rows in members])
         return [rows[:size] for rows, size in zip(members, sizes, strict=True)]
 

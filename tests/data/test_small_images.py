@@ -269,11 +269,20 @@ def test_a_damaged_idx_file_is_one_line(tmp_path, images, labels, message):
 
 @pytest.mark.parametrize(
     "arrays",
-    [{"x_train": np.zeros((1, 28, 28), np.uint8)}, {"x_train": np.zeros(1), "y_train": [0]}, None],
+    [
+        {"x_train": np.zeros((1, 28, 28), np.uint8)},
+        {"x_train": np.zeros(1), "y_train": [0]},
+        np.zeros(3, np.uint8),
+        None,
+    ],
+    ids=["no labels", "floats", "npy", "cut off"],
 )
 def test_a_damaged_npz_is_one_line(tmp_path, arrays):
     if arrays is None:
         (tmp_path / "mnist.npz").write_bytes(b"PK\x03\x04 and no more")
+    elif isinstance(arrays, np.ndarray):
+        np.save(tmp_path / "mnist.npy", arrays)
+        (tmp_path / "mnist.npy").rename(tmp_path / "mnist.npz")
     else:
         np.savez(tmp_path / "mnist.npz", **arrays)
     with pytest.raises(DataError, match=r"mnist\.npz: (must hold x_train and y_train|images must)"):

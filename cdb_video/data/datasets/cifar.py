@@ -71,19 +71,6 @@ class Cifar10(Cifar):
     }
 
 
-CIFAR100_CLASSES = (
-    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus",
-    "butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach",
-    "couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster",
-    "house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree",
-    "motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear",
-    "pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket",
-    "rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar",
-    "sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip",
-    "turtle wardrobe whale willow_tree wolf woman worm",
-)
-
-
 @DATASETS.register("cifar100")
 class Cifar100(Cifar):
     """CIFAR-100 with its 100 fine labels: ``train`` and ``test``, the binary ones with ``.bin``."""
@@ -95,7 +82,21 @@ class Cifar100(Cifar):
         root: str = "datasets/cifar100"
         """Folder that holds the batches, or ``cifar-100-python`` or ``-binary``."""
 
-    all_classes = tuple(name for line in CIFAR100_CLASSES for name in line.split())
+    all_classes = tuple(
+        name
+        for line in (
+            "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge",
+            "bus butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud",
+            "cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox",
+            "girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man",
+            "maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree",
+            "pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray",
+            "road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel",
+            "streetcar sunflower sweet_pepper table tank telephone television tiger tractor train",
+            "trout tulip turtle wardrobe whale willow_tree wolf woman worm",
+        )
+        for name in line.split()
+    )
     content = "CIFAR-100's batches, Python or binary"
     command = "python tools/get_data.py cifar100"
     folders = ("", "cifar-100-python", "cifar-100-binary")

@@ -1,12 +1,13 @@
 """MNIST and Fashion-MNIST: 28 x 28 grey images of ten digits, or of ten kinds of clothes."""
 
 import gzip
-import zipfile
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +108,7 @@ def read_idx(path: Path) -> Pixels:
         raise DataError(f"{path}: must open with the bytes 00 00 08 of IDX, got {opening}")
     start = 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[place : place + 4], "big") for place in range(4, start, 4))
-    size = int(np.prod(shape, dtype=object))
+    size = math.prod(shape)
     if len(content) != start + size:
         raise DataError(
             f"{path}: must have {start + size} bytes for the shape {shape}, got {len(content)}"
@@ -119,7 +120,7 @@ def _read_npz(path: Path, part: str) -> tuple[Pixels, npt.NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as content:
             images, labels = content[f"x_{part}"], content[f"y_{part}"]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: must hold x_{part} and y_{part} ({error})") from None
     if images.dtype != np.uint8 or labels.dtype.kind not in "ui":
         raise DataError(
