@@ -1,5 +1,6 @@
 """Reading options: every mistake a user can make in YAML or on the command line, in one line."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from cdb_video.errors import ConfigError
 from cdb_video.option_docs import field_docs, option_help
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+PLAIN = [path for path in CONFIGS if path.stem.endswith("_ce")]
+RATIOS = [path for path in CONFIGS if re.search(r"_r\d+_", path.name)]
 BASE = "DATA: {NAME: egtea}\n"
 
 
@@ -37,9 +40,18 @@ def test_every_shipped_config_loads_and_dumps_back_equal(path, tmp_path):
         assert any(word in line for line in head), f"{path} must open with {word}"
 
 
-def test_the_egtea_configs_differ_only_in_the_loss():
-    ce, cdb = (options.load(CONFIGS[0].parent / f"egtea_{loss}.yaml") for loss in ("ce", "cdb"))
+@pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.name)
+def test_the_two_configs_of_a_benchmark_differ_only_in_the_loss(path):
+    ce, cdb = (options.load(path.with_stem(f"{path.stem[:-3]}_{loss}")) for loss in ("ce", "cdb"))
+    assert (ce.loss.name, cdb.loss.name) == ("cross_entropy", "cdb_ce")
     assert {key for key in vars(ce) if getattr(ce, key) != getattr(cdb, key)} == {"loss"}
+
+
+@pytest.mark.parametrize("path", RATIOS, ids=lambda path: path.name)
+def test_a_ratio_in_the_name_is_that_of_the_data(path):
+    data = options.load(path).data
+    assert data.name == path.name.split("_")[0]
+    assert f"_r{data.options.ratio:g}_" in path.name
 
 
 def test_defaults_are_filled_in(load):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archives import OPTIONS, WRITERS
 
 from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import class_counts
@@ -203,3 +204,43 @@ def test_a_dataset_that_is_not_there_says_where_it_looked(name, tmp_path):
     dataset = DATASETS.get(name)
     with pytest.raises(DataError, match=r"no folder .*absent: it should hold"):
         dataset(dataset.Options(root=str(tmp_path / "absent")))
+
+
+@pytest.fixture(params=DATASETS.names())
+def example(request, tmp_path):
+    """A small example of each dataset; a new one needs a writer in ``archives.py``."""
+    WRITERS[request.param](tmp_path)
+    kind = DATASETS.get(request.param)
+    options = OPTIONS.get(request.param, {})
+    return lambda: kind(kind.Options(root=str(tmp_path), **options))
+
+
+def test_a_dataset_gives_labelled_records_in_the_same_order_each_time(example):
+    dataset, again = example(), example()
+    assert len(set(dataset.class_names)) == len(dataset.class_names) >= 2
+    paths = set()
+    for split in ("train", "val", "test"):
+        records = dataset.records(split)
+        assert records == again.records(split)
+        assert all(isinstance(record, Record) for record in records)
+        assert {record.label for record in records} <= set(range(len(dataset.class_names)))
+        own = {record.path for record in records}
+        assert len(own) == len(records)
+        assert not own & paths, f"{split} shares clips with an earlier split"
+        paths |= own
+    with pytest.raises(DataError, match="must be one of train, val, test, got 'all'"):
+        dataset.records("all")
+
+
+def test_a_dataset_gives_all_images_of_a_split_or_none(example):
+    dataset = example()
+    for split in ("train", "val", "test"):
+        records, images = dataset.records(split), dataset.images(split)
+        if images is not None:
+            assert images.dtype == np.uint8
+            assert images.shape[:2] == (len(records), 3)
+            dataset.check_files(records)
+        else:
+            Path(records[0].path).unlink(missing_ok=True)
+            with pytest.raises(DataError, match="clips are missing under"):
+                dataset.check_files(records)

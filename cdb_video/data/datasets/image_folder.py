@@ -1,0 +1,64 @@
+"""Anyone's own images: a folder a split, in it a folder a class."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdb_video.data.batch import Record
+from cdb_video.data.datasets.base import SPLITS, LabelledClips
+from cdb_video.errors import DataError
+from cdb_video.registry import DATASETS
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+@DATASETS.register("image_folder")
+class ImageFolder(LabelledClips):
+    """Images ``ROOT/{train,val,test}/<class>/<image>``.
+
+    The classes are the folders of ``train`` in alphabetical order. A class may have no image in a
+    split. Other files, and what begins with a dot, are passed over.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """Where the images lie."""
+
+        root: str = "datasets/images"
+        """Folder that holds ``train``, ``val`` and ``test``."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        if not self.root.is_dir():
+            raise DataError(f"no folder {self.root}: it should hold {', '.join(SPLITS)}")
+        self.class_names = _visible(self._folder("train"), folders=True)
+        self._label_of = {name: label for label, name in enumerate(self.class_names)}
+
+    def _folder(self, split: str) -> Path:
+        path = self.root / split
+        if not path.is_dir():
+            raise DataError(f"no folder {path}: it should hold a folder of images for each class")
+        return path
+
+    def _read(self, split: str) -> list[Record]:
+        folder = self._folder(split)
+        records = []
+        for name in _visible(folder, folders=True):
+            if name not in self._label_of:
+                raise DataError(f"{folder / name}: train has no class of this name")
+            records += [
+                Record(str(folder / name / image), self._label_of[name])
+                for image in _visible(folder / name, folders=False)
+                if image.lower().endswith(SUFFIXES)
+            ]
+        return records
+
+
+def _visible(folder: Path, *, folders: bool) -> list[str]:
+    """Names of the folders or of the files in a folder, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.is_dir() == folders and not entry.name.startswith(".")
+        )

@@ -1,0 +1,30 @@
+"""ImageNet-LT (Liu et al., "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019)."""
+
+from dataclasses import dataclass
+
+from cdb_video.data.image_lists import ImageLists
+from cdb_video.registry import DATASETS
+
+
+@DATASETS.register("imagenet_lt")
+class ImageNetLT(ImageLists):
+    """115,846 training images of 1,000 classes, 5 to 1,280 each; 20 and 50 a class to validate and
+    to test."""
+
+    @dataclass(frozen=True)
+    class Options:
+        """Where ImageNet-LT lies."""
+
+        root: str = "datasets/imagenet_lt"
+        """Folder that holds ImageNet's folders ``train`` and ``val``, and the lists."""
+
+        train: str = "ImageNet_LT_train.txt"
+        """The training list."""
+
+        val: str = "ImageNet_LT_val.txt"
+        """The validation list."""
+
+        test: str = "ImageNet_LT_test.txt"
+        """The test list."""
+
+    command = "python tools/get_data.py imagenet_lt"

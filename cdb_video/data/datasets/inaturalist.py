@@ -1,0 +1,36 @@
+"""iNaturalist 2018 (Van Horn et al., "The iNaturalist Species Classification and Detection
+Dataset", CVPR 2018)."""
+
+from dataclasses import dataclass
+
+from cdb_video.data.image_lists import ImageLists
+from cdb_video.registry import DATASETS
+
+
+@DATASETS.register("inaturalist")
+class INaturalist(ImageLists):
+    """437,513 training images of 8,142 species.
+
+    The labels of its test images are not public, so what is reported is accuracy on its validation
+    images. They are the test split here and nothing else, as a model must not be chosen on what it
+    is tested on.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """Where iNaturalist lies."""
+
+        root: str = "datasets/inaturalist"
+        """Folder that holds ``train_val2018`` and the lists."""
+
+        train: str = "iNaturalist18_train.txt"
+        """The training list."""
+
+        val: str = ""
+        """A validation list of your own, of images that TRAIN does not list; empty: none, for
+        TRAIN.EVAL_PERIOD 0."""
+
+        test: str = "iNaturalist18_val.txt"
+        """The test list."""
+
+    command = "python tools/get_data.py inaturalist"

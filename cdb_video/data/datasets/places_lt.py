@@ -1,0 +1,29 @@
+"""Places-LT (Liu et al., "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019)."""
+
+from dataclasses import dataclass
+
+from cdb_video.data.image_lists import ImageLists
+from cdb_video.registry import DATASETS
+
+
+@DATASETS.register("places_lt")
+class PlacesLT(ImageLists):
+    """Scenes of 365 classes, 5 to 4,980 training images each."""
+
+    @dataclass(frozen=True)
+    class Options:
+        """Where Places-LT lies."""
+
+        root: str = "datasets/places_lt"
+        """Folder that holds the folders of Places365 that the lists name, and the lists."""
+
+        train: str = "Places_LT_train.txt"
+        """The training list."""
+
+        val: str = "Places_LT_val.txt"
+        """The validation list."""
+
+        test: str = "Places_LT_test.txt"
+        """The test list."""
+
+    command = "python tools/get_data.py places_lt"
