@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cdb_video import distributed, options
 from cdb_video.engine import test, train
+from cdb_video.errors import ConfigError
 from cdb_video.options import Config
 from cdb_video.report import seeds, write_report
 
@@ -15,12 +16,14 @@ from cdb_video.report import seeds, write_report
 def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_seeds: int) -> Path:
     """Runs every loss with every seed below OUTPUT_DIR and writes what came out of it.
 
-    Leaves ``<loss>/seed_<seed>/`` for each run, ``compare.csv`` and ``compare.png``. Seeds count
-    up from RNG_SEED. A run that is done is not repeated, one that was cut off goes on.
+    Leaves ``<loss>/seed_<seed>/`` for each run, ``compare.csv``, ``compare.md`` and
+    ``compare.png``. Seeds count up from RNG_SEED. A run that is done is not repeated, one that was
+    cut off goes on.
 
     Args:
         path: YAML file, and ``overrides`` over it, as for training.
-        losses: registered names; the first is what the others are compared with.
+        losses: each a registered name, with options of it or of anything else as ``loss_words``
+            reads them; the first is what the others are compared with.
         num_seeds: runs of each loss, >= 1.
 
     Returns:
@@ -34,8 +37,8 @@ def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_see
     configs = {}
     for seed in range(base.rng_seed, base.rng_seed + num_seeds):
         for loss in losses:
-            folder = root / loss / f"seed_{seed}"
-            words = ["LOSS.NAME", loss, "RNG_SEED", str(seed), "OUTPUT_DIR", str(folder)]
+            folder = root / loss.replace(":", ",") / f"seed_{seed}"
+            words = [*loss_words(loss), "RNG_SEED", str(seed), "OUTPUT_DIR", str(folder)]
             configs[loss, seed] = options.load(path, [*overrides, *words])
     for (loss, seed), config in configs.items():
         if not _is_done(config):
@@ -47,12 +50,32 @@ def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_see
     if distributed.is_main():
         table = seeds.read_scores({run: Path(c.output_dir) for run, c in configs.items()})
         seeds.write_csv(root / "compare.csv", table)
+        seeds.write_markdown(root / "compare.md", table)
         seeds.draw(root / "compare.png", table)
         screen = Console()
         for one in seeds.score_tables(table):
             if one.row_count:
                 screen.print(one)
     return root
+
+
+def loss_words(text: str) -> list[str]:
+    """``KEY VALUE ...`` of a loss as typed: ``cdb_ce:tau=1.5:min_weight=0.2``.
+
+    A key without a dot is an option of the loss, another one stands for itself, as in
+    ``ldam:beta=0.9999:LOSS.DEFER_EPOCHS=12:MODEL.HEAD=cosine``.
+
+    Raises:
+        ConfigError: an option is not KEY=VALUE.
+    """
+    name, *settings = text.split(":")
+    words = ["LOSS.NAME", name]
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"a loss must be NAME or NAME:KEY=VALUE:..., got {text!r}")
+        words += [key if "." in key else f"LOSS.{name}.{key}".upper(), value]
+    return words
 
 
 def _is_done(config: Config) -> bool:

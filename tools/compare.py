@@ -13,7 +13,11 @@ def main() -> None:
         description="Train and test losses over seeds, all else equal."
     )
     parser.add_argument("--cfg", type=Path, required=True, help="YAML file with options")
-    parser.add_argument("--losses", required=True, help="names, separated by commas")
+    parser.add_argument(
+        "--losses",
+        required=True,
+        help="names, separated by commas; options of one as in cdb_ce:tau=1.5:min_weight=0.2",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (3)")
     parser.add_argument("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="options")
     # --opts before the options is allowed, as in PySlowFast.
@@ -21,7 +25,7 @@ def main() -> None:
     if words.seeds < 1:
         parser.error(f"--seeds must be an integer >= 1, got {words.seeds}")
     folder = compare(words.cfg, words.opts, words.losses.split(","), words.seeds)
-    print(f"{folder / 'compare.csv'}, {folder / 'compare.png'}")
+    print(", ".join(str(folder / f"compare.{kind}") for kind in ("csv", "md", "png")))
 
 
 if __name__ == "__main__":

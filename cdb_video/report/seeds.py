@@ -8,6 +8,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
 from rich.table import Table
 from scipy.stats import t as student_t
 
@@ -56,6 +58,16 @@ def write_csv(path: Path, table: Mapping[Run, Scores]) -> None:
             writer.writerow([loss, seed, *(scores[column] for column in columns)])
 
 
+def write_markdown(path: Path, table: Mapping[Run, Scores]) -> None:
+    """``score_tables`` as Markdown."""
+    with open(path, "w", encoding="utf-8") as file:
+        page = Console(file=file, width=200)
+        for one in score_tables(table):
+            if one.row_count:
+                title, one.title, one.box = one.title, None, box.MARKDOWN
+                page.print(title, one, sep="\n\n")
+
+
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and sample standard deviation; None with a single value."""
     return mean(values), stdev(values) if len(values) > 1 else None
@@ -86,7 +98,7 @@ def score_tables(table: Mapping[Run, Scores]) -> tuple[Table, Table]:
     paired = Table(title="Difference to the first, same seeds: mean ± 95 % t interval")
     for one in (means, paired):
         one.title_justify = "left"
-        one.add_column("loss", no_wrap=True)
+        one.add_column("loss", overflow="fold")
         for column in columns:
             one.add_column(column, justify="right")
     losses = list(dict.fromkeys(loss for loss, _ in table))

@@ -149,7 +149,8 @@ def test_a_run_that_is_cut_off_goes_on_and_ends_bit_equal(tool, tiny_yaml, tmp_p
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
-    while not (tmp_path / "cut" / "checkpoints" / "epoch_0003.pt").exists():
+    # Once the fourth is there, latest.pt is at least the third.
+    while not (tmp_path / "cut" / "checkpoints" / "epoch_0004.pt").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     os.killpg(process.pid, signal_number)
@@ -174,17 +175,23 @@ def test_a_run_that_is_cut_off_goes_on_and_ends_bit_equal(tool, tiny_yaml, tmp_p
 
 
 def test_a_comparison_is_complete_and_repeats_nothing(tool, tiny_yaml, tmp_path):
-    words = ("--cfg", tiny_yaml, "--losses", "cross_entropy,cdb_ce", "--seeds", 2)
+    words = ("--cfg", tiny_yaml, "--losses", "cross_entropy,cdb_ce:tau=1", "--seeds", 2)
     first = tool("compare.py", *words, "--opts", "SOLVER.MAX_EPOCH", 1)
     words += ("SOLVER.MAX_EPOCH", 1)
     assert first.returncode == 0, first.stderr
     assert "over 2 seeds" in first.stdout
     rows = (tmp_path / "out" / "compare.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * 2
-    shutil.rmtree(tmp_path / "out" / "cdb_ce" / "seed_1" / "test")
+    shutil.rmtree(tmp_path / "out" / "cdb_ce,tau=1" / "seed_1" / "test")
     again = tool("compare.py", *words)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count(", seed ") == 1
     assert (tmp_path / "out" / "compare.csv").read_text().splitlines() == rows
+    page = (tmp_path / "out" / "compare.md").read_text()
+    assert page.count("| cdb_ce:tau=1 ") == 2
+    config = (tmp_path / "out" / "cdb_ce,tau=1" / "seed_1" / "config.yaml").read_text()
+    assert "TAU: 1.0" in config
+    wrong = tool("compare.py", "--cfg", tiny_yaml, "--losses", "cdb_ce:tau")
+    assert_one_line(wrong, "a loss must be NAME or NAME:KEY=VALUE:..., got 'cdb_ce:tau'")
     wrong = tool("compare.py", "--cfg", tiny_yaml, "--losses", "cross_entropy,focl")
     assert_one_line(wrong, "unknown loss 'focl'")

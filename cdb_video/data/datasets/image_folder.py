@@ -6,10 +6,9 @@ from pathlib import Path
 
 from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import SPLITS, LabelledClips
+from cdb_video.data.decode import is_image
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 @DATASETS.register("image_folder")
@@ -49,7 +48,7 @@ class ImageFolder(LabelledClips):
             records += [
                 Record(str(folder / name / image), self._label_of[name])
                 for image in _visible(folder / name, folders=False)
-                if image.lower().endswith(SUFFIXES)
+                if is_image(image)
             ]
         return records
 
