@@ -1,6 +1,6 @@
 """Compares losses on small imbalanced image sets, as in docs/results.md; goes on where it stopped.
 
-python benchmarks/long_tail.py [--sets mnist_4v9_r100,...] [--losses ...] [--seeds 3] [--out output/long_tail]
+python benchmarks/long_tail.py [--sets mnist_4v9_r100,...] [--losses ...] [--seeds 3] [--out FOLDER]
 """
 
 import argparse
@@ -18,7 +18,7 @@ LOSSES = (
 TWO_DIGITS = "DATA.MNIST.NUM_TRAIN 700 TRAIN.BATCH_SIZE 50 SOLVER.BASE_LR 0.01 SOLVER.MAX_EPOCH 60"
 CIFAR = (
     "DATA.CIFAR10.MAX_PER_CLASS 1000 MODEL.RESNET_CIFAR.DEPTH 8 TRAIN.BATCH_SIZE 64 "
-    "SOLVER.LR_POLICY cosine SOLVER.MAX_EPOCH 30 SOLVER.WARMUP_EPOCHS 1"
+    "SOLVER.LR_POLICY cosine SOLVER.MAX_EPOCH 20 SOLVER.WARMUP_EPOCHS 1"
 )
 SETS = {
     "mnist_4v9_r50": ("mnist", "mnist_4v9_ce", f"{TWO_DIGITS} DATA.MNIST.RATIO 50"),
