@@ -133,7 +133,8 @@ class Checkpoints:
             raise CheckpointError(f"{path} is of a run with other classes; {advice}")
         before = _leaves(yaml.safe_load(content["config"]))
         now = _leaves(yaml.safe_load(to_node(self._config).dump()))
-        for key in sorted(before.keys() | now.keys()):
+        # An option of only one of them came or went with a version, or with a NAME that differs.
+        for key in sorted(before.keys() & now.keys()):
             free = key.startswith(FREE_TO_CHANGE) or key.endswith(".ROOT")
             if not free and before.get(key) != now.get(key):
                 raise CheckpointError(

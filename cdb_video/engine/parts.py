@@ -177,16 +177,28 @@ def _share(config: Config) -> Share:
 
 
 def make_model(config: Config, num_classes: int, device: torch.device) -> nn.Module:
-    """A fresh classifier on ``device``, the same for the same seed."""
+    """A fresh classifier on ``device``, the same for the same seed.
+
+    Raises:
+        ConfigError: the network takes clips of other frames or another size than DATA gives.
+    """
     torch.manual_seed(config.rng_seed)
-    model = build_model(
-        config.model.name,
+    name = config.model.name
+    model: Any = build_model(
+        name,
         num_classes,
         dropout_rate=config.model.dropout_rate,
         head=config.model.head,
         **vars(config.model.options),
     )
-    return model.to(device).to(memory_format=torch.channels_last_3d)
+    wanted, given = model.input_format[:2], (config.data.num_frames, config.data.crop_size)
+    if model.fixed_input and wanted != given:
+        raise ConfigError(
+            f"DATA.NUM_FRAMES and DATA.CROP_SIZE must be {wanted} for MODEL.NAME {name} with its "
+            f"options, got {given}"
+        )
+    prepared: nn.Module = model.to(device).to(memory_format=torch.channels_last_3d)
+    return prepared
 
 
 def set_up_tuning(config: Config, model: nn.Module) -> None:

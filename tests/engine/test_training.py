@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -284,6 +285,21 @@ def test_bfloat16_trains(configured):
     config = configured("out", "TRAIN.MIXED_PRECISION", "true", *words)
     train(config)
     assert checkpoint(config)["model_state"]["conv1.weight"].dtype == torch.float32
+
+
+def test_clips_that_a_network_does_not_take_are_refused_before_anything_is_written(configured):
+    small = (
+        "MODEL.MVIT_B.NUM_FRAMES",
+        4,
+        "MODEL.MVIT_B.CROP_SIZE",
+        16,
+        "MODEL.MVIT_B.EMBED_DIM",
+        8,
+    )
+    config = configured("out", "MODEL.NAME", "mvit_b", *small)
+    with pytest.raises(ConfigError, match=r"must be \(4, 16\) for MODEL.NAME mvit_b .* \(3, 16\)"):
+        train(config)
+    assert not Path(config.output_dir).exists()
 
 
 def test_an_undecodable_clip_is_named(configured, colour_clips, tmp_path):
