@@ -36,7 +36,11 @@ SETS = {
         "DATA.FASHION_MNIST.MAX_PER_CLASS 1500 TRAIN.BATCH_SIZE 64 SOLVER.MAX_EPOCH 25",
     ),
     "cifar10_lt_r100": ("cifar10", "cifar10_lt_r100_ce", CIFAR),
-    "cifar10_lt_r10": ("cifar10", "cifar10_lt_r100_ce", f"{CIFAR} DATA.CIFAR10.RATIO 10"),
+    "cifar10_lt_r10": (
+        "cifar10",
+        "cifar10_lt_r100_ce",
+        f"{CIFAR} DATA.CIFAR10.RATIO 10 DATA.CIFAR10.MAX_PER_CLASS 500",
+    ),
 }
 """Name -> data set, config and what is different from it."""
 

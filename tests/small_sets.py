@@ -75,7 +75,9 @@ class Digits:
 
     def packed(self, prefix=""):
         """The IDX files below a folder, compressed."""
-        return {f"{prefix}{name}.gz": gzip.compress(data) for name, data in self.idx.items()}
+        return {
+            f"{prefix}{name}.gz": gzip.compress(data, mtime=0) for name, data in self.idx.items()
+        }
 
     @cached_property
     def npm(self):

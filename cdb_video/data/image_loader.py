@@ -30,10 +30,9 @@ AUGMENTATION = 1
 class ImageLoader:
     """The batches of one rank, epoch after epoch, with the interface of ``ClipLoader``.
 
-    A clip is a picture repeated ``num_frames`` times. What is random about a training
-    picture follows from (seed, epoch, its place in the epoch's order over all ranks) and nothing
-    else. Evaluation gives
-    every view of every picture once over all ranks, always the same.
+    A clip is a picture repeated ``num_frames`` times. What is random about a training picture
+    follows from (seed, epoch, its place in the epoch's order over all ranks) and nothing else.
+    Evaluation gives every view of every picture once over all ranks, always the same.
 
     Args:
         images: resized once so that their short side is ``size``.

@@ -86,7 +86,7 @@ def test_a_broken_backbone_fails_with_reasons_and_exit_code_1(tool, careless):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("resnet", "unknown backbone 'resnet'; did you mean 'resnext3d'?"),
+        ("resnet", "unknown backbone 'resnet'; did you mean 'resnet3d'?"),
         ("resnext3d --imports no_module", "IMPORTS: cannot import 'no_module'"),
         ("resnext3d --frames 0", "--frames and --size must be integers >= 1, got (0,)"),
         ("resnext3d WIDHT 3", "unknown key MODEL.RESNEXT3D.WIDHT; did you mean WIDTH?"),

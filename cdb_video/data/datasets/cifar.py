@@ -46,8 +46,10 @@ class Cifar(SmallImages):
 
 @DATASETS.register("cifar10")
 class Cifar10(Cifar):
-    """CIFAR-10: ``data_batch_1`` to ``data_batch_5`` and ``test_batch``, the binary ones with
-    ``.bin``."""
+    """CIFAR-10: small colour images of 10 classes.
+
+    ``data_batch_1`` to ``data_batch_5`` and ``test_batch``, the binary ones with ``.bin``.
+    """
 
     @dataclass(frozen=True)
     class Options(SubsetOptions):
@@ -73,7 +75,10 @@ class Cifar10(Cifar):
 
 @DATASETS.register("cifar100")
 class Cifar100(Cifar):
-    """CIFAR-100 with its 100 fine labels: ``train`` and ``test``, the binary ones with ``.bin``."""
+    """CIFAR-100: small colour images of 100 classes, the fine labels.
+
+    ``train`` and ``test``, the binary ones with ``.bin``.
+    """
 
     @dataclass(frozen=True)
     class Options(SubsetOptions):

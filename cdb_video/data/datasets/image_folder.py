@@ -13,7 +13,7 @@ from cdb_video.registry import DATASETS
 
 @DATASETS.register("image_folder")
 class ImageFolder(LabelledClips):
-    """Images ``ROOT/{train,val,test}/<class>/<image>``.
+    """Your own images, in a folder for each class: ``ROOT/{train,val,test}/<class>/<image>``.
 
     The classes are the folders of ``train`` in alphabetical order. A class may have no image in a
     split. Other files, and what begins with a dot, are passed over.

@@ -8,8 +8,10 @@ from cdb_video.registry import DATASETS
 
 @DATASETS.register("imagenet_lt")
 class ImageNetLT(ImageLists):
-    """115,846 training images of 1,000 classes, 5 to 1,280 each; 20 and 50 a class to validate and
-    to test."""
+    """ImageNet-LT: photographs of 1,000 classes, 5 to 1,280 training images each.
+
+    115,846 training images; 20 and 50 a class to validate and to test.
+    """
 
     @dataclass(frozen=True)
     class Options:

@@ -9,7 +9,7 @@ from cdb_video.registry import DATASETS
 
 @DATASETS.register("inaturalist")
 class INaturalist(ImageLists):
-    """437,513 training images of 8,142 species.
+    """iNaturalist 2018: 437,513 training images of 8,142 species.
 
     The labels of its test images are not public, so what is reported is accuracy on its validation
     images. They are the test split here and nothing else, as a model must not be chosen on what it

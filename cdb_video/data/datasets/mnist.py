@@ -26,8 +26,11 @@ UNSIGNED_BYTES = 8
 
 @DATASETS.register("mnist")
 class Mnist(SmallImages):
-    """Reads the IDX files ``{train,t10k}-{images-idx3,labels-idx1}-ubyte``, compressed (``.gz``)
-    or not, or Keras's ``mnist.npz``."""
+    """MNIST: handwritten digits.
+
+    Reads the IDX files ``{train,t10k}-{images-idx3,labels-idx1}-ubyte``, compressed (``.gz``)
+    or not, or Keras's ``mnist.npz``.
+    """
 
     @dataclass(frozen=True)
     class Options(SubsetOptions):
@@ -74,7 +77,7 @@ class Mnist(SmallImages):
 
 @DATASETS.register("fashion_mnist")
 class FashionMnist(Mnist):
-    """Fashion-MNIST, in the same files as MNIST."""
+    """Fashion-MNIST: clothes, in files like those of MNIST."""
 
     @dataclass(frozen=True)
     class Options(SubsetOptions):

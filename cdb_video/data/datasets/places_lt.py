@@ -8,7 +8,7 @@ from cdb_video.registry import DATASETS
 
 @DATASETS.register("places_lt")
 class PlacesLT(ImageLists):
-    """Scenes of 365 classes, 5 to 4,980 training images each."""
+    """Places-LT: scenes of 365 classes, 5 to 4,980 training images each."""
 
     @dataclass(frozen=True)
     class Options:
