@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cdb_video.models import build_model
-from cdb_video.models.checkpointing import checkpoint_stages
+from cdb_video.models.tuning.checkpointing import checkpoint_stages
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from cdb_video.config import Selection
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import ConfigError
-from cdb_video.models.normalisation import InputNormalisation
-from cdb_video.models.weight_fit import Pretrained
+from cdb_video.models.weights.fit import Pretrained
+from cdb_video.models.weights.normalisation import InputNormalisation
 from cdb_video.option_types import (
     FractionBelowOne,
     NonNegativeInt,

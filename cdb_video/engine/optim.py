@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from cdb_video.errors import ConfigError
-from cdb_video.models.stages import num_stages, stage_of
+from cdb_video.models.tuning.stages import num_stages, stage_of
 from cdb_video.sections import Solver
 
 EMBEDDINGS = ("cls_token", "pos_embed", "position_embeddings", "time_embeddings")

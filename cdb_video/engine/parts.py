@@ -18,8 +18,8 @@ from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
 from cdb_video.metrics import group_classes
 from cdb_video.models import build_model
-from cdb_video.models.checkpointing import checkpoint_stages
-from cdb_video.models.freezing import freeze_norms, freeze_stages
+from cdb_video.models.tuning.checkpointing import checkpoint_stages
+from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages
 from cdb_video.options import Config
 from cdb_video.registry import DATASETS, LOSSES, SAMPLERS
 

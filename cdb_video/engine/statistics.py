@@ -7,7 +7,7 @@ from torch import nn
 from cdb_video import distributed
 from cdb_video.data.batch import BatchLoader
 from cdb_video.engine import parts
-from cdb_video.models.freezing import learning_norms
+from cdb_video.models.tuning.freezing import learning_norms
 from cdb_video.options import Config
 
 

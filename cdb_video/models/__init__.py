@@ -1,10 +1,10 @@
 """Models: a backbone from the registry with a linear head, and loading weights into it."""
 
 from cdb_video.models.classifier import Classifier, build_model
-from cdb_video.models.normalisation import Normalisation, stated_normalisation
-from cdb_video.models.weight_fit import WeightReport, load_weights
-from cdb_video.models.weight_sources import locate
-from cdb_video.models.weights import read_checkpoint, read_state_dict
+from cdb_video.models.weights.files import read_checkpoint, read_state_dict
+from cdb_video.models.weights.fit import WeightReport, load_weights
+from cdb_video.models.weights.normalisation import Normalisation, stated_normalisation
+from cdb_video.models.weights.sources import locate
 
 __all__ = [
     "Classifier",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cdb_video.models.drop_path import DropPath
+from cdb_video.models.layers.drop_path import DropPath
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])

@@ -5,7 +5,7 @@ import torch
 from models.small import SMALL
 
 from cdb_video.models import build_model
-from cdb_video.models.framewise import FrameWise
+from cdb_video.models.layers.framewise import FrameWise
 from cdb_video.registry import BACKBONES
 
 FRAME_WISE = [name for name in BACKBONES.names() if issubclass(BACKBONES.get(name), FrameWise)]

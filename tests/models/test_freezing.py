@@ -9,8 +9,8 @@ from torch import nn
 
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model
-from cdb_video.models.freezing import freeze_norms, freeze_stages, learning_norms
-from cdb_video.models.stages import num_stages, stage_of
+from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages, learning_norms
+from cdb_video.models.tuning.stages import num_stages, stage_of
 from cdb_video.registry import BACKBONES
 
 

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from cdb_video.models import build_model
-from cdb_video.models.drop_path import DropPath
-from cdb_video.models.residual import BasicBlock, Bottleneck, SubsampleShortcut
+from cdb_video.models.layers.drop_path import DropPath
+from cdb_video.models.layers.residual import BasicBlock, Bottleneck, SubsampleShortcut
 
 CLIP = {2: (6, 7), 3: (5, 6, 7)}
 CONVOLVE = {2: functional.conv2d, 3: functional.conv3d}

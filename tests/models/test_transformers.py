@@ -12,7 +12,7 @@ from models.small import SMALL
 
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model
-from cdb_video.models.weights import read_state_dict
+from cdb_video.models.weights.files import read_state_dict
 from cdb_video.registry import BACKBONES
 
 NAMES = ("videomae", "timesformer", "vivit", "vjepa2")

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from cdb_video.errors import ConfigError
 from cdb_video.models.backbone import InputFormat
-from cdb_video.models.framewise import FrameWise
+from cdb_video.models.layers.framewise import FrameWise
 from cdb_video.registry import BACKBONES
 
 MIN_SIZE = 12

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cdb_video.errors import ConfigError
 from cdb_video.models.backbone import Backbone, InputFormat
-from cdb_video.models.pyslowfast_names import (
+from cdb_video.models.weights.pyslowfast_names import (
     MVIT_NAMES,
     RESNET_NAMES,
     SLOWFAST_NAMES,

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cdb_video.models.backbone import InputFormat
-from cdb_video.models.framewise import FrameWise
-from cdb_video.models.residual import (
+from cdb_video.models.layers.framewise import FrameWise
+from cdb_video.models.layers.residual import (
     BASIC_BLOCKS,
     BOTTLENECKS,
     BasicBlock,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cdb_video.models.drop_path import DropPath
+from cdb_video.models.layers.drop_path import DropPath
 
 BASIC_BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 """Depth -> blocks in each stage, for the networks of basic blocks."""

@@ -8,7 +8,7 @@ import yaml
 
 from cdb_video.errors import CheckpointError, ConfigError
 from cdb_video.models.backbone import RGB
-from cdb_video.models.weights import read_checkpoint, read_json
+from cdb_video.models.weights.files import read_checkpoint, read_json
 from cdb_video.option_types import PositiveFloat, coerce
 
 SETTINGS = ("video_preprocessor_config.json", "preprocessor_config.json")

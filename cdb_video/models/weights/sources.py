@@ -14,7 +14,7 @@ from urllib.request import url2pathname, urlopen
 import torch
 
 from cdb_video.errors import CheckpointError
-from cdb_video.models.weights import FOLDER_FILES, INDEX
+from cdb_video.models.weights.files import FOLDER_FILES, INDEX
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 FILE_SUFFIXES = {".pt", ".pth", ".pyth", ".bin", ".ckpt", ".safetensors"}

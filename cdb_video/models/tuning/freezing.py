@@ -5,7 +5,7 @@ from typing import Literal
 from torch import nn
 
 from cdb_video.errors import ConfigError
-from cdb_video.models.stages import num_stages, stage_of
+from cdb_video.models.tuning.stages import num_stages, stage_of
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 

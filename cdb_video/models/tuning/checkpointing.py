@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from cdb_video.models.freezing import BATCH_NORMS
+from cdb_video.models.tuning.freezing import BATCH_NORMS
 
 
 class Checkpointed(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cdb_video.models.backbone import Backbone
-from cdb_video.models.residual import initialise, make_stages
+from cdb_video.models.layers.residual import initialise, make_stages
 from cdb_video.option_types import FractionBelowOne, PositiveInt
 
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from cdb_video.models.weight_fit import HEAD
+from cdb_video.models.weights.fit import HEAD
 
 
 def num_stages(model: nn.Module) -> int:

@@ -1,0 +1,1 @@
+"""How a pretrained network is trained on: by stages, frozen or checkpointed."""
