@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from cdb_video.option_docs import field_docs, option_help
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 PLAIN = [path for path in CONFIGS if path.stem.endswith("_ce")]
+SAFE = [path for path in CONFIGS if path.stem.endswith("_cdb_safe")]
 RATIOS = [path for path in CONFIGS if re.search(r"_r\d+_", path.name)]
 BASE = "DATA: {NAME: egtea}\n"
 
@@ -52,6 +54,23 @@ def test_a_ratio_in_the_name_is_that_of_the_data(path):
     data = options.load(path).data
     assert data.name == path.name.split("_")[0]
     assert f"_r{data.options.ratio:g}_" in path.name
+
+
+SAFEGUARDS = {"warmup_epochs": 8, "momentum": 0.5, "min_weight": 0.5}
+
+
+@pytest.mark.parametrize("path", SAFE, ids=lambda path: path.name)
+def test_a_safe_config_adds_the_same_safeguards_to_the_paper_s_form(path):
+    safe, paper = options.load(path), options.load(path.with_stem(path.stem.removesuffix("_safe")))
+    with_safeguards = replace(paper.loss.options, **SAFEGUARDS)
+    assert with_safeguards != paper.loss.options
+    assert safe == replace(paper, loss=replace(paper.loss, options=with_safeguards))
+
+
+@pytest.mark.parametrize("stem", ["clips_cdb", "demo_cdb"])
+def test_configs_of_short_runs_have_the_safeguards(stem):
+    loss = options.load(CONFIGS[0].with_stem(stem)).loss.options
+    assert {key: getattr(loss, key) for key in SAFEGUARDS} == SAFEGUARDS
 
 
 def test_defaults_are_filled_in(load):
