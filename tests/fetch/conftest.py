@@ -21,7 +21,7 @@ NPM_COMPLAINT = """npm warn config something is old
 npm error code ETARGET
 npm error notarget No matching version found for PACKAGE.
 npm error notarget In most cases you request a package version that doesn't exist.
-npm error A complete log of this run can be found in: /root/.npm/_logs/debug-0.log"""
+npm error A complete log of this run can be found in: /home/me/.npm/_logs/debug-0.log"""
 APT_COMPLAINT = """W: Some list is old
 E: Unable to locate package PACKAGE"""
 
