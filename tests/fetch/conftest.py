@@ -6,7 +6,9 @@ import sys
 import pytest
 from small_sets import Cifar, Digits
 
-CLIENT = """#!{python}
+CLIENT = """#!/bin/sh
+# A shell in between, as the path of Python may have a space.
+exec "{python}" - "$@" <<'END'
 import pathlib, shutil, sys
 word, package = sys.argv[1:]
 assert word == "{word}"
@@ -15,6 +17,7 @@ if not files:
     sys.exit('''{complaint}'''.replace("PACKAGE", package))
 shutil.copy(files[0], ".")
 print(files[0].name)
+END
 """
 # What npm 11 and apt 2.6 say.
 NPM_COMPLAINT = """npm warn config something is old
