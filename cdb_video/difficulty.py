@@ -22,7 +22,7 @@ class DifficultyOptions:
     'dynamic_released' is sigmoid(max recall / (min recall + 0.01)) of the authors' EGTEA and CIFAR
     scripts, in [0.5, 1)."""
     momentum: FractionBelowOne = 0.0
-    """Share of a class's previous difficulty that is kept at each validation, in [0, 1). 0.9 keeps
+    """Share of a class's previous difficulty that is kept at each validation, in [0, 1). 0.7 keeps
     classes of short runs from swinging between learnt and forgotten (docs/results.md)."""
     prior_count: NonNegativeFloat = 0.0
     """Validation samples, >= 0, that each class is given on top of its own, recognised at the

@@ -56,7 +56,7 @@ def test_a_ratio_in_the_name_is_that_of_the_data(path):
     assert f"_r{data.options.ratio:g}_" in path.name
 
 
-SAFEGUARDS = {"tau": 1.0, "momentum": 0.9}
+SAFEGUARDS = {"tau": 1.0, "momentum": 0.7}
 
 
 @pytest.mark.parametrize("path", SAFE, ids=lambda path: path.name)
