@@ -83,11 +83,6 @@ def wrap(model: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(model, device_ids=devices)
 
 
-def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside ``wrap``; evaluation uses it, so that no hidden exchange can hang."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
-
-
 def no_sync(model: nn.Module) -> AbstractContextManager[None]:
     """A context in which gradients stay on this process, for all but the last accumulation step."""
     return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()

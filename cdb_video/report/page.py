@@ -63,10 +63,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "mistakes": _surest_mistakes(run),
         "class_names": {row.class_id: row.name for row in run.per_class},
         "difficulty_svg": difficulty_curves(run.difficulty),
-        "heat_map_svg": difficulty_heat_map(
-            run.difficulty,
-            {row.class_id: row.n_train for row in classes if row.n_train is not None},
-        ),
+        "heat_map_svg": difficulty_heat_map(run.difficulty, sizes),
         "training_svg": training_curves(run.train, run.val),
         "best": _best_validation(run),
         "bad_log_lines": run.bad_log_lines,
