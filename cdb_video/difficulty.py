@@ -1,7 +1,7 @@
 """How hard each class is, as validations see it: the state behind CDB weights and probabilities."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -35,6 +35,37 @@ class DifficultyOptions:
     warmup_epochs: NonNegativeInt = 0
     """First epochs that train with all classes equal, while difficulty is already tracked.
     Counted in validations; 0 and 1 are the same, since the first epoch has nothing to go by."""
+
+
+class ClassState(NamedTuple):
+    """What a loss or sampler goes by in one epoch."""
+
+    difficulty: torch.Tensor
+    """(K,) in [0, 1]."""
+    weight: torch.Tensor
+    """(K,): what the loss of a class is multiplied with, or how much likelier than the average
+    class it is drawn."""
+    tau: float
+    """The exponent between the two."""
+
+
+class Feedback(Protocol):
+    """What losses and samplers have in common: they may learn from recall, and show what of it."""
+
+    @property
+    def source(self) -> Literal["val", "train"]:
+        """The split whose recall ``observe`` is given: of each validation, or of what was trained
+        on in an epoch."""
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether it is not what it says without recall on the validation split."""
+
+    def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
+        """Takes the recall (K,) in [0, 1] and the number of samples (K,) of each class."""
+
+    def class_state(self, epoch: int) -> ClassState | None:
+        """What it goes by in ``epoch``, from 1; None if it does not go by difficulty."""
 
 
 class ClassDifficulty(nn.Module):

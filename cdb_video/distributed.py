@@ -7,6 +7,7 @@ function here does nothing or returns its argument. One code path serves both.
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -23,7 +24,10 @@ def process_group(device: torch.device) -> Iterator[None]:
     if "WORLD_SIZE" not in os.environ:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
     try:
         yield
     finally:
@@ -62,11 +66,13 @@ def mean_(tensor: torch.Tensor) -> torch.Tensor:
     return sum_(tensor).div_(world_size())
 
 
-def any_true(flag: bool, device: torch.device) -> bool:
-    """Whether ``flag`` is true on at least one process."""
+def gather(value: Any) -> list[Any]:
+    """``value`` of every process, in the order of their ranks."""
     if not dist.is_initialized():
-        return flag
-    return bool(sum_(torch.tensor(int(flag), device=device)).item())
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def barrier() -> None:

@@ -1,11 +1,12 @@
 """The tree of all options, and ``load``: the only place that knows every section."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from cdb_video import config
+from cdb_video import config, distributed
 from cdb_video.config import Selection
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.transforms import Augmentation
@@ -18,8 +19,17 @@ from cdb_video.option_types import (
     PositiveInt,
     coerce,
 )
-from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, Registry, import_modules
-from cdb_video.sections import BatchNorm, DataLoader, Solver, Stage2, Test, Train
+from cdb_video.registry import (
+    BACKBONES,
+    DATASETS,
+    DECODERS,
+    LOSSES,
+    SAMPLERS,
+    Registered,
+    Registry,
+    import_modules,
+)
+from cdb_video.sections import BatchNorm, DataLoader, Retrain, Solver, Test, Train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +41,7 @@ class Data(InputNormalisation, ClipSampling, Selection):
     name: str
     """Dataset; its own options stand in the section of its name."""
     options: Any
-    decoder: Literal["pyav", "decord"] = "pyav"
+    decoder: Annotated[str, Registered(DECODERS)] = "pyav"
     """Library that decodes video files."""
     crop_size: PositiveInt = 224
     """Height and width of the network's input, in pixels."""
@@ -98,7 +108,7 @@ class Config:
     loss: LossChoice
     sampler: SamplerChoice
     solver: Solver
-    stage2: Stage2
+    retrain: Retrain
     data_loader: DataLoader
     output_dir: str = "output"
     """Folder for everything that a run leaves behind; made if absent."""
@@ -112,23 +122,48 @@ class Config:
     """Modules to import first, such as one of yours that registers a backbone."""
 
 
-RENAMED = {
+MOVED = {"STAGE2": "RETRAIN"}
+"""Old name of a section -> its name now; the old one is understood."""
+PYSLOWFAST = {
     "MODEL.LOSS_FUNC": "LOSS.NAME",
     "MODEL.MODEL_NAME": "MODEL.NAME",
     "MODEL.ARCH": "MODEL.NAME",
     "MODEL.NUM_CLASSES": "nothing: the dataset knows its classes",
+    "MODEL.HEAD_ACT": "nothing: test files hold probabilities",
+    "MODEL.FREEZE_BN": "MODEL.FROZEN_BN",
+    "MODEL.DROPCONNECT_RATE": "MODEL.<BACKBONE>.DROP_PATH_RATE",
+    "MODEL.ACT_CHECKPOINT_ENABLE": "MODEL.ACT_CHECKPOINT",
+    "TRAIN.ENABLE": "the command: tools/train_net.py trains and does not test",
+    "TEST.ENABLE": "the command: tools/test_net.py tests and does not train",
     "TRAIN.DATASET": "DATA.NAME",
     "TEST.DATASET": "DATA.NAME",
     "TRAIN.CHECKPOINT_FILE_PATH": "MODEL.PRETRAINED",
+    "TRAIN.CHECKPOINT_TYPE": "nothing: MODEL.PRETRAINED knows the formats it reads",
+    "TEST.CHECKPOINT_TYPE": "nothing: TEST.CHECKPOINT_FILE_PATH knows the formats it reads",
+    "TRAIN.CHECKPOINT_INFLATE": "nothing: 2D kernels are inflated where the network is 3D",
+    "TRAIN.CHECKPOINT_EPOCH_RESET": "MODEL.PRETRAINED, which starts at epoch 1",
+    "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": "nothing: names are matched by the backbone",
     "DATA.TRAIN_CROP_SIZE": "DATA.CROP_SIZE",
     "DATA.TEST_CROP_SIZE": "DATA.CROP_SIZE",
+    "DATA.TRAIN_JITTER_SCALES": "AUG.CROP_SCALE, in fractions of the short side",
     "DATA.DECODING_BACKEND": "DATA.DECODER",
     "DATA.RANDOM_FLIP": "AUG.FLIP",
     "DATA.PATH_TO_DATA_DIR": "DATA.<DATASET>.ROOT",
     "DATA.PATH_PREFIX": "DATA.<DATASET>.ROOT",
+    "DATA.PATH_LABEL_SEPARATOR": "nothing: DATA.NAME clips reads CSV with the header path,label",
+    "DATA.INPUT_CHANNEL_NUM": "nothing: clips are RGB",
+    "AUG.ENABLE": "nothing: each option of AUG says for itself whether it is on",
+    "AUG.NUM_SAMPLE": "nothing: each clip is drawn once an epoch",
+    "BN.NORM_TYPE": "nothing: batch norm is averaged over processes before validation",
+    "BN.WEIGHT_DECAY": "SOLVER.ZERO_WD_1D_PARAM",
+    "SOLVER.BASE_LR_SCALE_NUM_SHARDS": "nothing: SOLVER.BASE_LR is never rescaled",
+    "SOLVER.CLIP_GRAD_VAL": "SOLVER.CLIP_GRAD_L2NORM",
     "NUM_GPUS": "torchrun --nproc_per_node N",
     "NUM_SHARDS": "torchrun --nnodes N",
     "SHARD_ID": "torchrun --node_rank N",
+    "DIST_BACKEND": "nothing: NCCL on GPUs, gloo on a CPU",
+    "LOG_MODEL_INFO": "tools/check_backbone.py NAME",
+    "TENSORBOARD.ENABLE": "nothing: OUTPUT_DIR/tensorboard is always written",
 }
 """Key of PySlowFast -> what to write here."""
 
@@ -139,7 +174,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: one line that names the key, what is allowed and what was given.
     """
-    tree = config.merge(config.read_yaml(Path(path)), config.parse_overrides(overrides))
+    layers = (config.read_yaml(Path(path)), config.parse_overrides(overrides))
+    tree = config.merge(*map(_moved, layers))
     import_modules(coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS"))
     try:
         return config.from_node(Config, tree)
@@ -147,8 +183,20 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{error}{_what_was_meant(error.key)}") from None
 
 
+def _moved(tree: dict[str, Any]) -> dict[str, Any]:
+    """``tree`` with the sections of MOVED under their names of now, and a line of advice."""
+    for old, new in MOVED.items():
+        if old in tree:
+            if distributed.is_main():
+                print(f"{old} is {new} now; the old name is understood", file=sys.stderr)
+            tree = config.merge({new: tree[old]}, {k: v for k, v in tree.items() if k != old})
+    return tree
+
+
 def _what_was_meant(key: str) -> str:
-    if key in RENAMED:
-        return f"; here it is {RENAMED[key]}"
+    # A section that we do not have is unknown before its keys are looked at.
+    known = [PYSLOWFAST[name] for name in PYSLOWFAST if name == key or name.startswith(f"{key}.")]
+    if known:
+        return f"; here it is {known[0]}"
     near = config.nearest_key(Config, key)
     return f"; did you mean {near}?" if near else ""

@@ -1,4 +1,4 @@
-"""The four registries: name -> class. A file in the package's folder is found by itself."""
+"""The five registries: name -> class. A file in the package's folder is found by itself."""
 
 import difflib
 import importlib
@@ -17,7 +17,8 @@ Class = TypeVar("Class", bound=type)
 
 
 class Registry:
-    """Maps a name, as written in YAML, to a component class with a nested ``Options`` dataclass.
+    """Maps a name, as written in YAML, to a component class, mostly with a nested ``Options``
+    dataclass.
 
     The modules of ``package`` are imported at the first look-up, so that a component needs no
     mention anywhere but in its own file. A component outside the package registers when its
@@ -103,6 +104,26 @@ SAMPLERS = Registry(
     """Built as ``Class(Class.Options(...), labels=(N,) int array, num_classes=K, seed=int,
     num_epochs=int)``: see ``cdb_video.data.samplers.base.Sampler``.""",
 )
+
+DECODERS = Registry(
+    "decoder",
+    "cdb_video.data.decode",
+    """Built as ``Class(path)``: see ``cdb_video.data.decode.Decoder``.""",
+)
+REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS, DECODERS)
+
+
+class Registered:
+    """The names in a registry, as the values that an option may have (``Annotated[str, ...]``)."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.registry.names()
+
+    def __str__(self) -> str:
+        return f"in {', '.join(self.registry.names())}"
 
 
 def import_modules(modules: Sequence[str]) -> None:

@@ -23,6 +23,10 @@ class Train:
     """Epochs between validations; the last is always validated. 0: never, best.pt is the newest."""
     checkpoint_period: PositiveInt = 1
     """Epochs from one checkpoint to the next; the last epoch is always kept."""
+    checkpoint_minutes: NonNegativeFloat = 0.0
+    """Minutes between checkpoints within an epoch, as latest.pt, from which a run that was cut off
+    goes on without decoding what came before; 0 makes none. On a GPU they are made when the loss
+    is read, every LOG_PERIOD steps."""
     keep_checkpoints: NonNegativeInt = 0
     """Newest epoch checkpoints to keep; 0 keeps all. best.pt and latest.pt always stay."""
     auto_resume: bool = True
@@ -127,9 +131,9 @@ class Test:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage2:
-    """How ``tools/retrain_classifier.py`` makes another classifier on the frozen backbone (Kang et
-    al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020)."""
+class Retrain:
+    """How ``cdb-video retrain`` makes another classifier on the frozen backbone (Kang et al.,
+    "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020)."""
 
     method: Literal["crt", "lws", "tau_norm", "ncm"] = "crt"
     """'crt' trains a fresh classifier on class-balanced samples; 'lws' so trains one scale for each

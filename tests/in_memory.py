@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cdb_video.data.batch import Record
-from cdb_video.data.datasets.base import LabelledClips
+from cdb_video.data.datasets.base import ImagesInMemory
 from cdb_video.registry import DATASETS
 
 COLOURS = np.array([(30, 40, 210), (30, 200, 40), (210, 40, 30)])
 
 
 @DATASETS.register("in_memory")
-class InMemory(LabelledClips):
+class InMemory(ImagesInMemory):
     """Noisy 12 x 12 pictures, each in the colour of its class; no file anywhere."""
 
     @dataclass(frozen=True)

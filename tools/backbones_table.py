@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cdb_video.check_backbone import NUM_CLASSES
+from cdb_video.commands.check_backbone import NUM_CLASSES
 from cdb_video.models import build_model, cost
 from cdb_video.registry import BACKBONES
 

@@ -5,8 +5,7 @@
 
 import sys
 
-from cdb_video import check_backbone
-from cdb_video.cli import shown_in_one_line
+from cdb_video.commands import run
 
 if __name__ == "__main__":
-    sys.exit(shown_in_one_line(check_backbone.main))
+    sys.exit(run("check-backbone"))

@@ -1,9 +1,8 @@
-"""Lists every backbone, loss, dataset and sampler: ``python tools/list.py [MODULE ...]``."""
+"""Lists every component: ``python tools/list.py [MODULE ...]``."""
 
 import sys
 
-from cdb_video import listing
-from cdb_video.cli import shown_in_one_line
+from cdb_video.commands import run
 
 if __name__ == "__main__":
-    sys.exit(shown_in_one_line(listing.main))
+    sys.exit(run("list"))

@@ -1,11 +1,11 @@
-"""Stage 2 of decoupled training: ``python tools/retrain_classifier.py --cfg FILE METHOD crt ...``.
+"""Another classifier: ``python tools/retrain_classifier.py --cfg FILE METHOD crt KEY VALUE ...``.
 
 METHOD is crt, lws, tau_norm or ncm; the result goes to OUTPUT_DIR/<method>.
 """
 
 import sys
 
-from cdb_video.cli import run
+from cdb_video.commands import run
 
 if __name__ == "__main__":
     sys.exit(run("retrain"))

@@ -2,7 +2,7 @@
 
 import sys
 
-from cdb_video.cli import run
+from cdb_video.commands import run
 
 if __name__ == "__main__":
     sys.exit(run("test"))

@@ -32,13 +32,6 @@ class Batch(NamedTuple):
         """The same batch on ``device``; copies overlap with computation from pinned memory."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
-    def normalised(self, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
-        """``(video - mean) / std`` per channel: (B, 3, T, H, W) float32; all in [0, 255]."""
-        shape = (1, 3, 1, 1, 1)
-        centre = torch.tensor(mean, device=self.video.device).view(shape)
-        spread = torch.tensor(std, device=self.video.device).view(shape)
-        return (self.video.float() - centre) / spread
-
 
 class BatchLoader(Protocol):
     """Gives the batches of one rank, epoch after epoch."""
@@ -46,5 +39,8 @@ class BatchLoader(Protocol):
     def __len__(self) -> int:
         """Batches an epoch on this rank."""
 
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The batches of ``epoch``; one epoch at a time."""
+    def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch`` from number ``first`` on; one epoch at a time.
+
+        Nothing is decoded of the batches before, and the others are as they would be after them.
+        """

@@ -88,8 +88,8 @@ class ImageLoader:
         """Batches an epoch on this rank."""
         return len(self._samples)
 
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The batches of ``epoch``."""
+    def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        """As in ``BatchLoader``."""
         order = np.arange(len(self._labels))
         if self._sampler is not None:
             order = self._sampler.indices(epoch)
@@ -97,7 +97,7 @@ class ImageLoader:
         crops = self._crops(rng, len(order))
         jitter = self._augmentation.color_jitter if self._augmentation is not None else 0.0
         colours = random_colours(jitter, rng, len(order))
-        for samples in self._samples:
+        for samples in self._samples[first:]:
             # Evaluation has a crop for each view, training one for each sample.
             chosen = crops.at(samples % len(crops.left))
             video, label, index = self._batch(order[samples // self._num_views], chosen)

@@ -35,11 +35,13 @@ class _BatchKeys:
         self._samples = samples
         self._num_views = num_views
         self.epoch = 0
+        self.first = 0
+        """Number of the first batch."""
 
     def __iter__(self) -> Iterator[list[Key]]:
         order = self._order(self.epoch)
         repeats = repeat_numbers(order)
-        for samples in self._samples:
+        for samples in self._samples[self.first :]:
             places = (divmod(sample, self._num_views) for sample in samples.tolist())
             yield [
                 Key(self.epoch, int(order[place]), int(repeats[place]), view)
@@ -115,14 +117,14 @@ class ClipLoader:
         """Batches an epoch on this rank."""
         return len(self._samples)
 
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The batches of ``epoch``; one epoch at a time.
+    def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        """As in ``BatchLoader``.
 
         Raises:
             DecodeError: a clip cannot be decoded; the message opens with its path.
             DataError: a clip lies outside its file, or a worker died or gave nothing in time.
         """
-        self._keys.epoch = epoch
+        self._keys.epoch, self._keys.first = epoch, first
         iterator: Any = iter(self._loader)
         if self._loader.num_workers and self._finalizer is None:
             self._finalizer = weakref.finalize(self, _end_workers, iterator, os.getpid())

@@ -46,6 +46,18 @@ class WeightAverage:
         if self._averaged is not None:
             self._averaged.update_parameters(self._trained)
 
+    def own_buffers(self) -> dict[str, Tensor]:
+        """The averaged batch-norm statistics, which within an epoch are of this process alone."""
+        if self._averaged is None:
+            return {}
+        return {name: buffer.cpu() for name, buffer in self._averaged.module.named_buffers()}
+
+    def load_own_buffers(self, buffers: dict[str, Tensor]) -> None:
+        """Restores what ``own_buffers`` gave."""
+        if self._averaged is not None:
+            for name, buffer in self._averaged.module.named_buffers():
+                buffer.copy_(buffers[name])
+
     def state_dict(self) -> dict[str, Any]:
         """The average and the weights behind it; empty without an average."""
         if self._averaged is None:

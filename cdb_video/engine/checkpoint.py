@@ -1,23 +1,24 @@
-"""Checkpoints of a run: what is in them, where they lie, and how a run goes on from one."""
+"""Saves a run, at the end of an epoch or within one, and brings it back to where it was."""
 
 import sys
-from pathlib import Path
+import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 import yaml
-from torch import nn
 from torch.optim import Optimizer
 
 import cdb_video
-from cdb_video.config import dump, to_node
+from cdb_video import distributed
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.average import WeightAverage
-from cdb_video.engine.files import point, replacing
+from cdb_video.engine.seen import Seen
 from cdb_video.errors import CheckpointError
+from cdb_video.files import point, replacing
 from cdb_video.losses.base import Loss
-from cdb_video.models import read_checkpoint
-from cdb_video.options import Config
+from cdb_video.models import Checkpoint, Classifier
+from cdb_video.run_folder import RunFolder
 
 FREE_TO_CHANGE = (
     "OUTPUT_DIR",
@@ -25,10 +26,12 @@ FREE_TO_CHANGE = (
     "IMPORTS",
     "LOG_PERIOD",
     "TEST.",
-    "STAGE2.",
+    "RETRAIN.",
     "DATA_LOADER.",
+    "DATA.MEAN",  # what the model was trained with is checked instead
+    "DATA.STD",
     "TRAIN.AUTO_RESUME",
-    "TRAIN.CHECKPOINT_PERIOD",
+    "TRAIN.CHECKPOINT_",
     "TRAIN.KEEP_CHECKPOINTS",
     "SOLVER.MAX_EPOCH",
     "SOLVER.ACCUMULATION_STEPS",
@@ -41,11 +44,12 @@ FREE_TO_CHANGE = (
 class State(NamedTuple):
     """The parts of a run that change as it trains."""
 
-    model: nn.Module
+    model: Classifier
     optimizer: Optimizer
     loss: Loss
     sampler: Sampler
     average: WeightAverage
+    seen: Seen
 
 
 class Progress(NamedTuple):
@@ -53,86 +57,103 @@ class Progress(NamedTuple):
 
     epoch: int = 0
     """Epochs finished."""
+    step: int = 0
+    """Optimiser steps of the epoch after those."""
     best: float | None = None
     """Highest TRAIN.BEST_METRIC so far."""
 
 
+class Identity(NamedTuple):
+    """What goes into every checkpoint of a run as it is."""
+
+    class_names: list[str]
+    groups: list[str]
+    """(K,) the name of each class's group."""
+    config: str
+    """YAML text of the options."""
+
+
 class Checkpoints:
-    """The checkpoints in OUTPUT_DIR/checkpoints: ``epoch_0001.pt`` ..., ``latest.pt``, ``best.pt``.
+    """The checkpoints in a run folder.
 
     Args:
-        config: of the run; its text goes into each checkpoint.
-        class_names: (K,) names, which go along too.
+        folder: of the run.
+        identity: of the run.
+        keep: newest epoch checkpoints to keep; 0 keeps all.
+        minutes: between checkpoints within an epoch; 0 makes none.
     """
 
-    def __init__(self, config: Config, class_names: list[str]) -> None:
-        self.folder = checkpoint_folder(config)
-        self._config = config
-        self._class_names = class_names
+    def __init__(self, folder: RunFolder, identity: Identity, keep: int, minutes: float) -> None:
+        self._folder = folder
+        self._identity = identity
+        self._keep = keep
+        self._seconds = 60 * minutes
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether a checkpoint within the epoch should be saved now, by this process's clock."""
+        return self._seconds > 0 and time.monotonic() - self._saved >= self._seconds
 
     def save(self, state: State, progress: Progress, *, keep: bool, best: bool) -> None:
-        """Writes the state after an epoch.
+        """Writes the state after an epoch; only the main process does.
 
         Args:
             keep: write it as this epoch's checkpoint and as ``latest.pt``.
             best: write it as ``best.pt``.
         """
-        content = {
-            "epoch": progress.epoch,
-            "best": progress.best,
+        if not (keep or best) or not distributed.is_main():
+            return
+        path = self._folder.of_epoch(progress.epoch) if keep else self._folder.best
+        with replacing(path) as partial:
+            torch.save(self._content(state, progress, []), partial)
+        self._saved = time.monotonic()
+        if keep:
+            point(self._folder.latest, path)
+            for old in self._folder.epoch_checkpoints()[: -self._keep] if self._keep else []:
+                old.unlink()
+        if best and keep:
+            point(self._folder.best, path)
+
+    def save_within(self, state: State, progress: Progress) -> None:
+        """Writes the state within an epoch as ``latest.pt``; every process must call it."""
+        own = {"seen": state.seen.state_dict(), "averaged": state.average.own_buffers()}
+        processes = distributed.gather(own)
+        if distributed.is_main():
+            with replacing(self._folder.latest) as partial:
+                torch.save(self._content(state, progress, processes), partial)
+        self._saved = time.monotonic()
+
+    def _content(self, state: State, progress: Progress, processes: list[Any]) -> dict[str, Any]:
+        return {
+            **progress._asdict(),
             "model_state": state.average.model.state_dict(),
             "average_state": state.average.state_dict(),
             "optimizer_state": state.optimizer.state_dict(),
             "loss_state": state.loss.state_dict(),
             "sampler_state": state.sampler.state_dict(),
-            "class_names": self._class_names,
-            "config": dump(self._config),
-            "versions": _versions(),
+            "processes": processes,
+            **describe(state.model, self._identity),
         }
-        name = f"epoch_{progress.epoch:04d}.pt" if keep else "best.pt"
-        if not (keep or best):
-            return
-        with replacing(self.folder / name) as path:
-            torch.save(content, path)
-        if keep:
-            point(self.folder / "latest.pt", self.folder / name)
-            self._drop_old()
-        if best and keep:
-            point(self.folder / "best.pt", self.folder / name)
 
-    def _drop_old(self) -> None:
-        keep = self._config.train.keep_checkpoints
-        for path in sorted(self.folder.glob("epoch_*.pt"))[:-keep] if keep else []:
-            path.unlink()
-
-    def resume(self, state: State) -> Progress:
-        """Puts ``state`` where ``latest.pt`` left it; where there is none, nothing happens.
+    def latest(self) -> Checkpoint | None:
+        """The checkpoint that the run goes on from, read; None where there is none.
 
         Raises:
-            CheckpointError: the checkpoint is unreadable, or of a run with other options.
+            CheckpointError: it is unreadable, or of a run with other options.
         """
-        path = self.folder / "latest.pt"
-        if not path.exists():
-            return Progress()
-        content = read_checkpoint(path)
-        self._check_same_run(path, content)
-        try:
-            state.model.load_state_dict(content["model_state"])
-            state.average.load_state_dict(content["average_state"])
-            state.optimizer.load_state_dict(content["optimizer_state"])
-            state.loss.load_state_dict(content["loss_state"])
-            state.sampler.load_state_dict(content["sampler_state"])
-            return Progress(content["epoch"], content["best"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{path} does not fit this run: {reason}") from None
+        if not self._folder.latest.exists():
+            return None
+        checkpoint = Checkpoint.read(self._folder.latest, training=True)
+        self._check_same_run(checkpoint)
+        return checkpoint
 
-    def _check_same_run(self, path: Path, content: dict[str, Any]) -> None:
+    def _check_same_run(self, checkpoint: Checkpoint) -> None:
+        path = checkpoint.path
         advice = "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME false"
-        if content.get("class_names") != self._class_names:
+        if checkpoint.class_names != self._identity.class_names:
             raise CheckpointError(f"{path} is of a run with other classes; {advice}")
-        before = _leaves(yaml.safe_load(content["config"]))
-        now = _leaves(yaml.safe_load(to_node(self._config).dump()))
+        before = _leaves(checkpoint.config)
+        now = _leaves(yaml.safe_load(self._identity.config))
         # An option of only one of them came or went with a version, or with a NAME that differs.
         for key in sorted(before.keys() & now.keys()):
             free = key.startswith(FREE_TO_CHANGE) or key.endswith(".ROOT")
@@ -142,50 +163,66 @@ class Checkpoints:
                 )
 
 
-def checkpoint_folder(config: Config) -> Path:
-    """Where a run's checkpoints lie."""
-    return Path(config.output_dir) / "checkpoints"
+def restore(state: State, checkpoint: Checkpoint) -> Progress:
+    """Puts ``state`` where ``checkpoint`` left it.
 
-
-def latest_checkpoint(config: Config) -> Path | None:
-    """The checkpoint from which the run goes on; None if it starts anew."""
-    path = checkpoint_folder(config) / "latest.pt"
-    return path if config.train.auto_resume and path.exists() else None
+    Raises:
+        CheckpointError: it does not fit.
+    """
+    content: Mapping[str, Any] = checkpoint.training or {}
+    try:
+        state.model.load_state_dict(content["model_state"])
+        state.average.load_state_dict(content["average_state"])
+        state.optimizer.load_state_dict(content["optimizer_state"])
+        state.loss.load_state_dict(content["loss_state"])
+        state.sampler.load_state_dict(content["sampler_state"])
+        processes = content.get("processes", [])
+        if len(processes) == distributed.world_size():
+            own = processes[distributed.rank()]
+            state.seen.load_state_dict(own["seen"])
+            state.average.load_own_buffers(own["averaged"])
+        elif distributed.is_main():
+            state.seen.load_sum([own["seen"] for own in processes])
+        return Progress(content["epoch"], content.get("step", 0), content["best"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from None
 
 
 def save_model(
-    config: Config, class_names: list[str], model: nn.Module, epoch: int, origin: dict[str, Any]
-) -> Path:
-    """Writes ``best.pt`` of a model that is to be tested, not trained on; returns its path.
+    folder: RunFolder, identity: Identity, model: Classifier, epoch: int, origin: dict[str, Any]
+) -> None:
+    """Writes ``best.pt`` of a model that is to be tested, not trained on.
 
     Args:
-        config: of the model; its OUTPUT_DIR is where the checkpoint goes.
         epoch: epochs that made the model.
         origin: plain values that say how it was made.
     """
-    path = checkpoint_folder(config) / "best.pt"
     content = {
         "epoch": epoch,
         "model_state": model.state_dict(),
-        "class_names": class_names,
-        "config": dump(config),
         "origin": origin,
-        "versions": _versions(),
+        **describe(model, identity),
     }
-    with replacing(path) as partial:
+    with replacing(folder.best) as partial:
         torch.save(content, partial)
-    return path
 
 
-def _versions() -> dict[str, str]:
+def describe(model: Classifier, identity: Identity) -> dict[str, Any]:
+    """What a checkpoint says about its model beside the tensors."""
+    mean, std = model.normalisation
     return {
-        "cdb_video": cdb_video.__version__,
-        "torch": str(torch.__version__),
-        "python": sys.version.split()[0],
+        **identity._asdict(),
+        "normalisation": {"mean": list(mean), "std": list(std)},
+        "versions": {
+            "cdb_video": cdb_video.__version__,
+            "torch": str(torch.__version__),
+            "python": sys.version.split()[0],
+        },
     }
 
 
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import BatchLoader
-from cdb_video.engine.parts import forward
 from cdb_video.metrics import classification_metrics, recall_per_class
-from cdb_video.options import Config
 
 
 class Evaluation(NamedTuple):
@@ -56,15 +56,15 @@ class Evaluation(NamedTuple):
 def evaluate(
     model: nn.Module,
     loader: BatchLoader,
-    labels: Sequence[int],
+    labels: npt.NDArray[np.int64],
     num_classes: int,
-    config: Config,
     on_batch: Callable[[], object] = lambda: None,
 ) -> Evaluation:
     """Runs ``model`` over this process's share of a split; every process gets the whole result.
 
     Args:
-        model: without the wrapper for several processes, whose hidden exchanges could hang here.
+        model: gives logits (B, K) of uint8 clips; without the wrapper for several processes, whose
+            hidden exchanges could hang here.
         labels: (N,) true class of each record.
         on_batch: called after each batch.
     """
@@ -74,11 +74,11 @@ def evaluate(
     views = torch.zeros(len(labels), dtype=torch.int64, device=device)
     for batch in loader.batches():
         batch = batch.to(device)
-        probability = forward(model, batch, config).double().softmax(dim=1)
+        probability = model(batch.video).double().softmax(dim=1)
         scores.index_add_(0, batch.index, probability)
         views.index_add_(0, batch.index, torch.ones_like(batch.index))
         on_batch()
     distributed.sum_(scores)
     distributed.sum_(views)
     mean = scores / views[:, None]
-    return Evaluation(mean.cpu(), torch.tensor(labels))
+    return Evaluation(mean.cpu(), torch.from_numpy(labels))

@@ -1,6 +1,7 @@
 """What the backbone makes of every clip, computed once and kept in OUTPUT_DIR/features."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +12,14 @@ from rich.console import Console
 from torch import nn
 
 from cdb_video.config import dump
-from cdb_video.data.batch import BatchLoader
-from cdb_video.engine import parts
-from cdb_video.engine.files import replacing
+from cdb_video.data.batch import BatchLoader, Record
+from cdb_video.data.splits import Splits
+from cdb_video.engine import build
 from cdb_video.engine.log import progress_bar
+from cdb_video.files import replacing
+from cdb_video.models import Classifier
 from cdb_video.options import Config
+from cdb_video.run_folder import RunFolder
 
 
 class Features(NamedTuple):
@@ -28,12 +32,7 @@ class Features(NamedTuple):
 
 
 def split_features(
-    config: Config,
-    clips: parts.Clips,
-    split: str,
-    model: nn.Module,
-    checkpoint: str,
-    screen: Console,
+    config: Config, splits: Splits, split: str, model: Classifier, checkpoint: str, screen: Console
 ) -> Features:
     """The features of a split: from OUTPUT_DIR/features where they are there, else computed.
 
@@ -51,17 +50,17 @@ def split_features(
     views = (1, 1)
     if split == "test":
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
-    path = Path(config.output_dir) / "features" / f"{split}.safetensors"
-    fingerprint = _fingerprint(config, clips, split, views, checkpoint)
+    path = RunFolder(config.output_dir).features(split)
+    fingerprint = _fingerprint(config, splits[split].records, model, views, checkpoint)
     kept = _read(path, fingerprint)
     if kept is not None:
         screen.print(f"{split} features are in {path} already")
         return kept
-    clips.check_files(split)
+    splits.check_files(split)
     device = next(model.parameters()).device
-    loader = parts.make_eval_loader(config, clips, split, device, *views)
-    features = compute_features(config, model, loader, f"{split} features", screen)
-    labels = torch.tensor([record.label for record in clips.records[split]])
+    loader = build.make_eval_loader(config, splits, split, device, views)
+    features = compute_features(model, loader, f"{split} features", screen)
+    labels = torch.from_numpy(splits.labels(split))
     content = Features(features.view(len(labels), -1, features.shape[1]), labels)
     with replacing(path) as partial:
         metadata = {"fingerprint": fingerprint}
@@ -71,7 +70,7 @@ def split_features(
 
 @torch.no_grad()
 def compute_features(
-    config: Config, model: nn.Module, loader: BatchLoader, task: str, screen: Console
+    model: Classifier, loader: BatchLoader, task: str, screen: Console
 ) -> torch.Tensor:
     """The input of the classifier ``fc`` for every sample of ``loader``: (samples, F) float32."""
     model.eval()
@@ -85,7 +84,7 @@ def compute_features(
     try:
         with progress_bar(screen) as bar:
             for batch in bar.track(loader.batches(), total=len(loader), description=task):
-                parts.forward(model, batch.to(device), config)
+                model(batch.to(device).video)
     finally:
         hook.remove()
     return torch.cat(seen)
@@ -101,7 +100,11 @@ def digest(path: Path) -> str:
 
 
 def _fingerprint(
-    config: Config, clips: parts.Clips, split: str, views: tuple[int, int], checkpoint: str
+    config: Config,
+    records: Sequence[Record],
+    model: Classifier,
+    views: tuple[int, int],
+    checkpoint: str,
 ) -> str:
     """Differs where the features would."""
     parts_of_it = (
@@ -109,8 +112,8 @@ def _fingerprint(
         dump(config.data),
         config.model.name,
         dump(config.model.options),
-        f"{views} {config.train.mixed_precision}",
-        *(repr(tuple(record)) for record in clips.records[split]),
+        f"{model.normalisation} {views} {config.train.mixed_precision}",
+        *(repr(tuple(record)) for record in records),
     )
     return hashlib.sha256("\n".join(parts_of_it).encode("utf-8", "surrogateescape")).hexdigest()
 

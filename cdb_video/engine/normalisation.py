@@ -2,25 +2,27 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
-from torch import nn
 
 from cdb_video.errors import CheckpointError
-from cdb_video.models import Normalisation, stated_normalisation
-from cdb_video.models.backbone import RGB, Backbone
-from cdb_video.options import Config
+from cdb_video.models import Checkpoint, Classifier, Normalisation
+from cdb_video.models.backbone import RGB
+from cdb_video.models.weights.normalisation import InputNormalisation
 
 TOLERANCE = 1e-3
 """Largest relative difference between numbers that count as equal: 57.4 is 0.225 * 255."""
 
 
-def with_normalisation(
-    config: Config, model: nn.Module, source: Path | None, screen: Console, *, strict: bool
-) -> Config:
-    """``config`` with numbers in DATA.MEAN and DATA.STD.
+def set_normalisation(
+    model: Classifier,
+    given: InputNormalisation,
+    source: Checkpoint | None,
+    screen: Console,
+    *,
+    strict: bool,
+) -> None:
+    """Says to ``model`` how its input is normalised.
 
     'auto' becomes what ``source`` says, else what the backbone's published weights were trained
     with. An explicit number stays. A line on ``screen`` says where it differs from that, or that
@@ -31,33 +33,31 @@ def with_normalisation(
         strict: refuse an explicit number that differs from what the source says.
 
     Raises:
-        CheckpointError: the source cannot be read, or ``strict`` refuses.
+        CheckpointError: ``strict`` refuses.
     """
-    stated = stated_normalisation(source) if source else None
-    own = getattr(model, "input_format", Backbone.input_format)
+    own, name = model.input_format, model.backbone_name
+    stated = source.normalisation if source else None
     known = stated or Normalisation(own.mean, own.std)
-    given = config.data
     used = Normalisation(
         known.mean if given.mean == "auto" else given.mean,
         known.std if given.std == "auto" else given.std,
     )
-    wrong = [name for name in used._fields if not _equal(getattr(used, name), getattr(known, name))]
+    model.set_normalisation(used)
+    wrong = [key for key in used._fields if not _equal(getattr(used, key), getattr(known, key))]
     if source and wrong:
         here, there = _text(used, wrong), _text(known, wrong)
         if strict and stated:
             raise CheckpointError(
-                f"{source} was trained with {there}, got {here}; leave it at auto"
+                f"{source.path} was trained with {there}, got {here}; leave it at auto"
             )
-        others = f"does not say, and the published weights of {config.model.name} were"
+        others = f"does not say, and the published weights of {name} were"
         what = "was" if stated else others
-        screen.print(f"warning: {here} is used, but {source} {what} trained with {there}")
+        screen.print(f"warning: {here} is used, but {source.path} {what} trained with {there}")
     elif source and not stated and "auto" in (given.mean, given.std):
         screen.print(
-            f"{source} does not say how its input was normalised; taken to be as for the published "
-            f"weights of {config.model.name}: {_text(used)}",
+            f"{source.path} does not say how its input was normalised; taken to be as for the "
+            f"published weights of {name}: {_text(used)}",
         )
-    data = replace(given, mean=used.mean, std=used.std)
-    return replace(config, data=data)
 
 
 def _equal(one: RGB, other: RGB) -> bool:

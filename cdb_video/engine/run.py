@@ -1,31 +1,26 @@
 """Prepares a training run: everything is built and checked before OUTPUT_DIR is touched."""
 
-import shutil
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from cdb_video import distributed
 from cdb_video.config import dump
 from cdb_video.data.batch import BatchLoader
-from cdb_video.engine import parts
+from cdb_video.data.splits import Splits
+from cdb_video.engine import build
 from cdb_video.engine.average import WeightAverage
-from cdb_video.engine.checkpoint import Checkpoints, Progress, State, latest_checkpoint
-from cdb_video.engine.files import replacing
+from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State, restore
 from cdb_video.engine.log import RunLog, console
-from cdb_video.engine.normalisation import with_normalisation
+from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
-from cdb_video.engine.recall import TrainingRecall
-from cdb_video.errors import ConfigError
-from cdb_video.models import load_weights, locate
+from cdb_video.engine.seen import Seen
+from cdb_video.files import write_text
+from cdb_video.models import Checkpoint, locate
 from cdb_video.options import Config
-
-LEFT_BEHIND = (
-    *("checkpoints", "tensorboard", "test", "log.jsonl", "difficulty.csv", "report.html"),
-    *("features", "crt", "lws", "tau_norm", "ncm"),
-)
+from cdb_video.run_folder import RunFolder
 
 
 class Run(NamedTuple):
@@ -33,16 +28,19 @@ class Run(NamedTuple):
 
     config: Config
     device: torch.device
-    clips: parts.Clips
+    splits: Splits
     groups: list[str]
     """(K,) the name of each class's group."""
     train_loader: BatchLoader
     val_loader: BatchLoader | None
     """None without validation."""
+    network: nn.Module
+    """``state.model`` as it trains: in the wrapper for several processes."""
     state: State
-    training_recall: TrainingRecall
     learning_rate: LearningRate
     steps_per_epoch: int
+    look_period: int
+    """Steps from one read of the device to the next."""
     checkpoints: Checkpoints
     progress: Progress
     log: RunLog
@@ -55,76 +53,80 @@ def prepare(config: Config, device: torch.device) -> Run:
     Raises:
         CdbVideoError: options, data, weights or a checkpoint are wrong.
     """
-    screen = console()
-    validates = config.train.eval_period > 0
-    clips = parts.read_clips(config, ("train", "val") if validates else ("train",))
-    groups = parts.class_groups(config, clips)
-    sampler = parts.make_sampler(config, clips)
-    train_loader = parts.make_train_loader(config, clips, sampler, device)
-    val_loader = parts.make_eval_loader(config, clips, "val", device) if validates else None
-    model = parts.make_model(config, len(clips.class_names), device)
-    latest = latest_checkpoint(config)
+    screen, folder = console(), RunFolder(config.output_dir)
+    used = ("train", "val") if config.train.eval_period else ("train",)
+    splits = build.read_splits(config, *used)
+    splits.check_files(*used)
+    groups = build.class_groups(config, splits)
+    sampler = build.make_sampler(config, splits)
+    train_loader = build.make_train_loader(config, splits, sampler, device)
+    val_loader = build.make_eval_loader(config, splits, "val", device) if used[1:] else None
+    identity = Identity(splits.class_names, groups, dump(config))
+    train = config.train
+    checkpoints = Checkpoints(folder, identity, train.keep_checkpoints, train.checkpoint_minutes)
+    latest = checkpoints.latest() if train.auto_resume else None
+    model = build.make_model(config, len(splits.class_names), device)
     source = latest or fetch(config.model.pretrained)
-    config = with_normalisation(config, model, source, screen, strict=latest is not None)
-    parts.set_up_tuning(config, model)
-    loss = parts.make_loss(config, clips, device)
-    parts.check_validation(config, loss, sampler)
+    set_normalisation(model, config.data, source, screen, strict=latest is not None)
+    if source and not latest:
+        screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
+    build.set_up_tuning(config, model)
+    loss = build.make_loss(config, splits, device)
+    build.check_validation(config, loss, sampler)
+    network = distributed.wrap(model, device)
     optimizer = make_optimizer(model, config.solver)
-    average = WeightAverage(model, config.train.ema_decay)
-    state = State(model, optimizer, loss, sampler, average)
+    average = WeightAverage(model, train.ema_decay)
+    state = State(model, optimizer, loss, sampler, average, Seen(len(splits.class_names), device))
+    progress = restore(state, latest) if latest else Progress()
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
-    checkpoints = Checkpoints(config, clips.class_names)
-    progress = checkpoints.resume(state) if config.train.auto_resume else Progress()
-    if source and not progress.epoch:
-        screen.print(str(load_weights(model, source, config.model.pretrained_min_fraction)))
-    screen.print(
-        f"{len(clips.records['train'])} training and "
-        f"{len(clips.records['val']) if validates else 'no'} validation clips "
-        f"of {len(clips.class_names)} classes; {config.model.name} with "
-        f"{sum(p.numel() for p in model.parameters()):,} parameters on {device}; "
-        f"output in {config.output_dir}"
-    )
-    if progress.epoch:
-        screen.print(f"{progress.epoch} of {config.solver.max_epoch} epochs are done already")
-    _open_output(config)
+    _announce(config, splits, model, progress, screen)
+    folder.check_test_folder()
+    if distributed.is_main():
+        if not train.auto_resume:
+            folder.clear()
+        write_text(folder.config, dump(config))
+    distributed.barrier()
+    done = progress.epoch * steps_per_epoch + progress.step
     return Run(
-        config,
-        device,
-        clips,
-        groups,
-        train_loader,
-        val_loader,
-        state,
-        TrainingRecall(len(clips.class_names), device),
-        LearningRate(config.solver, steps_per_epoch),
-        steps_per_epoch,
-        checkpoints,
-        progress,
-        RunLog(Path(config.output_dir), progress.epoch),
-        screen,
+        config=config,
+        device=device,
+        splits=splits,
+        groups=groups,
+        train_loader=train_loader,
+        val_loader=val_loader,
+        network=network,
+        state=state,
+        learning_rate=LearningRate(config.solver, steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+        look_period=1 if device.type == "cpu" else config.log_period,
+        checkpoints=checkpoints,
+        progress=progress,
+        log=RunLog(folder, progress.epoch, done),
+        screen=screen,
     )
 
 
-def fetch(source: str) -> Path | None:
-    """What MODEL.PRETRAINED names, on this machine, where one process downloads it for all."""
+def fetch(source: str) -> Checkpoint | None:
+    """What MODEL.PRETRAINED names, which one process of a machine downloads for all."""
     if not source:
         return None
     path = locate(source) if distributed.local_rank() == 0 else None
     distributed.barrier()
-    return path or locate(source)
+    return Checkpoint.read(path or locate(source))
 
 
-def _open_output(config: Config) -> None:
-    output_dir = Path(config.output_dir)
-    if distributed.is_main():
-        for name in () if config.train.auto_resume else LEFT_BEHIND:
-            path = output_dir / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        try:
-            with replacing(output_dir / "config.yaml") as path:
-                path.write_text(dump(config), encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"OUTPUT_DIR must be a folder to write in, got {output_dir}: {error.strerror}"
-            ) from None
-    distributed.barrier()
+def _announce(
+    config: Config, splits: Splits, model: nn.Module, progress: Progress, screen: Console
+) -> None:
+    num_val = len(splits["val"].records) if config.train.eval_period else "no"
+    screen.print(
+        f"{len(splits['train'].records)} training and {num_val} validation clips "
+        f"of {len(splits.class_names)} classes; {config.model.name} with "
+        f"{sum(p.numel() for p in model.parameters()):,} parameters on "
+        f"{next(model.parameters()).device}; output in {config.output_dir}"
+    )
+    if progress.epoch or progress.step:
+        steps = f" and {progress.step} steps" if progress.step else ""
+        screen.print(
+            f"{progress.epoch} of {config.solver.max_epoch} epochs{steps} are done already"
+        )

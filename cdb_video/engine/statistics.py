@@ -6,14 +6,12 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import BatchLoader
-from cdb_video.engine import parts
 from cdb_video.models.tuning.freezing import learning_norms
-from cdb_video.options import Config
 
 
-def precise_statistics(model: nn.Module, loader: BatchLoader, epoch: int, config: Config) -> None:
-    """Sets running means and variances to those of all activations in the first
-    BN.NUM_BATCHES_PRECISE training batches of ``epoch``, over all processes.
+def precise_statistics(model: nn.Module, loader: BatchLoader, epoch: int, num_batches: int) -> None:
+    """Sets running means and variances to those of all activations in the first ``num_batches``
+    training batches of ``epoch``, over all processes.
 
     "Rethinking 'Batch' in BatchNorm", Wu and Johnson, arXiv:2105.07576, section 3. All but batch
     norm is in evaluation mode, as it will be when the statistics are used; frozen statistics stay.
@@ -22,9 +20,8 @@ def precise_statistics(model: nn.Module, loader: BatchLoader, epoch: int, config
     for norm in learning_norms(model):
         norm.train()
     device = next(model.parameters()).device
-    clips = (parts.network_input(batch.to(device), config) for batch in loader.batches(epoch))
-    with parts.autocast(device, config):
-        update_bn_stats(model, clips, min(config.bn.num_batches_precise, len(loader)))
+    clips = (batch.to(device).video for batch in loader.batches(epoch))
+    update_bn_stats(model, clips, min(num_batches, len(loader)))
     merge_statistics(model)
 
 

@@ -1,6 +1,8 @@
 """Trains a model: the whole loop, in reading order."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,14 +11,15 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import Batch
-from cdb_video.engine import parts
+from cdb_video.difficulty import ClassState
+from cdb_video.engine import build
 from cdb_video.engine.checkpoint import Progress
 from cdb_video.engine.evaluate import evaluate
 from cdb_video.engine.log import progress_bar
 from cdb_video.engine.run import Run, prepare
 from cdb_video.engine.statistics import merge_statistics, precise_statistics
-from cdb_video.errors import TrainingError
 from cdb_video.options import Config
+from cdb_video.run_folder import RunFolder
 
 
 def train(config: Config) -> None:
@@ -26,106 +29,111 @@ def train(config: Config) -> None:
     this.
 
     Raises:
-        CdbVideoError: options, data or a checkpoint are wrong, or the loss is not finite.
+        CdbVideoError: options, data or a checkpoint are wrong, another process trains in
+            OUTPUT_DIR, or the loss is not finite.
     """
-    device = parts.choose_device(config)
-    with distributed.process_group(device):
+    device = build.choose_device(config)
+    with distributed.process_group(device), RunFolder(config.output_dir).locked("train"):
         fit(prepare(config, device))
 
 
 def fit(run: Run) -> None:
     """The epochs: train, validate, let loss and sampler observe, save."""
     config, progress = run.config, run.progress
-    model = distributed.wrap(run.state.model, run.device)
     last = config.solver.max_epoch
     with progress_bar(run.screen) as bar:
-        done = progress.epoch * run.steps_per_epoch
-        bar.add_task("training", total=run.learning_rate.num_steps, completed=done)
+        bar.add_task("training", total=run.learning_rate.num_steps)
         for epoch in range(progress.epoch + 1, last + 1):
-            train_one_epoch(run, model, epoch, bar)
+            train_one_epoch(run, progress, bar)
             score = None
             if epoch == last or epoch % (config.train.eval_period or 1) == 0:
                 score = validate(run, epoch)
             is_best = score is not None and (progress.best is None or score > progress.best)
-            progress = Progress(epoch, score if is_best else progress.best)
+            progress = Progress(epoch, 0, score if is_best else progress.best)
             keep = epoch == last or epoch % config.train.checkpoint_period == 0
-            if distributed.is_main():
-                run.checkpoints.save(run.state, progress, keep=keep, best=is_best)
+            run.checkpoints.save(run.state, progress, keep=keep, best=is_best)
             distributed.barrier()
     run.log.close()
 
 
-def train_one_epoch(run: Run, model: nn.Module, epoch: int, bar: Bar) -> None:
-    """One pass over the training clips, an optimiser step for each TRAIN.BATCH_SIZE of them."""
-    config, optimizer = run.config, run.state.optimizer
-    # Derived from the epoch, not carried along: a resumed run draws what the first would have.
-    seed = np.random.SeedSequence([config.rng_seed, epoch, distributed.rank()])
-    torch.manual_seed(int(seed.generate_state(1)[0]))
-    model.train()
-    run.state.loss.start_epoch(epoch)
-    sums = torch.zeros(2, dtype=torch.float64, device=run.device)  # loss x clips, clips
-    step = (epoch - 1) * run.steps_per_epoch
-    window: list[Batch] = []
-    for position, batch in enumerate(run.train_loader.batches(epoch), start=1):
-        window.append(batch)
-        if len(window) < config.solver.accumulation_steps and position < len(run.train_loader):
-            continue
-        lr = run.learning_rate(step)
-        for group in optimizer.param_groups:
+def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
+    """What ``progress`` leaves of an epoch: an optimiser step for each TRAIN.BATCH_SIZE clips."""
+    config, state, epoch = run.config, run.state, progress.epoch + 1
+    run.network.train()
+    state.loss.start_epoch(epoch)
+    for step, window in enumerate(windows(run, progress), start=progress.step):
+        seed_step(config.rng_seed, epoch, step)
+        done = progress.epoch * run.steps_per_epoch + step
+        lr = run.learning_rate(done)
+        for group in state.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
-        sums += accumulate_gradient(run, model, window, epoch, step)
+        accumulate_gradient(run, window, done)
         if config.solver.clip_grad_l2norm:
-            nn.utils.clip_grad_norm_(model.parameters(), config.solver.clip_grad_l2norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        run.state.average.update()
-        window, step = [], step + 1
-        mean = sums[0] / sums[1]
-        if step % config.log_period == 0:
-            run.log.write("train_step", epoch, step, loss=float(mean), lr=lr)
-        bar.update(
-            bar.task_ids[0],
-            completed=step,
-            description=f"epoch {epoch}/{config.solver.max_epoch} loss {float(mean):.3f}",
-        )
-    loss, num_clips = distributed.sum_(sums).tolist()
-    run.log.write("train_epoch", epoch, step, loss=loss / num_clips, lr=lr)
-    run.state.loss.observe_training(*run.training_recall.take())
-    merge_statistics(run.state.average.model)
+            nn.utils.clip_grad_norm_(run.network.parameters(), config.solver.clip_grad_l2norm)
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        state.average.update()
+        done += 1
+        is_last = step + 1 == run.steps_per_epoch
+        if done % run.look_period == 0 or is_last:
+            look = state.seen.look(partial(message, run, epoch), run.checkpoints.due())
+            if done % config.log_period == 0:
+                run.log.write("train_step", epoch, done, loss=look.mean_loss, lr=lr)
+            if look.save and not is_last:
+                run.checkpoints.save_within(state, progress._replace(step=step + 1))
+            text = f"epoch {epoch}/{config.solver.max_epoch} loss {look.mean_loss:.3f}"
+            bar.update(bar.task_ids[0], description=text)
+        bar.update(bar.task_ids[0], completed=done)
+    loss, recall, counts = state.seen.take()
+    run.log.write("train_epoch", epoch, done, loss=loss, lr=lr)
+    tell(run, "train", recall, counts)
+    merge_statistics(state.average.model)
 
 
-def accumulate_gradient(
-    run: Run, model: nn.Module, window: list[Batch], epoch: int, step: int
-) -> torch.Tensor:
-    """Adds up the gradient of the mean loss over the clips in ``window``.
+def windows(run: Run, progress: Progress) -> Iterator[list[Batch]]:
+    """The batches of each optimiser step that ``progress`` leaves of its epoch."""
+    size = run.config.solver.accumulation_steps
+    window: list[Batch] = []
+    for batch in run.train_loader.batches(progress.epoch + 1, first=progress.step * size):
+        window.append(batch)
+        if len(window) == size:
+            yield window
+            window = []
+    if window:
+        yield window
 
-    Returns:
-        (2,) float64: the sum of the clips' losses, and their number.
-    """
+
+def seed_step(seed: int, epoch: int, step: int) -> None:
+    """Seeds what the network draws. Derived, not carried along: a resumed run draws the same."""
+    sequence = np.random.SeedSequence([seed, epoch, step, distributed.rank()])
+    torch.manual_seed(int(sequence.generate_state(1)[0]))
+
+
+def accumulate_gradient(run: Run, window: list[Batch], step: int) -> None:
+    """Adds up the gradient of the mean loss over the clips in ``window``."""
     num_clips = sum(len(part.label) for part in window)
-    total = torch.zeros((), dtype=torch.float64, device=run.device)
+    seen = []
     for part in window:
         batch = part.to(run.device)
-        is_last = part is window[-1]
-        with nullcontext() if is_last else distributed.no_sync(model):
-            logits = parts.forward(model, batch, run.config)
+        with nullcontext() if part is window[-1] else distributed.no_sync(run.network):
+            logits = run.network(batch.video)
             loss = run.state.loss(logits, batch.label)
-            check_finite(run, loss, batch, epoch, step)
             (loss * (len(batch.label) / num_clips)).backward()
-        total += loss.detach() * len(batch.label)
-        run.training_recall.add(logits, batch.label)
-    return torch.stack([total, total.new_tensor(num_clips)])
+        seen.append((batch, logits, loss))
+    run.state.seen.add(step, seen)
 
 
-def check_finite(run: Run, loss: torch.Tensor, batch: Batch, epoch: int, step: int) -> None:
-    """Stops every process, before the optimiser step, if the loss of one is not finite."""
-    is_finite = bool(torch.isfinite(loss))
-    if not distributed.any_true(not is_finite, run.device):
-        return
-    records = run.clips.records["train"]
-    paths = ", ".join(records[index].path for index in batch.index.tolist())
-    what = f"{loss.item()}; clips: {paths}" if not is_finite else "not finite on another process"
-    raise TrainingError(f"epoch {epoch}, step {step + 1}: the loss is {what}")
+def message(run: Run, epoch: int, step: int, clips: list[int], what: str) -> str:
+    """That the loss of ``step`` is not finite, with the paths of ``clips``, if they are here."""
+    paths = ", ".join(run.splits["train"].records[index].path for index in clips)
+    return f"epoch {epoch}, step {step + 1}: the loss is {what}{f'; clips: {paths}' * bool(paths)}"
+
+
+def tell(run: Run, split: str, recall: torch.Tensor, counts: torch.Tensor) -> None:
+    """Hands the recall (K,) on ``split``, and its clips (K,), to who learns from it."""
+    for part in (run.state.loss, run.state.sampler):
+        if part.source == split:
+            part.observe(recall, counts)
 
 
 def validate(run: Run, epoch: int) -> float:
@@ -134,25 +142,35 @@ def validate(run: Run, epoch: int) -> float:
     Returns:
         TRAIN.BEST_METRIC; without validation the epoch, so that the newest is the best.
     """
-    config, clips, state = run.config, run.clips, run.state
-    names = clips.class_names
+    config, state, names = run.config, run.state, run.splits.class_names
     if run.val_loader is None:
-        none = torch.zeros(len(names))
-        run.log.write_difficulty(epoch, clips, state.loss, state.sampler, none, none)
+        write_difficulty(run, epoch, *torch.zeros(2, len(names)))
         return float(epoch)
-    labels = [record.label for record in clips.records["val"]]
     model = state.average.model
     if config.bn.use_precise_stats:
-        precise_statistics(model, run.train_loader, epoch, config)
-    result = evaluate(model, run.val_loader, labels, len(names), config)
+        precise_statistics(model, run.train_loader, epoch, config.bn.num_batches_precise)
+    result = evaluate(model, run.val_loader, run.splits.labels("val"), len(names))
     metrics = result.metrics(names, run.groups, config.test.group_names)
     recall, counts = result.recall()
-    state.loss.observe(recall, counts)
-    state.sampler.observe(recall, counts)
+    tell(run, "val", recall, counts)
     run.log.write("val", epoch, epoch * run.steps_per_epoch, loss=result.loss, **metrics)
-    run.log.write_difficulty(epoch, clips, state.loss, state.sampler, recall, counts)
+    write_difficulty(run, epoch, recall, counts)
     run.screen.print(
         f"epoch {epoch}: validation loss {result.loss:.3f}, top-1 {100 * metrics['top1']:.1f} %, "
         f"mean class recall {100 * metrics['mean_class_recall']:.1f} %"
     )
     return float(metrics[config.train.best_metric])
+
+
+def write_difficulty(run: Run, epoch: int, recall: torch.Tensor, counts: torch.Tensor) -> None:
+    """What loss or sampler make of the results of ``epoch``; 1 - recall where neither goes by it.
+
+    ``recall`` (K,) of the validation and ``counts`` (K,), its clips; all 0 without validation.
+    """
+    loss, sampler = run.state.loss, run.state.sampler
+    state = loss.class_state(epoch + 1) or sampler.class_state(epoch + 1)
+    if state is None and counts.any():
+        state = ClassState(1 - recall, loss.weights_in(epoch + 1), 0.0)
+    if state is not None:
+        sizes = run.splits.counts("train")
+        run.log.write_difficulty(epoch, run.splits.class_names, state, recall, counts, sizes)

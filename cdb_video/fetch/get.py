@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdb_video.data.demo_egtea import make_demo_data
+from cdb_video.demo.egtea import make_demo_data
 from cdb_video.errors import DataError
 from cdb_video.fetch.by_hand import BY_HAND
 from cdb_video.fetch.download import download

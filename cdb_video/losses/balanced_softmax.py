@@ -34,5 +34,7 @@ class BalancedSoftmax(Loss):
         counts = known_counts(class_counts, "balanced_softmax")
         self.register_buffer("log_counts", counts.clamp(min=1).log().float(), persistent=False)
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         return F.cross_entropy(logits + self.log_counts.to(logits.dtype), target)

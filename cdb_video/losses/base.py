@@ -1,18 +1,20 @@
 """What every loss shares: the checks of its input and the state that a report shows."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
+
+from cdb_video.difficulty import ClassState
 
 
 class Loss(nn.Module):
     """Base of all losses.
 
-    A subclass writes ``compute``; one that learns from results also writes ``observe`` or
-    ``observe_training``, and may show a ``ClassDifficulty`` as ``classes``. All state lives in
-    buffers, so that it is checkpointed and moves between devices. What a loss draws at random, it
-    draws in training mode only.
+    A subclass writes ``compute``; one that learns from results also writes ``observe`` and
+    ``class_state`` (``difficulty.Feedback``). All state lives in buffers, so that it is
+    checkpointed and moves between devices. What a loss draws at random, it draws in training mode
+    only.
 
     Args:
         options: the subclass's ``Options``.
@@ -21,6 +23,8 @@ class Loss(nn.Module):
         defer_epochs: first epochs in which class weights have no effect (deferred re-weighting).
     """
 
+    source: Literal["val", "train"] = "val"
+    """The split whose recall ``observe`` is given."""
     accepts_soft_targets: ClassVar[bool] = True
     """Whether targets may be class probabilities; False where a formula needs one true class."""
 
@@ -90,20 +94,31 @@ class Loss(nn.Module):
             raise ValueError(f"target must have shape {expected}, got {tuple(target.shape)}")
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
-        return self.compute(logits, target.to(logits.dtype) if soft else target)
+        if soft:
+            target = target.to(logits.dtype)
+        return self.compute(logits, target, self.weights_in(self.epoch))
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss of checked input; arguments as for ``forward``."""
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
+        """The loss of checked input.
+
+        Args:
+            logits, target: as for ``forward``.
+            weights: (K,) what each class's loss is to be multiplied with now; all 1 while
+                weighting is deferred.
+        """
         raise NotImplementedError
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Takes in the newest validation result; most losses do not care.
+        """Takes in the newest result on ``source``; most losses do not care.
 
         Args:
             recall: (K,) fraction of each class's samples that were recognised, in [0, 1]. The value
                 of a class without samples is ignored.
-            counts: (K,) number of validation samples of each class.
+            counts: (K,) number of samples of each class.
         """
 
-    def observe_training(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Takes in what was recognised while an epoch trained; arguments as for ``observe``."""
+    def class_state(self, epoch: int) -> ClassState | None:
+        """Difficulties, and the weights and tau of ``epoch``; None if it does not go by them."""
+        return None

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 
-from cdb_video.difficulty import ClassDifficulty, DifficultyOptions
+from cdb_video.difficulty import ClassDifficulty, ClassState, DifficultyOptions
 from cdb_video.losses.base import Loss
 from cdb_video.losses.softmax import softmax_loss
 from cdb_video.option_types import NonNegativeFloat
@@ -44,30 +44,31 @@ class CDBCrossEntropy(Loss):
         self.classes = ClassDifficulty(options, self.num_classes)
 
     @property
+    def source(self) -> Literal["val", "train"]:  # type: ignore[override]
+        """``options.source``."""
+        return self.options.source
+
+    @property
     def needs_validation(self) -> bool:
         """Whether ``source`` is 'val'."""
-        return self.options.source == "val"
+        return self.source == "val"
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         return softmax_loss(
             logits,
             target,
-            self.weights_in(self.epoch),
+            weights,
             gamma=self.options.gamma,
             reduction=self.options.reduction,
         )
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Updates difficulties, tau and weights if ``source`` is 'val'."""
-        if self.needs_validation:
-            self._update(recall, counts)
-
-    def observe_training(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Updates difficulties, tau and weights if ``source`` is 'train'."""
-        if not self.needs_validation:
-            self._update(recall, counts)
-
-    def _update(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
+        """Updates difficulties, tau and weights."""
         self.classes.observe(recall, counts)
         self.tau.fill_(self.classes.tau())
         self.class_weights.copy_(self.classes.weights())
+
+    def class_state(self, epoch: int) -> ClassState:
+        return ClassState(self.classes.difficulty, self.weights_in(epoch), float(self.tau))

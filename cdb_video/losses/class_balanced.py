@@ -42,6 +42,7 @@ class ClassBalanced(Loss):
         counts = known_counts(class_counts, "class_balanced")
         self.class_weights.copy_(effective_number_weights(counts, options.beta))
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        weights = self.weights_in(self.epoch)
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         return softmax_loss(logits, target, weights, gamma=self.options.gamma)

@@ -42,10 +42,12 @@ class CrossEntropy(Loss):
             counts = known_counts(class_counts, "cross_entropy.class_weights")
             self.class_weights.copy_(power_weights(counts, EXPONENTS[options.class_weights]))
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         return softmax_loss(
             logits,
             target,
-            self.weights_in(self.epoch),
+            weights,
             label_smoothing=self.options.label_smoothing,
         )

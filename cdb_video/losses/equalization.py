@@ -22,8 +22,8 @@ class Equalization(Loss):
     equation 11 does in its softmax form. It is 1 with probability ``gate_probability``, else 0,
     drawn once a batch as in the released CDB code. In eval mode it is its mean.
 
-    The draw is from torch's default CPU generator, which training seeds from (seed, epoch, rank):
-    each process has gates of its own, the same however many processes there are.
+    The draw is from torch's default CPU generator, which training seeds from (seed, epoch, step,
+    rank): each process has gates of its own, the same however many processes there are.
     """
 
     @dataclass(frozen=True)
@@ -50,14 +50,16 @@ class Equalization(Loss):
         rare = counts / counts.sum().clamp(min=1) < options.threshold
         self.register_buffer("rare", rare.float(), persistent=False)
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         gate = self.options.gate_probability
         if self.training:
             gate = float(torch.rand(()) < gate)
-        weights = 1 - gate * self.rare.to(logits.dtype)
+        spared = 1 - gate * self.rare.to(logits.dtype)
         # The threshold is where log(1 + exp(z)) is z to float64's last digit.
         as_negative = F.softplus(logits, threshold=40)
         own = target[:, None]
-        spared = (weights[target] * as_negative.gather(1, own).squeeze(1)).sum()
+        own_share = (spared[target] * as_negative.gather(1, own).squeeze(1)).sum()
         positive = F.softplus(-logits.gather(1, own), threshold=40).sum()
-        return ((as_negative @ weights).sum() - spared + positive) / len(logits)
+        return ((as_negative @ spared).sum() - own_share + positive) / len(logits)

@@ -29,6 +29,7 @@ class Focal(Loss):
 
     options: Options
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        weights = self.weights_in(self.epoch)
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         return softmax_loss(logits, target, weights, gamma=self.options.gamma)

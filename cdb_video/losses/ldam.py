@@ -54,9 +54,10 @@ class LDAM(Loss):
         self.register_buffer("margins", margins.float(), persistent=False)
         self.class_weights.copy_(effective_number_weights(counts, options.beta))
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         own, scale = target[:, None], self.options.scale
         margins = self.margins[own].to(logits.dtype)
         scaled = (scale * logits).scatter_add_(1, own, -scale * margins)
-        weights = self.weights_in(self.epoch)
         return softmax_loss(scaled, target, weights, reduction="weighted_mean")

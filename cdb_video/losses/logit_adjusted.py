@@ -40,5 +40,7 @@ class LogitAdjusted(Loss):
         adjustment = options.tau * (counts / counts.sum()).log()
         self.register_buffer("adjustment", adjustment.float(), persistent=False)
 
-    def compute(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def compute(
+        self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         return F.cross_entropy(logits + self.adjustment.to(logits.dtype), target)

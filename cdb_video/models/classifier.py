@@ -1,47 +1,77 @@
-"""Owns the step from a backbone's features to class logits."""
+"""Owns the step from clips to class logits: normalisation, backbone, head."""
 
-from typing import Any, Literal, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from cdb_video.models.backbone import Backbone
+from cdb_video.models.backbone import RGB, Backbone
+from cdb_video.models.heads import HEADS
+from cdb_video.models.mixed import mixed
 from cdb_video.registry import BACKBONES
 
 Self = TypeVar("Self", bound="Classifier")
 
 
-class CosineHead(nn.Linear):
-    """Cosines between features and class weights, in [-1, 1], as LDAM's scale expects them."""
+class Normalisation(NamedTuple):
+    """``(video - mean) / std`` of red, green and blue in [0, 255]."""
 
-    def __init__(self, num_features: int, num_classes: int) -> None:
-        super().__init__(num_features, num_classes, bias=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, F) -> logits (B, K)."""
-        return functional.linear(functional.normalize(features), functional.normalize(self.weight))
+    mean: RGB
+    std: RGB
 
 
-HEADS = {"linear": nn.Linear, "cosine": CosineHead}
+class Normalise(nn.Module):
+    """Clips of bytes become what the network takes, on the device that they are on."""
+
+    mean: Tensor
+    """(3, 1, 1, 1) float32, in [0, 255]; not part of the state, so that its names stay those of
+    public checkpoints."""
+    std: Tensor
+    """(3, 1, 1, 1) float32."""
+
+    def __init__(self, numbers: Normalisation) -> None:
+        super().__init__()
+        for name, values in numbers._asdict().items():
+            buffer = torch.tensor(values, dtype=torch.float32).view(3, 1, 1, 1)
+            self.register_buffer(name, buffer, persistent=False)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """uint8 (B, 3, T, H, W) -> float32, in the layout ``channels_last_3d``."""
+        normal = (video.float() - self.mean) / self.std
+        return normal.contiguous(memory_format=torch.channels_last_3d)
 
 
 class Classifier(nn.Module):
-    """Dropout and a linear head ``fc``, mixed into a backbone class by ``build_model``.
+    """Input normalisation, dropout and a head ``fc``, mixed into a backbone class.
 
     Head and backbone are one module, not one inside the other, so that parameters keep the
     names of public checkpoints (``conv1.weight`` ... ``fc.bias``) without any renaming.
     """
 
     num_features: int
+    input_format: Any
+    backbone_name: str
+    """Under which the backbone is registered."""
+    own_names: ClassVar[tuple[str, ...]] = ("dropout", "fc", "normalise", "autocast")
+
+    autocast: torch.dtype | None
+    """Type that the network computes in, under autocast; None is the type of its parameters."""
 
     def __init__(self, options: Any, num_classes: int, dropout_rate: float, head: str) -> None:
         super().__init__(options)
-        for name in ("dropout", "fc"):
+        for name in self.own_names:
             if hasattr(self, name):
-                raise TypeError(f"{type(self).__name__}: {name!r} is the head's name, rename it")
+                raise TypeError(f"{type(self).__name__}: {name!r} is a classifier's own, rename it")
         self.dropout = nn.Dropout(dropout_rate)
         self.fc = HEADS[head](self.num_features, num_classes)
+        self.autocast = None
+        self.set_normalisation(Normalisation(self.input_format.mean, self.input_format.std))
+
+    def set_normalisation(self, numbers: Normalisation) -> None:
+        """Says how bytes are normalised; at first as for the backbone's published weights."""
+        self.normalise = Normalise(numbers).to(self.fc.weight.device)
+        self.normalisation = numbers
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
         """As in ``nn.Module``, but ``channels_last_3d`` is ``channels_last`` to 2D convolutions."""
@@ -54,16 +84,28 @@ class Classifier(nn.Module):
         return super().to(*args, **kwargs)
 
     def forward(self, video: Tensor) -> Tensor:
-        """Logits (B, num_classes) of float clips (B, 3, T, H, W).
+        """Logits (B, num_classes) of clips (B, 3, T, H, W).
+
+        Args:
+            video: uint8 RGB, which is normalised here, or float that is normalised already.
 
         Raises:
-            ValueError: ``video`` has another rank, channel count or an integer type.
+            ValueError: ``video`` has another rank, channel count or type.
         """
-        if video.ndim != 5 or video.shape[1] != 3 or not video.is_floating_point():
+        is_bytes = video.dtype == torch.uint8
+        if video.ndim != 5 or video.shape[1] != 3 or not (is_bytes or video.is_floating_point()):
             kind = str(video.dtype).removeprefix("torch.")
-            raise ValueError(f"video must be float (B, 3, T, H, W), got {kind} {(*video.shape,)}")
-        logits: Tensor = self.fc(self.dropout(super().forward(video)))
+            raise ValueError(
+                f"video must be uint8 or float (B, 3, T, H, W), got {kind} {(*video.shape,)}"
+            )
+        if is_bytes:
+            video = self.normalise(video)
+        with self._precision(video.device.type):
+            logits: Tensor = self.fc(self.dropout(super().forward(video)))
         return logits
+
+    def _precision(self, device: str) -> AbstractContextManager[Any]:
+        return nullcontext() if self.autocast is None else torch.autocast(device, self.autocast)
 
 
 def build_model(
@@ -91,6 +133,7 @@ def build_model(
         raise ValueError(f"num_classes must be >= 1, got {num_classes}")
     backbone = BACKBONES.get(name)
     defaults = () if issubclass(backbone, Backbone) else (Backbone,)
-    kind = type(f"{backbone.__name__}Classifier", (Classifier, backbone, *defaults), {})
+    kind = mixed(f"{backbone.__name__}Classifier", Classifier, backbone, *defaults)
     model: Classifier = kind(backbone.Options(**options), num_classes, dropout_rate, head)
+    model.backbone_name = name
     return model

@@ -5,59 +5,16 @@
 """
 
 import copy
+import pickle
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cdb_video.errors import CdbVideoError, ConfigError
-from cdb_video.models.classifier import build_model
-from cdb_video.registry import BACKBONES
-
-NUM_CLASSES = 5
-
-
-class ContractError(CdbVideoError):
-    """A backbone breaks its contract; the message says how, in one line."""
-
-
-class Subject:
-    """What a check builds: networks of one backbone, equal for equal seeds, and random clips.
-
-    Args:
-        name: a backbone in ``BACKBONES``.
-        options: fields of its ``Options``.
-        num_frames: T of clips, and ``size``, their H and W, where a check does not choose others.
-            A backbone with ``fixed_input`` gets those of its ``input_format`` everywhere.
-    """
-
-    def __init__(
-        self, name: str, options: Mapping[str, Any], num_frames: int = 8, size: int = 32
-    ) -> None:
-        self.name, self.options = name, options
-        model = self.model()
-        self.fixed_input: bool = model.fixed_input
-        if self.fixed_input:
-            num_frames, size = model.input_format[:2]
-        self.num_frames, self.size = num_frames, size
-
-    def backbone(self) -> Any:
-        """A network without a head."""
-        kind = BACKBONES.get(self.name)
-        return kind(kind.Options(**self.options))
-
-    def model(self, seed: int = 0) -> Any:
-        """A classifier of ``NUM_CLASSES`` classes."""
-        torch.manual_seed(seed)
-        return build_model(self.name, NUM_CLASSES, **self.options)
-
-    def clips(self, batch: int, shape: tuple[int, int, int] | None = None, seed: int = 1) -> Tensor:
-        """(batch, 3, T, H, W), standard normal; ``shape`` is another (T, H, W)."""
-        shape = shape or (self.num_frames, self.size, self.size)
-        return torch.randn(batch, 3, *shape, generator=torch.Generator().manual_seed(seed))
+from cdb_video.errors import ConfigError
+from cdb_video.models.subject import NUM_CLASSES, ContractError, Subject
 
 
 def shapes(subject: Subject) -> None:
@@ -202,6 +159,23 @@ def copies(subject: Subject) -> None:
             raise ContractError("a change to a deep copy changes the network")
 
 
+def pickling(subject: Subject) -> None:
+    """A model can be pickled, as what travels to another process is."""
+    try:
+        pickle.dumps(subject.model())
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise ContractError(f"a model cannot be pickled: {first_line(error)}") from None
+
+
+def byte_input(subject: Subject) -> None:
+    """Clips of bytes give the logits of the same clips, normalised as ``input_format`` says."""
+    model = subject.model().eval()
+    video = (40 * subject.clips(2) + 128).clamp(0, 255).byte()
+    mean, std = (torch.tensor(numbers).view(3, 1, 1, 1) for numbers in model.input_format[2:])
+    with torch.no_grad():
+        _check_close(model(video), model((video - mean) / std), "of bytes and floats", atol=1e-4)
+
+
 def stages(subject: Subject) -> None:
     """Every parameter is in exactly one stage, and every part of a stage has parameters."""
     backbone, model = subject.backbone(), subject.model()
@@ -252,6 +226,8 @@ CHECKS = (
     state_dict,
     published_names,
     copies,
+    pickling,
+    byte_input,
     stages,
     compilation,
 )

@@ -1,8 +1,8 @@
-"""Classifiers on frozen features: the second stage of decoupled training, as linear heads.
+"""Classifiers: those that are trained with the network, and those made on frozen features.
 
-Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020,
-section 4. Each head is, or folds into, one ``nn.Linear``, so that a checkpoint with it is like any
-other.
+The latter are the second stage of decoupled training, Kang et al., "Decoupling Representation and
+Classifier for Long-Tailed Recognition", ICLR 2020, section 4. Each is, or folds into, one
+``nn.Linear``, so that a checkpoint with it is like any other.
 """
 
 from typing import Literal
@@ -12,6 +12,22 @@ from torch import Tensor, nn
 
 NEVER = -1e9
 """Bias of a class without training clips: far below any logit, yet finite."""
+
+
+class CosineHead(nn.Linear):
+    """Cosines between features and class weights, in [-1, 1], as LDAM's scale expects them."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__(num_features, num_classes, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> logits (B, K)."""
+        normalize = nn.functional.normalize
+        return nn.functional.linear(normalize(features), normalize(self.weight))
+
+
+HEADS = {"linear": nn.Linear, "cosine": CosineHead}
+"""Name -> class of the heads that are trained with the network."""
 
 
 class ScaledHead(nn.Module):

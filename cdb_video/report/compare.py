@@ -7,16 +7,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cdb_video.errors import DataError
-from cdb_video.report.run_files import read_metrics
+from cdb_video.report.scores import read_scores
 
 
 def comparison_rows(runs: Mapping[str, Path]) -> list[dict[str, Any]]:
     """One dict a run: ``run``, then the same scores for all, as fractions in [0, 1].
 
-    The scores are ``top-1``, ``mean class recall``, ``mean class precision`` and ``<group> recall``
-    for each group of any run, in the order of the ``metrics.json`` files; None where a run lacks
-    one.
+    The scores are those of ``read_scores`` but for F1, with the groups of any run in the order in
+    which they are met; None where a run lacks one.
 
     Args:
         runs: name -> OUTPUT_DIR.
@@ -24,22 +22,12 @@ def comparison_rows(runs: Mapping[str, Path]) -> list[dict[str, Any]]:
     Raises:
         DataError: if a run has no readable ``test/metrics.json``.
     """
-    metrics = {}
-    for name, folder in runs.items():
-        found = read_metrics(Path(folder))
-        if found is None:
-            raise DataError(f"{folder} has no test/metrics.json: test the run first")
-        metrics[name] = found
-    groups = dict.fromkeys(group for m in metrics.values() for group in m.get("groups", {}))
+    scores = {name: read_scores(Path(folder)) for name, folder in runs.items()}
+    columns = dict.fromkeys(column for found in scores.values() for column in found)
+    columns.pop("mean class F1", None)
     return [
-        {
-            "run": name,
-            "top-1": m.get("top1"),
-            "mean class recall": m.get("mean_class_recall"),
-            "mean class precision": m.get("mean_class_precision"),
-            **{f"{g} recall": m.get("groups", {}).get(g, {}).get("recall") for g in groups},
-        }
-        for name, m in metrics.items()
+        {"run": name, **{column: found.get(column) for column in columns}}
+        for name, found in scores.items()
     ]
 
 

@@ -1,6 +1,6 @@
 """Writes ``report.html``: one page that needs no other file and no network."""
 
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,12 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import cdb_video
+from cdb_video.errors import DataError
+from cdb_video.files import write_text
 from cdb_video.report.confusion import lay_out, worst_confusions
 from cdb_video.report.curves import difficulty_curves, training_curves
 from cdb_video.report.heat_map import difficulty_heat_map
-from cdb_video.report.run_files import PredictionRow, RunFiles, read_run
+from cdb_video.run_folder import PredictionRow, RunFolder
 
 MAX_CONFUSIONS = 15
 MAX_CLIPS = 15
@@ -26,7 +28,11 @@ def write_report(output_dir: Path) -> Path:
     Raises:
         DataError: if the folder holds no run, or a file in it cannot be read as what it is.
     """
-    run = read_run(Path(output_dir))
+    run = RunFolder(output_dir)
+    if not run.log.is_file() and run.metrics() is None:
+        raise DataError(
+            f"{output_dir} holds no run: neither log.jsonl nor test/metrics.json is there"
+        )
     environment = Environment(
         loader=PackageLoader("cdb_video.report", "."),
         autoescape=True,
@@ -36,38 +42,44 @@ def write_report(output_dir: Path) -> Path:
     )
     environment.filters["percent"] = _percent
     page = environment.get_template("report.html").render(_content(run))
-    path = run.folder / "report.html"
-    partial = path.with_suffix(".html.partial")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
-    return path
+    write_text(run.report, page)
+    return run.report
 
 
-def _content(run: RunFiles) -> dict[str, Any]:
-    classes = sorted(run.per_class, key=lambda row: (-(row.n_train or 0), row.class_id))
+def _content(run: RunFolder) -> dict[str, Any]:
+    per_class, confusion = run.per_class(), run.confusion()
+    records, bad_log_lines = run.records()
+    # Of an epoch that was trained again after an interruption the last counts.
+    train, val = (
+        {record["epoch"]: record for record in records if record.get("kind") == kind}
+        for kind in ("train_epoch", "val")
+    )
+    difficulty = list({(row.epoch, row.class_id): row for row in run.difficulties()}.values())
+    config = run.config.read_text(encoding="utf-8") if run.config.is_file() else ""
+    classes = sorted(per_class, key=lambda row: (-(row.n_train or 0), row.class_id))
     sizes = {row.class_id: row.n_train for row in classes if row.n_train is not None}
     matrix = None
-    if run.confusion is not None:
+    if confusion is not None:
         order = [row.class_id for row in classes]
-        if sorted(order) != list(range(len(run.confusion.names))):
-            order = list(range(len(run.confusion.names)))
-        matrix = lay_out(run.confusion, order)
+        if sorted(order) != list(range(len(confusion.names))):
+            order = list(range(len(confusion.names)))
+        matrix = lay_out(confusion, order)
     return {
-        "title": run.folder.resolve().name,
-        "components": _components(run.config),
-        "metrics": run.metrics,
+        "title": run.path.resolve().name,
+        "components": _components(config),
+        "metrics": run.metrics(),
         "classes": classes,
         "largest_class": max(sizes.values(), default=0),
         "matrix": matrix,
-        "confusions": worst_confusions(run.confusion, MAX_CONFUSIONS) if run.confusion else [],
-        "mistakes": _surest_mistakes(run),
-        "class_names": {row.class_id: row.name for row in run.per_class},
-        "difficulty_svg": difficulty_curves(run.difficulty),
-        "heat_map_svg": difficulty_heat_map(run.difficulty, sizes),
-        "training_svg": training_curves(run.train, run.val),
-        "best": _best_validation(run),
-        "bad_log_lines": run.bad_log_lines,
-        "config": run.config,
+        "confusions": worst_confusions(confusion, MAX_CONFUSIONS) if confusion else [],
+        "mistakes": _surest_mistakes(run.predictions()),
+        "class_names": {row.class_id: row.name for row in per_class},
+        "difficulty_svg": difficulty_curves(difficulty),
+        "heat_map_svg": difficulty_heat_map(difficulty, sizes),
+        "training_svg": training_curves(train, val),
+        "best": _best_validation(val),
+        "bad_log_lines": bad_log_lines,
+        "config": config,
         "version": cdb_video.__version__,
     }
 
@@ -87,16 +99,16 @@ def _components(config: str) -> list[tuple[str, str]]:
     ]
 
 
-def _surest_mistakes(run: RunFiles) -> list[PredictionRow]:
-    wrong = [row for row in run.predictions if row.label != row.predicted]
+def _surest_mistakes(predictions: Sequence[PredictionRow]) -> list[PredictionRow]:
+    wrong = [row for row in predictions if row.label != row.predicted]
     return sorted(wrong, key=lambda row: -row.score)[:MAX_CLIPS]
 
 
-def _best_validation(run: RunFiles) -> tuple[int, float] | None:
+def _best_validation(val: Mapping[int, Mapping[str, Any]]) -> tuple[int, float] | None:
     """The epoch with the highest mean class recall on validation, and that recall."""
     recalls = [
         (epoch, record["mean_class_recall"])
-        for epoch, record in sorted(run.val.items())
+        for epoch, record in sorted(val.items())
         if record.get("mean_class_recall") is not None
     ]
     return max(recalls, key=lambda pair: pair[1], default=None)

@@ -1,7 +1,5 @@
 """Several losses over several seeds: one CSV, two tables and a picture."""
 
-import csv
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -11,51 +9,25 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import t as student_t
+from scipy.stats import ttest_rel
 
-from cdb_video.errors import DataError
-from cdb_video.report.run_files import read_metrics
+from cdb_video.csv_rows import write_csv
+from cdb_video.report.scores import Scores
 
 Run = tuple[str, int]
 """Name of the loss, and seed."""
-Scores = dict[str, float | None]
 
 CONFIDENCE = 0.95
 
 
-def read_scores(runs: Mapping[Run, Path]) -> dict[Run, Scores]:
-    """The scores of each tested run, fractions in [0, 1]: top-1, means over classes, groups.
-
-    Args:
-        runs: (loss, seed) -> OUTPUT_DIR.
-
-    Raises:
-        DataError: a run has no readable ``test/metrics.json``.
-    """
-    table = {}
-    for run, folder in runs.items():
-        metrics = read_metrics(Path(folder))
-        if metrics is None:
-            raise DataError(f"{folder} has no test/metrics.json: test the run first")
-        groups = {f"{name} recall": group["recall"] for name, group in metrics["groups"].items()}
-        table[run] = {
-            "top-1": metrics["top1"],
-            "mean class recall": metrics["mean_class_recall"],
-            "mean class precision": metrics["mean_class_precision"],
-            "mean class F1": metrics["mean_class_f1"],
-            **groups,
-        }
-    return table
-
-
-def write_csv(path: Path, table: Mapping[Run, Scores]) -> None:
+def write_table(path: Path, table: Mapping[Run, Scores]) -> None:
     """One row a run: loss, seed, scores as fractions."""
     columns = list(next(iter(table.values())))
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["loss", "seed", *columns])
-        for (loss, seed), scores in table.items():
-            writer.writerow([loss, seed, *(scores[column] for column in columns)])
+    lines = (
+        [loss, seed, *(scores[column] for column in columns)]
+        for (loss, seed), scores in table.items()
+    )
+    write_csv(path, [["loss", "seed", *columns], *lines])
 
 
 def write_markdown(path: Path, table: Mapping[Run, Scores]) -> None:
@@ -81,13 +53,13 @@ def paired_difference(
     The same seed means the same start, order and augmentation, so that differences between seeds
     cancel. None with fewer than two seeds.
     """
-    differences = [others[seed] - ones[seed] for seed in ones if seed in others]
-    centre, deviation = spread(differences)
-    if deviation is None:
+    both = [seed for seed in ones if seed in others]
+    first, second = ([scores[seed] for seed in both] for scores in (ones, others))
+    centre = mean(b - a for a, b in zip(first, second, strict=True))
+    if len(both) < 2:
         return centre, None
-    count = len(differences)
-    factor = float(student_t.ppf((1 + CONFIDENCE) / 2, count - 1))
-    return centre, factor * deviation / math.sqrt(count)
+    low, high = ttest_rel(second, first).confidence_interval(CONFIDENCE)
+    return centre, float(high - low) / 2
 
 
 def score_tables(table: Mapping[Run, Scores]) -> tuple[Table, Table]:

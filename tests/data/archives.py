@@ -2,7 +2,6 @@
 small example of every dataset."""
 
 import gzip
-import pickle
 import struct
 
 import numpy as np
@@ -43,13 +42,6 @@ def cifar_rows(images, *labels):
     """The bytes of a binary batch: the labels of an image, then its values."""
     columns = [np.asarray(column, np.uint8)[:, None] for column in labels]
     return np.concatenate([*columns, images.reshape(len(images), -1)], axis=1).tobytes()
-
-
-def cifar_pickle(images, protocol=2, **labels):
-    """The bytes of a Python batch."""
-    content = {b"data": images.reshape(len(images), -1), b"filenames": [b"a.png"] * len(images)}
-    content |= {key.encode(): [int(label) for label in values] for key, values in labels.items()}
-    return pickle.dumps(content, protocol)
 
 
 def write_cifar(root, batches, num_classes, *, coarse=False):

@@ -7,7 +7,7 @@ import pytest
 from archives import OPTIONS, WRITERS
 
 from cdb_video.data.batch import Record
-from cdb_video.data.datasets.base import class_counts
+from cdb_video.data.splits import FileSplit, ImageSplit, Splits
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.registry import DATASETS
 
@@ -193,10 +193,18 @@ def test_missing_files_are_counted_and_the_first_ten_named(tmp_path):
 
 
 def test_class_counts_include_classes_without_clips():
-    records = [Record("a", label) for label in (0, 2, 2)]
-    counts = class_counts(records, 5)
-    assert counts.dtype == np.int64
-    np.testing.assert_array_equal(counts, [1, 0, 2, 0, 0])
+    class Few:
+        class_names = list("abcde")
+
+        def split(self, name):
+            labels = (0, 2, 2) if name == "train" else (4,)
+            return FileSplit([Record("a", label) for label in labels])
+
+    splits = Splits(Few(), ["train", "val"])
+    assert splits.labels("train").tolist() == [0, 2, 2]
+    assert splits.counts("train").dtype == np.int64
+    np.testing.assert_array_equal(splits.counts("train"), [1, 0, 2, 0, 0])
+    np.testing.assert_array_equal(splits.counts("train+val"), [1, 0, 2, 0, 1])
 
 
 @pytest.mark.parametrize("name", DATASETS.names())
@@ -234,13 +242,14 @@ def test_a_dataset_gives_labelled_records_in_the_same_order_each_time(example):
 
 def test_a_dataset_gives_all_images_of_a_split_or_none(example):
     dataset = example()
-    for split in ("train", "val", "test"):
-        records, images = dataset.records(split), dataset.images(split)
-        if images is not None:
-            assert images.dtype == np.uint8
-            assert images.shape[:2] == (len(records), 3)
-            dataset.check_files(records)
+    for name in ("train", "val", "test"):
+        splits = Splits(dataset, [name])
+        split = splits[name]
+        if isinstance(split, ImageSplit):
+            assert split.images.dtype == np.uint8
+            assert split.images.shape[:2] == (len(split.records), 3)
+            splits.check_files(name)
         else:
-            Path(records[0].path).unlink(missing_ok=True)
+            Path(split.records[0].path).unlink(missing_ok=True)
             with pytest.raises(DataError, match="clips are missing under"):
-                dataset.check_files(records)
+                splits.check_files(name)

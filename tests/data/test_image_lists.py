@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cdb_video.data.batch import Record
-from cdb_video.data.datasets.base import class_counts
+from cdb_video.data.splits import FileSplit, Splits
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
 
@@ -41,7 +41,7 @@ def test_lines_become_records_relative_to_the_root(tmp_path, name):
         Record(str(tmp_path / "train/n02/d.JPEG"), 1),
     ]
     assert dataset.records("test") == [Record(str(tmp_path / "val/e.JPEG"), 1)]
-    assert dataset.images("train") is None
+    assert isinstance(dataset.split("train"), FileSplit)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_classes_are_named_after_folders_where_each_has_its_own(tmp_path, train,
 
 def test_a_class_may_have_no_image(tmp_path):
     dataset = read(tmp_path, "x/1.jpg 0\nz/2.jpg 2\n")
-    counts = class_counts(dataset.records("train"), len(dataset.class_names))
+    counts = Splits(dataset, ["train"]).counts("train")
     assert counts.tolist() == [1, 0, 1]
 
 

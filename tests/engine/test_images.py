@@ -8,9 +8,10 @@ import cv2
 import pytest
 import torch
 
-from cdb_video.engine import parts, train
-from cdb_video.engine import test as run_test
+from cdb_video.engine import build
 from cdb_video.engine.retrain import retrain
+from cdb_video.engine.test import test as run_test
+from cdb_video.engine.train import train
 from cdb_video.errors import DataError, DecodeError
 from cdb_video.models import read_checkpoint
 
@@ -57,7 +58,7 @@ def test_a_run_on_images_in_memory_resumes_bit_equal(configured):
 
 
 def test_a_classifier_is_retrained_on_images_in_memory(configured):
-    config = configured("out", *TENSORS, "STAGE2.METHOD", "ncm")
+    config = configured("out", *TENSORS, "RETRAIN.METHOD", "ncm")
     train(config)
     retrain(config)
     metrics = json.loads(Path(f"{config.output_dir}/ncm/test/metrics.json").read_text())
@@ -88,8 +89,8 @@ def test_image_files_give_the_clips_that_images_in_memory_give(configured, liste
     for words in ((), ("DATA.CROP_SIZE", 24), ("DATA.NUM_FRAMES", 3)):
         batches = []
         for config in (listed(*words), configured("out", *TENSORS, *words)):
-            clips = parts.read_clips(config, ("val",))
-            batches.append(list(parts.make_eval_loader(config, clips, "val", cpu).batches()))
+            clips = build.read_splits(config, "val")
+            batches.append(list(build.make_eval_loader(config, clips, "val", cpu).batches()))
         for one, other in zip(*batches, strict=True):
             assert torch.equal(one.label, other.label)
             assert torch.equal(one.index, other.index)

@@ -5,16 +5,16 @@ import shutil
 
 import pytest
 import torch
-import yaml
 from fvcore.common.config import CfgNode
 
 from cdb_video import options
-from cdb_video.compare import compare
-from cdb_video.engine import retrain, train
-from cdb_video.engine import test as run_test
+from cdb_video.commands.compare import compare
+from cdb_video.engine.retrain import retrain
 from cdb_video.engine.run import prepare
+from cdb_video.engine.test import test as run_test
+from cdb_video.engine.train import train
 from cdb_video.errors import CheckpointError
-from cdb_video.models import build_model, read_checkpoint
+from cdb_video.models import Checkpoint, build_model
 
 AUTO = ("DATA.MEAN", "auto", "DATA.STD", "auto", "SOLVER.MAX_EPOCH", 1)
 ACTIVITYNET = ((114.7748, 107.7354, 99.475), (1.0, 1.0, 1.0))
@@ -43,38 +43,38 @@ def unstated(tmp_path):
     return tmp_path / "net.pth"
 
 
-def used(config):
-    return config.data.mean, config.data.std
+def used(run):
+    return run.state.model.normalisation
 
 
 def prepared(config):
     return prepare(config, torch.device("cpu"))
 
 
-def left_behind(folder):
-    """Mean and std in config.yaml and in the checkpoint."""
-    kept = yaml.safe_load(read_checkpoint(f"{folder}/checkpoints/latest.pt")["config"])["DATA"]
-    loaded = options.load(f"{folder}/config.yaml").data
-    assert (tuple(kept["MEAN"]), tuple(kept["STD"])) == (loaded.mean, loaded.std)
-    return loaded.mean, loaded.std
+def left_behind(folder, name="latest"):
+    """Mean and std in a checkpoint, which are the model's."""
+    checkpoint = Checkpoint.read(f"{folder}/checkpoints/{name}.pt")
+    assert checkpoint.build_model().normalisation == checkpoint.normalisation
+    return checkpoint.normalisation
 
 
 def test_from_scratch_it_is_the_backbone_s_without_a_word(configured, capsys):
-    assert used(prepared(configured("out", *AUTO)).config) == ACTIVITYNET
-    assert used(prepared(configured("given")).config) == ((115, 108, 99), (60, 60, 60))
+    assert used(prepared(configured("out", *AUTO))) == ACTIVITYNET
+    assert used(prepared(configured("given"))) == ((115, 108, 99), (60, 60, 60))
     assert "DATA." not in capsys.readouterr().err
 
 
 def test_it_comes_with_the_weights(configured, pyslowfast, capsys):
     run = prepared(configured("out", *AUTO, "MODEL.PRETRAINED", pyslowfast))
-    assert used(run.config) == KINETICS
-    assert used(options.load(f"{run.config.output_dir}/config.yaml")) == KINETICS
+    assert used(run) == KINETICS
+    # What the user wrote stays in config.yaml: the numbers are the checkpoint's.
+    assert options.load(f"{run.config.output_dir}/config.yaml") == run.config
     assert "DATA." not in capsys.readouterr().err
 
 
 def test_weights_that_do_not_say_are_taken_to_be_the_backbone_s(configured, unstated, capsys):
     run = prepared(configured("out", *AUTO, "MODEL.PRETRAINED", unstated))
-    assert used(run.config) == ACTIVITYNET
+    assert used(run) == ACTIVITYNET
     (line,) = [one for one in capsys.readouterr().err.splitlines() if "DATA.MEAN" in one]
     assert f"{unstated} does not say how its input was normalised" in line
     assert "DATA.MEAN [114.7748, 107.7354, 99.475], DATA.STD [1.0, 1.0, 1.0]" in line
@@ -88,7 +88,7 @@ def test_another_number_is_used_with_one_warning_that_names_both(
 ):
     words = ("DATA.STD", "[57.4, 57.4, 58]", "MODEL.PRETRAINED")
     run = prepared(configured("out", *AUTO, *words, pyslowfast))
-    assert used(run.config) == (KINETICS[0], (57.4, 57.4, 58))
+    assert used(run) == (KINETICS[0], (57.4, 57.4, 58))
     (line,) = [one for one in capsys.readouterr().err.splitlines() if "warning" in one]
     assert line == (
         f"warning: DATA.STD [57.4, 57.4, 58.0] is used, but {pyslowfast} was trained with "
@@ -110,7 +110,7 @@ def test_numbers_that_differ_by_rounding_are_not_another(configured, pyslowfast,
 
 def test_a_run_keeps_it_through_test_retraining_and_resumption(configured, pyslowfast, capsys):
     """With 'auto' and without the file it began with; explicit numbers are compared."""
-    words = (*AUTO, "STAGE2.METHOD", "ncm")
+    words = (*AUTO, "RETRAIN.METHOD", "ncm")
     begun = configured("out", *words, "MODEL.PRETRAINED", pyslowfast)
     train(begun)
     assert left_behind(begun.output_dir) == KINETICS
@@ -118,11 +118,11 @@ def test_a_run_keeps_it_through_test_retraining_and_resumption(configured, pyslo
     config = configured("out", *words)
     run_test(config)
     retrain(config)
-    assert used(options.load(f"{config.output_dir}/ncm/config.yaml")) == KINETICS
+    assert left_behind(f"{config.output_dir}/ncm", "best") == KINETICS
     longer = configured("out", *words, "SOLVER.MAX_EPOCH", 2)
-    assert used(prepared(longer).config) == KINETICS
+    assert used(prepared(longer)) == KINETICS
     same = configured("out", *words, "DATA.MEAN", "[114.75, 114.75, 114.75]")
-    assert used(prepared(same).config) == KINETICS
+    assert used(prepared(same)) == KINETICS
     assert "warning" not in capsys.readouterr().err
     other = configured("out", *words, "DATA.STD", "[60, 60, 60]")
     message = r"was trained with DATA\.STD \[57\.375, .*, got DATA\.STD \[60\.0, 60\.0, 60\.0\]"
@@ -135,8 +135,8 @@ def test_a_checkpoint_of_ours_starts_another_run_with_its_numbers(configured, ca
     first = configured("first", "SOLVER.MAX_EPOCH", 1)
     train(first)
     best = f"{first.output_dir}/checkpoints/best.pt"
-    tuned = prepared(configured("tuned", *AUTO, "MODEL.PRETRAINED", best)).config
-    assert used(tuned) == used(first) == ((115, 108, 99), (60, 60, 60))
+    tuned = prepared(configured("tuned", *AUTO, "MODEL.PRETRAINED", best))
+    assert used(tuned) == left_behind(first.output_dir) == ((115, 108, 99), (60, 60, 60))
     capsys.readouterr()
     prepared(configured("plain", "DATA.STD", "[1, 1, 1]", "MODEL.PRETRAINED", best))
     assert "DATA.STD [1.0, 1.0, 1.0] is used, but" in capsys.readouterr().err

@@ -13,13 +13,15 @@ from torch import nn
 from videos import write_video
 
 from cdb_video import options
-from cdb_video.engine import parts, retrain, train
-from cdb_video.engine import test as run_test
+from cdb_video.engine import build
 from cdb_video.engine.features import Features
 from cdb_video.engine.log import RunLog, console
-from cdb_video.engine.retrain import Stage2, evaluate_head, fit
+from cdb_video.engine.retrain import Work, evaluate_head, fit, retrain
+from cdb_video.engine.test import test as run_test
+from cdb_video.engine.train import train
 from cdb_video.errors import CheckpointError, ConfigError, DataError
-from cdb_video.models import load_weights, read_checkpoint
+from cdb_video.models import Checkpoint, read_checkpoint
+from cdb_video.run_folder import RunFolder
 
 METHODS = ("crt", "lws", "tau_norm", "ncm")
 
@@ -81,17 +83,17 @@ def csv_scores(folder):
 
 
 def test_features_are_what_the_classifier_sees(trained):
-    config = trained("STAGE2.METHOD", "ncm")
+    config = trained("RETRAIN.METHOD", "ncm")
     retrain(config)
-    clips = parts.read_clips(config, ("train", "val"))
-    model = parts.make_model(config, 3, torch.device("cpu"))
-    load_weights(model, f"{config.output_dir}/checkpoints/best.pt")
+    clips = build.read_splits(config, "train", "val")
+    model = build.make_model(config, 3, torch.device("cpu"))
+    Checkpoint.read(f"{config.output_dir}/checkpoints/best.pt").load_into(model)
     model.eval()
     for split in ("train", "val"):
         features, labels = kept(config, split)
-        for batch in parts.make_eval_loader(config, clips, split, torch.device("cpu")).batches():
+        for batch in build.make_eval_loader(config, clips, split, torch.device("cpu")).batches():
             with torch.no_grad():
-                logits = parts.forward(model, batch, config)
+                logits = model(batch.video)
                 assert torch.allclose(model.fc(features[batch.index, 0]), logits, atol=1e-5)
             assert torch.equal(labels[batch.index], batch.label)
     assert features.any()
@@ -103,7 +105,7 @@ def test_the_test_split_keeps_all_its_views(trained, tmp_path):
         write_video(
             path, 8, (32, 48), "mpeg4", frame=lambda i: (picture * (i + 1) / 8).astype(np.uint8)
         )
-    words = ("TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3, "STAGE2.METHOD", "ncm")
+    words = ("TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3, "RETRAIN.METHOD", "ncm")
     config = trained(*words)
     run_test(config)
     retrain(config)
@@ -118,7 +120,7 @@ def test_the_test_split_keeps_all_its_views(trained, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_classifier_changes_and_test_net_agrees(trained, method):
-    config = trained("STAGE2.METHOD", method)
+    config = trained("RETRAIN.METHOD", method)
     metrics = retrain(config)
     before, after, _ = states(config, method)
     assert before.keys() == after.keys()
@@ -138,7 +140,7 @@ def test_only_the_classifier_changes_and_test_net_agrees(trained, method):
 
 
 def test_lws_scales_each_class(trained):
-    config = trained("STAGE2.METHOD", "lws")
+    config = trained("RETRAIN.METHOD", "lws")
     retrain(config)
     before, after, origin = states(config, "lws")
     scale = torch.tensor(origin["scale"])
@@ -149,7 +151,7 @@ def test_lws_scales_each_class(trained):
 
 def test_tau_is_the_smallest_that_validates_best(trained):
     taus = (1.5, 0.0, 0.5)
-    config = trained("STAGE2.METHOD", "tau_norm", "STAGE2.TAUS", list(taus))
+    config = trained("RETRAIN.METHOD", "tau_norm", "RETRAIN.TAUS", list(taus))
     retrain(config)
     before, after, origin = states(config, "tau_norm")
     w, (features, labels) = before["fc.weight"], kept(config, "val")
@@ -164,7 +166,7 @@ def test_tau_is_the_smallest_that_validates_best(trained):
 
 
 def test_ncm_takes_the_training_means(trained):
-    config = trained("STAGE2.METHOD", "ncm", "STAGE2.DISTANCE", "euclidean")
+    config = trained("RETRAIN.METHOD", "ncm", "RETRAIN.DISTANCE", "euclidean")
     retrain(config)
     features, labels = kept(config, "train")
     _, after, _ = states(config, "ncm")
@@ -176,22 +178,22 @@ def test_ncm_takes_the_training_means(trained):
 
 def test_classes_are_drawn_equally_often(trained):
     """Where features say nothing, a classifier learns how often it has seen each class."""
-    config = trained("STAGE2.MAX_EPOCH", 150, "STAGE2.BATCH_SIZE", 200, "STAGE2.BASE_LR", 1)
-    clips = parts.read_clips(config, (), unread=("train", "val", "test"))
+    config = trained("RETRAIN.MAX_EPOCH", 150, "RETRAIN.BATCH_SIZE", 200, "RETRAIN.BASE_LR", 1)
     labels = torch.tensor([0] * 150 + [1] * 40 + [2] * 10)
     train_features = Features(torch.zeros(len(labels), 1, 5), labels)
     features = {"train": train_features, "val": Features(torch.zeros(3, 1, 5), torch.arange(3))}
-    groups = parts.class_groups(config, clips)
-    log = RunLog(Path(config.output_dir, "crt"), 0)
+    log = RunLog(RunFolder(config.output_dir).retrained("crt"))
     head = nn.Linear(5, 3)
-    fit(Stage2(config, clips, groups, features, head, log, console()), head)
+    names = ["blue", "green", "red"]
+    groups = ["majority", "minority", "minority"]
+    fit(Work(config, names, groups, features, head, log, console()), head)
     log.close()
     assert head.bias.softmax(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
 
 
 def test_crt_learns_and_repeats_to_the_bit(trained):
     # The default rate suits the features of a trained network; those of this one are far larger.
-    words = ("STAGE2.MAX_EPOCH", 40, "STAGE2.BASE_LR", 1e-4, "STAGE2.MOMENTUM", 0)
+    words = ("RETRAIN.MAX_EPOCH", 40, "RETRAIN.BASE_LR", 1e-4, "RETRAIN.MOMENTUM", 0)
     runs = {}
     for name, seed in (("one", 0), ("two", 0), ("other", 1)):
         config = trained(*words, "RNG_SEED", seed)
@@ -206,14 +208,14 @@ def test_crt_learns_and_repeats_to_the_bit(trained):
 
 
 def test_the_second_call_needs_no_clips(trained, tmp_path):
-    config = trained("STAGE2.METHOD", "crt")
+    config = trained("RETRAIN.METHOD", "crt")
     retrain(config)
     files = sorted(Path(config.output_dir, "features").iterdir())
     assert [file.stem for file in files] == ["test", "train", "val"]
     before = [(file.stat().st_mtime_ns, file.read_bytes()) for file in files]
     delete_clips(tmp_path)
     for method in METHODS:
-        retrain(trained("STAGE2.METHOD", method))
+        retrain(trained("RETRAIN.METHOD", method))
     assert [(file.stat().st_mtime_ns, file.read_bytes()) for file in files] == before
 
 
@@ -227,50 +229,50 @@ def test_the_second_call_needs_no_clips(trained, tmp_path):
     ],
 )
 def test_features_of_other_options_are_computed_anew(trained, tmp_path, words, splits):
-    config = trained("STAGE2.METHOD", "ncm")
+    config = trained("RETRAIN.METHOD", "ncm")
     retrain(config)
     files = list(Path(config.output_dir, "features").iterdir())
     before = {file.stem: file.read_bytes() for file in files}
-    retrain(trained("STAGE2.METHOD", "ncm", *words))
+    retrain(trained("RETRAIN.METHOD", "ncm", *words))
     assert {file.stem for file in files if file.read_bytes() != before[file.stem]} == splits
     delete_clips(tmp_path)
     with pytest.raises(DataError, match="clips are missing"):
-        retrain(trained("STAGE2.METHOD", "ncm", *words, "DATA.SAMPLING_RATE", 2))
+        retrain(trained("RETRAIN.METHOD", "ncm", *words, "DATA.SAMPLING_RATE", 2))
 
 
 def test_features_of_another_checkpoint_or_a_damaged_file_are_computed_anew(trained, tmp_path):
-    config = trained("STAGE2.METHOD", "ncm")
+    config = trained("RETRAIN.METHOD", "ncm")
     retrain(config)
     first = kept(config, "val").features
     other = replace(trained("RNG_SEED", 1), output_dir=str(tmp_path / "other"))
     train(other)
     path = tmp_path / "other" / "checkpoints" / "best.pt"
-    retrain(trained("STAGE2.METHOD", "ncm", "TEST.CHECKPOINT_FILE_PATH", path))
+    retrain(trained("RETRAIN.METHOD", "ncm", "TEST.CHECKPOINT_FILE_PATH", path))
     second = kept(config, "val").features
     assert not torch.allclose(first, second)
     file = Path(config.output_dir, "features", "val.safetensors")
     file.write_bytes(file.read_bytes()[:50])
-    retrain(trained("STAGE2.METHOD", "ncm", "TEST.CHECKPOINT_FILE_PATH", path))
+    retrain(trained("RETRAIN.METHOD", "ncm", "TEST.CHECKPOINT_FILE_PATH", path))
     assert torch.equal(kept(config, "val").features, second)
 
 
 def test_mistakes(configured, tmp_path):
     with pytest.raises(CheckpointError, match="train first"):
         retrain(configured())
-    with pytest.raises(ConfigError, match="STAGE2.METHOD must be 'crt', 'lws'"):
-        configured("STAGE2.METHOD", "cct")
+    with pytest.raises(ConfigError, match="RETRAIN.METHOD must be 'crt', 'lws'"):
+        configured("RETRAIN.METHOD", "cct")
     with pytest.raises(ConfigError, match="TAUS must hold at least one"):
-        configured("STAGE2.TAUS", "[]")
+        configured("RETRAIN.TAUS", "[]")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_run_trained_before_and_after_goes_on(trained):
-    """STAGE2 is no part of what a checkpoint of stage 1 must agree with."""
-    train(trained("STAGE2.BASE_LR", 1, "SOLVER.MAX_EPOCH", 4))
+    """RETRAIN is no part of what a checkpoint must agree with."""
+    train(trained("RETRAIN.BASE_LR", 1, "SOLVER.MAX_EPOCH", 4))
 
 
 def test_a_run_started_anew_takes_its_retrained_classifiers_with_it(trained, tmp_path):
-    retrain(trained("STAGE2.METHOD", "ncm"))
+    retrain(trained("RETRAIN.METHOD", "ncm"))
     assert {"features", "ncm"} <= {path.name for path in (tmp_path / "out").iterdir()}
     train(trained("TRAIN.AUTO_RESUME", "false", "SOLVER.MAX_EPOCH", 4))
     assert not {"features", "ncm"} & {path.name for path in (tmp_path / "out").iterdir()}
@@ -285,13 +287,13 @@ def test_an_output_folder_that_cannot_be_written(trained, tmp_path):
 
 
 def test_a_cosine_head_can_be_retrained_where_that_makes_sense(configured):
-    words = ("MODEL.HEAD", "cosine", "LOSS.NAME", "ldam", "STAGE2.MAX_EPOCH", 2)
+    words = ("MODEL.HEAD", "cosine", "LOSS.NAME", "ldam", "RETRAIN.MAX_EPOCH", 2)
     train(configured(*words))
     for method in ("lws", "tau_norm"):
         with pytest.raises(ConfigError, match="must be crt or ncm for MODEL.HEAD cosine, got"):
-            retrain(configured(*words, "STAGE2.METHOD", method))
+            retrain(configured(*words, "RETRAIN.METHOD", method))
     for method in ("crt", "ncm"):
-        config = configured(*words, "STAGE2.METHOD", method)
+        config = configured(*words, "RETRAIN.METHOD", method)
         metrics = retrain(config)
         own = options.load(Path(config.output_dir) / method / "config.yaml")
         assert run_test(own)["top1"] == metrics["top1"]

@@ -8,10 +8,10 @@ import sys
 import pytest
 import torch
 
-from cdb_video.engine import train
-from cdb_video.engine.recall import TrainingRecall
+from cdb_video.data.batch import Batch
 from cdb_video.engine.run import prepare
-from cdb_video.engine.train import accumulate_gradient
+from cdb_video.engine.seen import Seen
+from cdb_video.engine.train import accumulate_gradient, train
 from cdb_video.models import read_checkpoint
 from cdb_video.registry import LOSSES
 
@@ -106,47 +106,69 @@ def test_difficulty_can_come_from_the_training_clips(configured):
 def test_training_recall_counts_each_clip_once_however_batches_are_split(configured):
     run = prepare(configured("out"), torch.device("cpu"))
     window = list(run.train_loader.batches(1))
-    accumulate_gradient(run, run.state.model, window, 1, 0)
-    recall, counts = run.training_recall.take()
+    accumulate_gradient(run, window, 0)
+    loss, recall, counts = run.state.seen.take()
+    assert loss > 0
     assert counts.tolist() == [6, 3, 2]
     assert ((recall >= 0) & (recall <= 1)).all()
-    assert run.training_recall.take()[1].tolist() == [0, 0, 0]
+    accumulate_gradient(run, window[:1], 1)
+    assert sum(run.state.seen.take()[2].tolist()) == 4
 
 
-def test_training_recall_by_hand():
-    counter = TrainingRecall(4, torch.device("cpu"))
+def part(logits, labels, loss):
+    labels = torch.tensor(labels)
+    return Batch(torch.empty(0), labels, labels), logits, torch.tensor(loss)
+
+
+def test_what_was_seen_by_hand():
+    seen = Seen(4, torch.device("cpu"))
     logits = torch.tensor([[3.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 2.0, 0, 0], [0, 0, 0, 1.0]])
-    counter.add(logits, torch.tensor([0, 1, 0, 3]))
-    counter.add(logits[:2], torch.tensor([1, 1]))
-    recall, counts = counter.take()
+    seen.add(0, [part(logits, [0, 1, 0, 3], 2.0)])
+    seen.add(1, [part(logits[:2], [1, 1], 5.0)])
+    look = seen.look(lambda *_: "")
+    assert look == (pytest.approx(3.0), False)
+    loss, recall, counts = seen.take()
+    assert loss == pytest.approx(3.0)
     assert counts.tolist() == [2, 3, 0, 1]
     assert recall.tolist() == pytest.approx([1 / 2, 2 / 3, 0, 1])
     assert not math.isnan(recall.sum())
 
 
+def test_what_was_seen_survives_a_checkpoint():
+    seen, other = Seen(2, torch.device("cpu")), Seen(2, torch.device("cpu"))
+    seen.add(0, [part(torch.eye(2), [0, 0], 0.1)])
+    other.load_state_dict(seen.state_dict())
+    several = Seen(2, torch.device("cpu"))
+    several.load_sum([seen.state_dict()] * 2)
+    assert [x.take()[2].tolist() for x in (seen, other, several)] == [[2, 0], [2, 0], [4, 0]]
+
+
 TWO_PROCESSES = """
 import torch
 from cdb_video import distributed
-from cdb_video.engine.recall import TrainingRecall
+from cdb_video.data.batch import Batch
+from cdb_video.data.batch import Batch
+from cdb_video.engine.seen import Seen
 
 with distributed.process_group(torch.device("cpu")):
-    counter = TrainingRecall(3, torch.device("cpu"))
+    seen = Seen(3, torch.device("cpu"))
     right, wrong = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 1.0, 0]])
-    seen = [right] if distributed.is_main() else [wrong, wrong, right]
-    for logits in seen:
-        counter.add(logits, torch.tensor([0]))
-    recall, counts = counter.take()
+    label = torch.tensor([0])
+    for logits in [right] if distributed.is_main() else [wrong, wrong, right]:
+        seen.add(0, [(Batch(label, label, label), logits, torch.tensor(float(logits[0, 1])))])
+    save = seen.look(lambda *_: "", save=distributed.is_main()).save
+    loss, recall, counts = seen.take()
     with open(f"rank_{distributed.rank()}", "w") as file:
-        file.write(f"{recall.tolist()} {counts.tolist()}")
+        file.write(f"{save} {loss} {recall.tolist()} {counts.tolist()}")
 """
 
 
-def test_training_recall_is_that_of_all_processes(tmp_path):
+def test_what_was_seen_is_that_of_all_processes(tmp_path):
     (tmp_path / "two.py").write_text(TWO_PROCESSES)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     subprocess.run([sys.executable, *launcher, "two.py"], cwd=tmp_path, check=True, timeout=120)
     for rank in (0, 1):
-        assert (tmp_path / f"rank_{rank}").read_text() == "[0.5, 0.0, 0.0] [4, 0, 0]"
+        assert (tmp_path / f"rank_{rank}").read_text() == "True 0.5 [0.5, 0.0, 0.0] [4, 0, 0]"
 
 
 def test_difficulty_csv_shows_what_the_sampler_goes_by(configured):

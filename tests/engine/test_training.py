@@ -15,10 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cdb_video import options
 from cdb_video.data.batch import Batch
-from cdb_video.engine import test as run_test
-from cdb_video.engine import train
 from cdb_video.engine.run import prepare
-from cdb_video.engine.train import accumulate_gradient
+from cdb_video.engine.test import test as run_test
+from cdb_video.engine.train import accumulate_gradient, train
 from cdb_video.errors import CheckpointError, ConfigError, DataError, DecodeError, TrainingError
 from cdb_video.models import read_checkpoint
 
@@ -113,11 +112,11 @@ def _interrupt_in_epoch(epoch, monkeypatch):
     module = sys.modules["cdb_video.engine.train"]
     original, calls = module.accumulate_gradient, []
 
-    def interrupted(run, model, window, now, step):
-        calls.append(now)
+    def interrupted(run, window, step):
+        calls.append(step // run.steps_per_epoch + 1)
         if calls.count(epoch) == 2:
             raise KeyboardInterrupt
-        return original(run, model, window, now, step)
+        return original(run, window, step)
 
     monkeypatch.setattr(module, "accumulate_gradient", interrupted)
 
@@ -241,9 +240,10 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(configured):
     results = []
     for window in ([whole], parts):
         model.zero_grad()
-        sums = accumulate_gradient(run, model, window, 1, 0)
-        results.append([sums, *(p.grad.clone() for p in model.parameters())])
-    assert results[0][0][1] == 7
+        accumulate_gradient(run, window, 0)
+        loss, _, counts = run.state.seen.take()
+        assert counts.sum() == 7
+        results.append([torch.tensor(loss), *(p.grad.clone() for p in model.parameters())])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 

@@ -14,11 +14,11 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cdb_video import options
-from cdb_video.engine import parts, train
 from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.evaluate import evaluate
 from cdb_video.engine.run import prepare
 from cdb_video.engine.statistics import precise_statistics
+from cdb_video.engine.train import train
 from cdb_video.errors import ConfigError
 from cdb_video.models import read_checkpoint
 
@@ -147,8 +147,7 @@ def test_an_average_changes_what_is_tested_not_what_is_trained(configured):
     assert not torch.equal(one["model_state"]["fc.weight"], other["model_state"]["fc.weight"])
     # What the run printed of its last validation is what the weights in the checkpoint give.
     run = prepare(configured("again", "MODEL.PRETRAINED", latest(averaged)), CPU)
-    labels = [record.label for record in run.clips.records["val"]]
-    again = evaluate(run.state.model, run.val_loader, labels, 3, run.config)
+    again = evaluate(run.state.model, run.val_loader, run.splits.labels("val"), 3)
     assert again.loss == pytest.approx(validation_losses(averaged.output_dir)[-1], rel=1e-6)
 
 
@@ -187,8 +186,8 @@ def test_precise_statistics_are_those_of_the_batches(configured):
     model = run.state.model
     batches = list(run.train_loader.batches(3))
     twin = copy.deepcopy(model)
-    precise_statistics(model, run.train_loader, 3, config)
-    clips = [parts.network_input(batch, config) for batch in batches[:2]]
+    precise_statistics(model, run.train_loader, 3, 2)
+    clips = [batch.video for batch in batches[:2]]
     expected = activations_of_norms(twin.train(), clips)
     assert len(batches) > 2
     assert len(expected) == 17
@@ -232,7 +231,7 @@ def test_a_network_without_batch_norm_needs_no_precise_statistics(configured, mo
     model = nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
     for network in (model, run.state.model):
         before = copy.deepcopy(network.state_dict())
-        precise_statistics(network, run.train_loader, 1, run.config)
+        precise_statistics(network, run.train_loader, 1, 200)
         assert_same(network.state_dict(), before)
 
 

@@ -165,13 +165,18 @@ def test_a_batch_of_weightless_classes_has_loss_0_not_nan():
 
 
 def test_source_says_whose_recall_counts():
-    counts = torch.full((4,), 10)
-    other = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    for source in ("val", "train"):
-        loss = make(tau=1.0, source=source)
-        loss.observe(*((torch.tensor(RECALL), counts) if source == "val" else (other, counts)))
-        loss.observe_training(
-            *((other, counts) if source == "val" else (torch.tensor(RECALL), counts))
-        )
-        assert loss.classes.difficulty.tolist() == pytest.approx([1 - r for r in RECALL], rel=1e-6)
-        assert loss.classes.num_observed == 1
+    assert [make(source=source).source for source in ("val", "train")] == ["val", "train"]
+    assert [make(source=source).needs_validation for source in ("val", "train")] == [True, False]
+
+
+def test_it_shows_what_it_goes_by():
+    loss = make(tau=1.0)
+    loss.defer_epochs = 2
+    loss.observe(torch.tensor(RECALL), torch.full((4,), 10))
+    difficulty = [1 - r for r in RECALL]
+    for epoch in (2, 3):
+        state = loss.class_state(epoch)
+        assert state.difficulty.tolist() == pytest.approx(difficulty, rel=1e-6)
+        weights = [4 * d / sum(difficulty) for d in difficulty] if epoch == 3 else [1] * 4
+        assert state.weight.tolist() == pytest.approx(weights, rel=1e-6)
+        assert state.tau == 1

@@ -6,7 +6,9 @@ from models.small import SMALL
 
 from cdb_video.errors import ConfigError
 from cdb_video.models import Classifier, build_model
-from cdb_video.models.contract import CHECKS, Subject
+from cdb_video.models.backbone import Backbone
+from cdb_video.models.contract import CHECKS
+from cdb_video.models.subject import Subject
 from cdb_video.registry import BACKBONES
 
 NUM_CLASSES = 5
@@ -30,12 +32,12 @@ def test_contract(name, check):
     [
         (torch.zeros(3, 8, 32, 32), r"float32 \(3, 8, 32, 32\)"),
         (torch.zeros(2, 8, 3, 32, 32), r"float32 \(2, 8, 3, 32, 32\)"),
-        (torch.zeros(2, 3, 8, 32, 32, dtype=torch.uint8), r"uint8 \(2, 3, 8, 32, 32\)"),
+        (torch.zeros(2, 3, 8, 32, 32, dtype=torch.int64), r"int64 \(2, 3, 8, 32, 32\)"),
     ],
-    ids=["no batch axis", "channels after time", "not normalised"],
+    ids=["no batch axis", "channels after time", "integers"],
 )
 def test_wrong_input_is_named_in_one_line(name, video, got):
-    with pytest.raises(ValueError, match=r"must be float \(B, 3, T, H, W\), got " + got):
+    with pytest.raises(ValueError, match=r"must be uint8 or float \(B, 3, T, H, W\), got " + got):
         build_model(name, NUM_CLASSES, **SMALL.get(name, {}))(video)
 
 
@@ -97,7 +99,7 @@ def test_a_backbone_may_not_use_the_head_s_names():
             self.fc = torch.nn.Linear(3, 3)
 
     class Clash(Classifier, WithOwnHead):
-        pass
+        input_format = Backbone.input_format
 
-    with pytest.raises(TypeError, match="Clash: 'fc' is the head's name"):
+    with pytest.raises(TypeError, match="Clash: 'fc' is a classifier's own"):
         Clash(None, NUM_CLASSES, 0.0, "linear")

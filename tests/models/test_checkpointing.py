@@ -8,7 +8,7 @@ from models.small import SMALL
 from torch import nn
 
 from cdb_video.models import build_model
-from cdb_video.models.contract import Subject
+from cdb_video.models.subject import Subject
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms
 from cdb_video.registry import BACKBONES

@@ -9,7 +9,8 @@ from torch import nn
 from cdb_video.errors import ConfigError
 from cdb_video.models import contract
 from cdb_video.models.backbone import Backbone, InputFormat
-from cdb_video.models.contract import CHECKS, ContractError, Subject
+from cdb_video.models.contract import CHECKS
+from cdb_video.models.subject import ContractError, Subject
 from cdb_video.registry import BACKBONES
 
 

@@ -9,7 +9,12 @@ from fvcore.common.config import CfgNode
 from safetensors.torch import save_file
 
 from cdb_video.errors import CheckpointError
-from cdb_video.models import stated_normalisation
+from cdb_video.models.weights.files import read_checkpoint
+from cdb_video.models.weights.normalisation import normalisation_in
+
+
+def stated_normalisation(path):
+    return normalisation_in({} if path.is_dir() else read_checkpoint(path), path)
 
 
 def pyslowfast(path, **data):

@@ -10,11 +10,11 @@ import torch
 
 from cdb_video.errors import CheckpointError
 from cdb_video.models import (
+    Checkpoint,
     build_model,
     load_weights,
     read_checkpoint,
     read_state_dict,
-    stated_normalisation,
 )
 
 SMALL = {"width": 16, "cardinality": 4, "stage_blocks": (1, 1, 1, 1)}
@@ -209,7 +209,7 @@ def test_code_in_a_file_never_runs(tmp_path, zip_format):
         _use_new_zipfile_serialization=zip_format,
     )
     load = partial(load_weights, small_model())
-    for read in (read_checkpoint, read_state_dict, stated_normalisation, load):
+    for read in (read_checkpoint, read_state_dict, Checkpoint.read, load):
         with pytest.raises(CheckpointError, match=r"hostile\.pt: refused, .*mkdir") as caught:
             read(path)
         assert "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from cdb_video.errors import DataError
-from cdb_video.report import comparison_rows, comparison_table
+from cdb_video.report.compare import comparison_rows, comparison_table
 
 
 @pytest.fixture

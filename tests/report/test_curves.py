@@ -6,13 +6,13 @@ import pytest
 from page_parser import Page
 
 from cdb_video.report.curves import difficulty_curves, training_curves
-from cdb_video.report.run_files import DifficultyRow
+from cdb_video.run_folder import DifficultyRow
 
 
 def rows_from(difficulties, names=None, tau=1.0):
     """``difficulties``: one list over epochs for each class."""
     return [
-        DifficultyRow(epoch, c, names[c] if names else f"class {c}", difficulty, 1.0, tau)
+        DifficultyRow(epoch, c, names[c] if names else f"class {c}", 9, 0.5, difficulty, 1.0, tau)
         for c, over_epochs in enumerate(difficulties)
         for epoch, difficulty in enumerate(over_epochs, start=1)
     ]

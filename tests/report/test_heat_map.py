@@ -3,12 +3,12 @@
 from page_parser import Page
 
 from cdb_video.report.heat_map import difficulty_heat_map
-from cdb_video.report.run_files import DifficultyRow
+from cdb_video.run_folder import DifficultyRow
 
 
 def rows(num_classes, num_epochs=3):
     return [
-        DifficultyRow(epoch, c, f"class {c}", 0.5, 1.0, 1.0)
+        DifficultyRow(epoch, c, f"class {c}", 9, 0.5, 0.5, 1.0, 1.0)
         for epoch in range(1, num_epochs + 1)
         for c in range(num_classes)
     ]

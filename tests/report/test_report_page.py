@@ -10,7 +10,7 @@ from fake_run import FakeRun, write_csv
 from page_parser import Page
 
 from cdb_video.errors import DataError
-from cdb_video.report import write_report
+from cdb_video.report.page import write_report
 
 NASTY = ["<b>bold</b>", "salt & $pepper$ $x_1", '"quoted"', "</script><script>x()", "切る"]
 SECTIONS = ["Result", "Classes", "Confusion matrix", "Worst mistakes"]

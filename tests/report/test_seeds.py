@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cdb_video.errors import DataError
 from cdb_video.report import seeds
+from cdb_video.report.scores import read_scores
 
 TABLE = {
     ("ce", 0): {"top-1": 0.50, "few recall": None},
@@ -49,7 +50,7 @@ def test_tables_show_per_cent_and_gaps():
 
 
 def test_the_csv_holds_every_run(tmp_path):
-    seeds.write_csv(tmp_path / "compare.csv", TABLE)
+    seeds.write_table(tmp_path / "compare.csv", TABLE)
     with open(tmp_path / "compare.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["loss"], row["seed"]) for row in rows] == [(a, str(b)) for a, b in TABLE]
@@ -64,4 +65,4 @@ def test_the_picture_is_drawn_also_with_gaps(tmp_path):
 
 def test_a_run_without_a_test_is_named(tmp_path):
     with pytest.raises(DataError, match="has no test/metrics.json"):
-        seeds.read_scores({("ce", 0): tmp_path})
+        read_scores(tmp_path)

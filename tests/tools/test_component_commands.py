@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cdb_video import cli
+from cdb_video import commands
 from cdb_video.models.contract import CHECKS
-from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS
+from cdb_video.registry import REGISTRIES
 
-REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS)
 CARELESS = """
 from dataclasses import dataclass
 from torch import nn
@@ -101,7 +100,7 @@ def test_a_broken_backbone_fails_with_reasons_and_exit_code_1(tool, careless):
 )
 def test_mistakes_are_one_line_and_exit_code_2(words, message, capsys, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
-    assert cli.main(["check-backbone", *words.split()]) == 2
+    assert commands.main(["check-backbone", *words.split()]) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert len(shown.err.splitlines()) == 1
@@ -111,7 +110,7 @@ def test_mistakes_are_one_line_and_exit_code_2(words, message, capsys, monkeypat
 @pytest.mark.gpu
 def test_cost_is_measured_on_the_gpu(capsys):
     words = "resnext3d WIDTH 16 CARDINALITY 4 STAGE_BLOCKS [1,1,1,1]"
-    assert cli.main(["check-backbone", *words.split()]) == 0
+    assert commands.main(["check-backbone", *words.split()]) == 0
     shown = capsys.readouterr().out
     assert "(all tensors)" in shown
     assert "(cuda; median of" in shown

@@ -7,8 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 
-from cdb_video import options
-from cdb_video.models import build_model, read_checkpoint
+from cdb_video.models import Checkpoint, build_model
 
 AUTO = ("DATA.MEAN", "auto", "DATA.STD", "auto", "SOLVER.MAX_EPOCH", 1, "SOLVER.BASE_LR", 1e-12)
 TINY = {"stage_blocks": (1, 1, 1, 1), "width": 8, "cardinality": 2}
@@ -26,11 +25,9 @@ def weights(tmp_path):
 
 
 def assert_started_from(path, folder, std=(57.375, 57.375, 57.375)):
-    given = read_checkpoint(path)["model_state"]["conv1.weight"]
-    kept = read_checkpoint(folder / "checkpoints" / "latest.pt")["model_state"]["conv1.weight"]
-    torch.testing.assert_close(kept, given)
-    data = options.load(folder / "config.yaml").data
-    assert (data.mean, data.std) == ((114.75, 114.75, 114.75), std)
+    given, kept = (Checkpoint.read(one) for one in (path, folder / "checkpoints" / "latest.pt"))
+    torch.testing.assert_close(kept.tensors["conv1.weight"], given.tensors["conv1.weight"])
+    assert kept.normalisation == ((114.75, 114.75, 114.75), std)
 
 
 def test_from_a_path(tool, tiny_yaml, tmp_path, weights):

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from cdb_video import options
-from cdb_video.cli import run
-from cdb_video.engine import train
+from cdb_video.commands import run
+from cdb_video.engine.train import train
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def test_the_command_leaves_a_tested_checkpoint_and_a_report(retrain, tiny_yaml,
     assert str(folder / "report.html") in result.stdout
     assert "green" in (folder / "report.html").read_text()
     assert json.loads((folder / "test" / "metrics.json").read_text())["num_samples"] == 7
-    assert run("retrain", ["--cfg", str(tiny_yaml), "--opts", "STAGE2.METHOD", "tau_norm"]) == 0
+    assert run("retrain", ["--cfg", str(tiny_yaml), "--opts", "RETRAIN.METHOD", "tau_norm"]) == 0
     assert "tau_norm/report.html" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (("METHOD", "cct"), "STAGE2.METHOD must be 'crt'"),
+        (("METHOD", "cct"), "RETRAIN.METHOD must be 'crt'"),
         (("METHOD", "crt"), "train first"),
         (("METHOD",), "a KEY without VALUE"),
     ],

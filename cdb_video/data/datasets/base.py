@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.data.batch import Record
+from cdb_video.data.splits import FileSplit, ImageSplit, Split
 from cdb_video.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -48,10 +49,9 @@ class LabelledClips(ABC):
     def _read(self, split: str) -> list[Record]:
         """The clips of one of ``SPLITS``."""
 
-    def images(self, split: str) -> npt.NDArray[np.uint8] | None:
-        """The pictures of ``records(split)`` in their order, (N, 3, H, W) RGB, of a dataset of
-        images that fit in memory; None where every record is a file of its own."""
-        return None
+    def split(self, name: str) -> Split:
+        """``records(name)`` with what it takes to load them."""
+        return FileSplit(self.records(name))
 
     def check_files(self, records: Sequence[Record]) -> None:
         """Raises ``DataError`` that counts the files of ``records`` that are missing."""
@@ -79,9 +79,15 @@ class LabelledClips(ABC):
         return path
 
 
-def class_counts(records: Sequence[Record], num_classes: int) -> npt.NDArray[np.int64]:
-    """Number of records of each class, ``(K,)``."""
-    return np.bincount([record.label for record in records], minlength=num_classes)
+class ImagesInMemory(LabelledClips):
+    """A dataset of images that fit in memory, a split in one piece."""
+
+    @abstractmethod
+    def images(self, split: str) -> npt.NDArray[np.uint8]:
+        """The pictures of ``records(split)`` in their order, (N, 3, H, W) RGB."""
+
+    def split(self, name: str) -> Split:
+        return ImageSplit(self.records(name), lambda: self.images(name))
 
 
 @dataclass(frozen=True)

@@ -4,51 +4,72 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from cdb_video.data.cifar_batches import read_binary, read_pickle
-from cdb_video.data.small_images import Archive, SmallImages, SubsetOptions
+import numpy as np
+
+from cdb_video.data.datasets.small_images import (
+    Archive,
+    Indices,
+    Pixels,
+    SmallImages,
+    SubsetOptions,
+)
+from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
+
+SIDE = 32
 
 
 class Cifar(SmallImages):
-    """Reads the Python or the binary batches, whichever are all there, from the root or from the
-    folder that the official archives unpack to. Pickles cannot run code."""
+    """Reads the binary batches, from the root or from the folder that the official archive unpacks
+    to. Not the Python batches: those are pickles, which can run code when they are read."""
 
     folders: ClassVar[tuple[str, ...]]
     """Where the batches may lie below the root."""
-    label_key: ClassVar[str]
-    """Key of the labels in a Python batch."""
     num_label_bytes: ClassVar[int]
-    """Labels of an image in a binary batch; the last counts."""
+    """Labels of an image; the last counts."""
     batches: ClassVar[dict[str, tuple[str, ...]]]
-    """Names of the files of each part in the Python form; the binary ones end in ``.bin``."""
+    """Names of the files of each part."""
 
     def read_archive(self, part: Literal["train", "test"]) -> Archive:
         names = self.batches[part]
-        binary_names = tuple(f"{name}.bin" for name in names)
-        if paths := self._find(names):
-            batches = [(path, *read_pickle(path, self.label_key)) for path in paths]
-        elif paths := self._find(binary_names):
-            batches = [(path, *read_binary(path, self.num_label_bytes)) for path in paths]
-        else:
-            raise self.missing(
-                f"{self.root} must hold {', '.join(names)}, or {', '.join(binary_names)}"
-            )
-        return Archive.join(batches, len(self.all_classes))
-
-    def _find(self, names: tuple[str, ...]) -> list[Path]:
-        """The files of the first folder that has all of them; empty if none has."""
         for folder in self.folders:
             paths = [self.root / folder / name for name in names]
             if all(path.is_file() for path in paths):
-                return paths
-        return []
+                batches = [(path, *read_batch(path, self.num_label_bytes)) for path in paths]
+                return Archive.join(batches, len(self.all_classes))
+        raise self.missing(
+            f"{self.root} must hold the binary batches {', '.join(names)} (Python batches are not "
+            "read: pickles can run code)"
+        )
+
+
+def read_batch(path: Path, num_labels: int) -> tuple[Pixels, Indices]:
+    """Images (N, 3, 32, 32) and labels (N,) of a binary batch.
+
+    Args:
+        num_labels: bytes of labels before each image, of which the last counts: 1 in CIFAR-10, 2
+            (coarse, fine) in CIFAR-100.
+
+    Raises:
+        DataError: the file cannot be read or is damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    row = num_labels + 3 * SIDE * SIDE
+    if not content or len(content) % row:
+        raise DataError(f"{path}: must have a multiple of {row} bytes, got {len(content)}")
+    rows = np.frombuffer(content, np.uint8).reshape(-1, row)
+    images = rows[:, num_labels:].reshape(-1, 3, SIDE, SIDE)
+    return images, rows[:, num_labels - 1].astype(np.int64)
 
 
 @DATASETS.register("cifar10")
 class Cifar10(Cifar):
     """CIFAR-10: small colour images of 10 classes.
 
-    ``data_batch_1`` to ``data_batch_5`` and ``test_batch``, the binary ones with ``.bin``.
+    ``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``.
     """
 
     @dataclass(frozen=True)
@@ -56,20 +77,19 @@ class Cifar10(Cifar):
         """Where CIFAR-10 lies, and which of its images are used."""
 
         root: str = "datasets/cifar10"
-        """Folder that holds the batches, or ``cifar-10-batches-py`` or ``-bin``."""
+        """Folder that holds the batches, or ``cifar-10-batches-bin`` with them."""
 
     all_classes = (
         *("airplane", "automobile", "bird", "cat", "deer"),
         *("dog", "frog", "horse", "ship", "truck"),
     )
-    content = "CIFAR-10's batches, Python or binary"
+    content = "CIFAR-10's binary batches"
     command = "python tools/get_data.py cifar10"
-    folders = ("", "cifar-10-batches-py", "cifar-10-batches-bin")
-    label_key = "labels"
+    folders = ("", "cifar-10-batches-bin")
     num_label_bytes = 1
     batches: ClassVar[dict[str, tuple[str, ...]]] = {
-        "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
-        "test": ("test_batch",),
+        "train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+        "test": ("test_batch.bin",),
     }
 
 
@@ -77,7 +97,7 @@ class Cifar10(Cifar):
 class Cifar100(Cifar):
     """CIFAR-100: small colour images of 100 classes, the fine labels.
 
-    ``train`` and ``test``, the binary ones with ``.bin``.
+    ``train.bin`` and ``test.bin``.
     """
 
     @dataclass(frozen=True)
@@ -85,7 +105,7 @@ class Cifar100(Cifar):
         """Where CIFAR-100 lies, and which of its images are used."""
 
         root: str = "datasets/cifar100"
-        """Folder that holds the batches, or ``cifar-100-python`` or ``-binary``."""
+        """Folder that holds the batches, or ``cifar-100-binary`` with them."""
 
     all_classes = tuple(
         name
@@ -102,9 +122,8 @@ class Cifar100(Cifar):
         )
         for name in line.split()
     )
-    content = "CIFAR-100's batches, Python or binary"
+    content = "CIFAR-100's binary batches"
     command = "python tools/get_data.py cifar100"
-    folders = ("", "cifar-100-python", "cifar-100-binary")
-    label_key = "fine_labels"
+    folders = ("", "cifar-100-binary")
     num_label_bytes = 2
-    batches: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train",), "test": ("test",)}
+    batches: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train.bin",), "test": ("test.bin",)}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cdb_video.data.image_lists import ImageLists
+from cdb_video.data.datasets.image_lists import ImageLists
 from cdb_video.registry import DATASETS
 
 

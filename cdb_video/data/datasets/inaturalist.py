@@ -3,7 +3,7 @@ Dataset", CVPR 2018)."""
 
 from dataclasses import dataclass
 
-from cdb_video.data.image_lists import ImageLists
+from cdb_video.data.datasets.image_lists import ImageLists
 from cdb_video.registry import DATASETS
 
 

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from cdb_video.data.small_images import Archive, Pixels, SmallImages, SubsetOptions
+from cdb_video.data.datasets.small_images import Archive, Pixels, SmallImages, SubsetOptions
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
 

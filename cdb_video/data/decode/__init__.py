@@ -11,17 +11,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cdb_video.errors import CdbVideoError, ConfigError, DecodeError
+from cdb_video.errors import CdbVideoError, DecodeError
+from cdb_video.registry import DECODERS
 
 __all__ = ["DECODERS", "IMAGE_SUFFIXES", "DecodeError", "VideoReader", "is_image"]
 
-DECODERS = ("pyav", "decord")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of the names of image files, in lower case."""
 
 
 class Decoder(Protocol):
-    """What ``VideoReader`` asks of a decoder; one may raise anything that an ``except`` catches."""
+    """What ``VideoReader`` asks of a decoder, which is built with the path of a file.
+
+    It may raise anything that an ``except`` catches; what it needs beside the package's own
+    requirements it imports when it is built.
+    """
 
     fps: float
     size: tuple[int, int]
@@ -39,7 +43,8 @@ class VideoReader:
 
     Args:
         path: of the file; its ending tells whether it is an image.
-        decoder: of videos: ``"pyav"``, or ``"decord"`` with the limits that ``decord.py`` names.
+        decoder: of videos, one of ``DECODERS``: ``"pyav"``, or others with the limits that their
+            files name.
 
     Attributes:
         path: as given.
@@ -55,7 +60,7 @@ class VideoReader:
 
     def __init__(self, path: str, decoder: str = "pyav") -> None:
         self.path = str(path)
-        decoder_class = _decoder_class("image" if is_image(self.path) else decoder)
+        decoder_class = _decoder_class(self.path, decoder)
         with self._named():
             self._decoder: Decoder = decoder_class(self.path)
         self.fps = self._decoder.fps
@@ -122,18 +127,10 @@ def is_image(path: str) -> bool:
     return path.lower().endswith(IMAGE_SUFFIXES)
 
 
-def _decoder_class(name: str) -> Callable[[str], Decoder]:
-    """Imports only the decoder asked for: the other one may be missing or slow to import."""
-    if name == "image":
+def _decoder_class(path: str, decoder: str) -> Callable[[str], Decoder]:
+    if is_image(path):
         from cdb_video.data.decode.image import ImageDecoder
 
         return ImageDecoder
-    if name == "pyav":
-        from cdb_video.data.decode.pyav import PyavDecoder
-
-        return PyavDecoder
-    if name == "decord":
-        from cdb_video.data.decode.decord import DecordDecoder
-
-        return DecordDecoder
-    raise ConfigError(f"decoder must be one of {', '.join(DECODERS)}, got {name!r}")
+    kind: Callable[[str], Decoder] = DECODERS.get(decoder)
+    return kind

@@ -5,13 +5,14 @@ from bisect import bisect_right
 from types import ModuleType
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cdb_video.errors import ConfigError
+from cdb_video.data.decode.resize import resized_into, scaled_size
+from cdb_video.registry import DECODERS
 
 
+@DECODERS.register("decord")
 class DecordDecoder:
     """The frames as decord (from the package decord2) numbers them.
 
@@ -47,17 +48,16 @@ class DecordDecoder:
 
     def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         """The frames at ``indices``, which rise, do not repeat and exist."""
-        height, width = (max(1, round(side * scale)) for side in self.size)
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        pictures = np.empty((len(indices), height, width, 3), np.uint8)
+        size = scaled_size(self.size, scale)
+        pictures = np.empty((len(indices), *size, 3), np.uint8)
         for row, index in enumerate(indices):
             picture = self._picture(index)
             if picture.shape[:2] != self.size:
                 raise ValueError(f"frame {index} is not of the first one's size")
-            if (height, width) == self.size:
+            if size == self.size:
                 pictures[row] = picture
             else:
-                cv2.resize(picture, (width, height), pictures[row], interpolation=interpolation)
+                resized_into(picture, pictures[row])
         return pictures
 
     def close(self) -> None:
@@ -81,12 +81,8 @@ class DecordDecoder:
 def _import_decord() -> ModuleType:
     # By default decord gives up on the last frames of a file after 10,240 polls.
     os.environ.setdefault("DECORD_EOF_RETRY_MAX", "1000000")
-    try:
-        import decord
-    except ImportError as error:
-        raise ConfigError(
-            f"DATA.DECODER decord needs the package decord2 (pip install decord2): {error}"
-        ) from None
+    import decord
+
     decord.logging.set_level(decord.logging.QUIET)
     module: ModuleType = decord
     return module

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cdb_video.data.decode.resize import resized_into, scaled_size
+
 
 class ImageDecoder:
     """The picture in a file, upright as its EXIF orientation says.
@@ -30,12 +32,12 @@ class ImageDecoder:
 
     def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         """The picture, at its one index."""
-        height, width = (max(1, round(side * scale)) for side in self.size)
-        picture = self._picture
-        if (height, width) != self.size:
-            interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            picture = cv2.resize(picture, (width, height), interpolation=interpolation)
-        return np.asarray(picture, np.uint8)[None]
+        size = scaled_size(self.size, scale)
+        if size == self.size:
+            return np.asarray(self._picture, np.uint8)[None]
+        pictures = np.empty((1, *size, 3), np.uint8)
+        resized_into(np.asarray(self._picture, np.uint8), pictures[0])
+        return pictures
 
     def close(self) -> None:
         """Nothing is open."""

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from cdb_video.data.decode.orientation import Orientation
 from cdb_video.data.decode.packets import Keyframe, PacketTable, read_packet_table
+from cdb_video.registry import DECODERS
 
 
 class _Mismatch(Exception):
     """The decoder gives other frames than the packets announce."""
 
 
+@DECODERS.register("pyav")
 class PyavDecoder:
     """Finds frames by the presentation times of the packets, or else by counting.
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from cdb_video.difficulty import ClassState
 
 Order = npt.NDArray[np.int64]
 EpochOrder = Callable[[int], Order]
@@ -24,7 +26,9 @@ class Sampler:
         num_epochs: of the run; they count from 1.
     """
 
-    needs_validation = False
+    source: Literal["val", "train"] = "val"
+    """The split whose recall ``observe`` is given."""
+    needs_validation: bool = False
     """Whether the order is not what the sampler says without ``observe``."""
 
     @dataclass(frozen=True)
@@ -55,7 +59,11 @@ class Sampler:
         raise NotImplementedError
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Takes the validation recall ``(K,)`` and sample counts ``(K,)``; ignored by default."""
+        """Takes the recall ``(K,)`` on ``source`` and sample counts ``(K,)``; or ignores them."""
+
+    def class_state(self, epoch: int) -> ClassState | None:
+        """Difficulties, and the odds and tau of ``epoch``; None if it does not go by them."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """What ``observe`` has changed, for the checkpoint."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from cdb_video.data.samplers.by_class import ByClass, Weights
-from cdb_video.difficulty import ClassDifficulty, DifficultyOptions
+from cdb_video.difficulty import ClassDifficulty, ClassState, DifficultyOptions
 from cdb_video.registry import SAMPLERS
 
 
@@ -36,6 +36,9 @@ class CDBSampling(ByClass):
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
         self.classes.observe(recall, counts)
+
+    def class_state(self, epoch: int) -> ClassState:
+        return ClassState(self.classes.difficulty, self.classes.weights(), self.classes.tau())
 
     def state_dict(self) -> dict[str, Any]:
         return dict(self.classes.state_dict())

@@ -5,6 +5,7 @@ Parameters are named as in PyTorchVideo's hub checkpoints, but for the head, whi
 """
 
 import importlib
+import operator
 import re
 import sys
 from collections.abc import Iterator
@@ -258,6 +259,9 @@ class _X3D(_Blocks):
             depth_factor=options.depth_factor,
             inner_act=nn.SiLU,
         )
+        for module in network.modules():
+            if hasattr(module, "branch_fusion"):
+                module.branch_fusion = operator.add  # as theirs, which cannot be pickled
         head = network.blocks[-1]
         head.pool.pool = nn.AdaptiveAvgPool3d(1)
         head.dropout = head.proj = head.activation = head.output_pool = None

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from cdb_video.models.mixed import mixed
 from cdb_video.models.tuning.freezing import BATCH_NORMS
 
 
@@ -59,4 +60,4 @@ def checkpoint_stages(model: nn.Module) -> None:
         for unit in part.children() if is_sequence else [part]:
             if next(unit.children(), None) is not None:
                 kind = type(unit)
-                unit.__class__ = type(f"Checkpointed{kind.__name__}", (Checkpointed, kind), {})
+                unit.__class__ = mixed(f"Checkpointed{kind.__name__}", Checkpointed, kind)

@@ -5,6 +5,7 @@ from typing import Literal
 from torch import nn
 
 from cdb_video.errors import ConfigError
+from cdb_video.models.mixed import mixed
 from cdb_video.models.tuning.stages import num_stages, stage_of
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -51,7 +52,7 @@ def freeze_norms(model: nn.Module) -> None:
 def _freeze_norm(norm: nn.Module) -> None:
     # Another class, not a wrapper around it, so that tensors keep their names.
     if not isinstance(norm, FrozenNorm):
-        norm.__class__ = type(f"Frozen{type(norm).__name__}", (FrozenNorm, type(norm)), {})
+        norm.__class__ = mixed(f"Frozen{type(norm).__name__}", FrozenNorm, type(norm))
     norm.eval()
 
 

@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,16 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         CheckpointError: the file cannot be read, or holds something else.
     """
     path = Path(path)
-    content = _read_folder(path) if path.is_dir() else read_checkpoint(path)
+    return tensors_in(read_content(path), path)
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """What a weight file, or the weights of a transformers folder, holds. Raises as above."""
+    return _read_folder(path) if path.is_dir() else read_checkpoint(path)
+
+
+def tensors_in(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    """The tensors in the content of ``path``; see ``read_state_dict``."""
     for key in WRAPPERS:
         if isinstance(content.get(key), dict):
             content = content[key]
@@ -98,7 +108,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The dict in a file written by ``torch.save`` or safetensors, tensors on the CPU.
 
-    Only tensors and plain Python values are accepted: reading cannot run code from the file.
+    Only tensors and plain Python values are accepted: reading cannot run code from the file. What
+    ``torch.save`` wrote is mapped: a tensor that is not used is not read.
 
     Raises:
         CheckpointError: the file is missing, damaged, unsafe or holds no dict with text keys.
@@ -110,7 +121,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             content: Any = safetensors.torch.load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            mmap = zipfile.is_zipfile(path)  # not the form of torch before 1.6
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # a damaged file makes the readers raise nearly anything
         raise CheckpointError(f"{path}: {_reason(error)}") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):

@@ -92,7 +92,14 @@ def load_weights(
             fits. The model is unchanged then.
     """
     path = locate(source)
-    read, wanted = read_state_dict(path), model.state_dict()
+    return fit_tensors(model, read_state_dict(path), path, min_fraction)
+
+
+def fit_tensors(
+    model: nn.Module, read: dict[str, Tensor], path: Path, min_fraction: float
+) -> WeightReport:
+    """``load_weights`` of tensors that were read from ``path``."""
+    wanted = model.state_dict()
     names = _local_names(model, list(read), path)
     fitted = {
         name: tensor

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import yaml
 
 from cdb_video.errors import CheckpointError, ConfigError
-from cdb_video.models.backbone import RGB
-from cdb_video.models.weights.files import read_checkpoint, read_json
+from cdb_video.models.classifier import Normalisation
+from cdb_video.models.weights.files import read_json
 from cdb_video.option_types import PositiveFloat, coerce
 
 SETTINGS = ("video_preprocessor_config.json", "preprocessor_config.json")
@@ -31,30 +31,24 @@ class InputNormalisation:
     for MEAN."""
 
 
-class Normalisation(NamedTuple):
-    """``(video - mean) / std`` of red, green and blue in [0, 255]."""
-
-    mean: RGB
-    std: RGB
-
-
-def stated_normalisation(path: Path) -> Normalisation | None:
+def normalisation_in(content: dict[str, Any], path: Path) -> Normalisation | None:
     """The normalisation that comes with the weights in ``path``; None where nothing is said.
 
-    Checkpoints of this program and of PySlowFast hold the text of their config; a transformers
-    folder holds the settings of its preprocessor.
+    Checkpoints of this program hold it, or, older ones, the text of their config, as PySlowFast's
+    do; a transformers folder holds the settings of its preprocessor.
+
+    Args:
+        content: of the file or folder ``path``.
 
     Raises:
-        CheckpointError: the file cannot be read, what it says is not three numbers, or the
-            network was trained on BGR.
+        CheckpointError: what it says is not three numbers, or the network was trained on BGR.
     """
     if path.is_dir():
         files = (path / name for name in SETTINGS)
         file = next((file for file in files if file.is_file()), None)
         return _of_transformers(file) if file else None
-    if path.suffix == ".safetensors":
-        return None
-    content = read_checkpoint(path)
+    if isinstance(stated := content.get("normalisation"), dict):
+        return _normalisation(path, stated.get("mean"), stated.get("std"))
     versions = content.get("versions")
     if isinstance(versions, dict) and "cdb_video" in versions:
         data = _data_section(content.get("config"))

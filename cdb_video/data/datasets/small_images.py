@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.data.batch import Record
-from cdb_video.data.datasets.base import LabelledClips
-from cdb_video.data.imbalance import profile_shares, sizes_by_largest, sizes_by_total
+from cdb_video.data.datasets.base import ImagesInMemory
+from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest, sizes_by_total
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.option_types import Interval, NonNegativeInt
 
@@ -101,7 +101,7 @@ class Archive(NamedTuple):
         )
 
 
-class SmallImages(LabelledClips):
+class SmallImages(ImagesInMemory):
     """Base of data sets in a few files: MNIST, CIFAR.
 
     A subclass names the classes in the files, and reads them. Records come class by class; their
@@ -145,9 +145,6 @@ class SmallImages(LabelledClips):
         archive, members = self._choose(split)
         chosen = archive.images[np.concatenate(members)]
         return chosen if chosen.shape[1] == 3 else chosen.repeat(3, axis=1)
-
-    def check_files(self, records: Sequence[Record]) -> None:
-        """Nothing: the images have been read with the records."""
 
     def _read(self, split: str) -> list[Record]:
         archive, members = self._choose(split)

@@ -1,4 +1,4 @@
-"""The command ``list``: every backbone, loss, dataset and sampler, with one line each."""
+"""The command ``list``: every backbone, loss, dataset, sampler and decoder, a line each."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cdb_video.registry import BACKBONES, DATASETS, LOSSES, SAMPLERS, import_modules
+from cdb_video.registry import REGISTRIES, import_modules
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         ConfigError: a module cannot be imported.
     """
     parser = argparse.ArgumentParser(
-        prog=prog, description="List every backbone, loss, dataset and sampler."
+        prog=prog, description="List every backbone, loss, dataset, sampler and decoder."
     )
     parser.add_argument(
         "imports", nargs="*", metavar="MODULE", help="modules to import first, as in IMPORTS"
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     import_modules(parser.parse_args(argv).imports)
     rows = [
         (registry.kind, name, registry.summary(name).replace("``", ""))
-        for registry in (BACKBONES, LOSSES, DATASETS, SAMPLERS)
+        for registry in REGISTRIES
         for name in registry.names()
     ]
     screen = Console()

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from cdb_video.data.camera_motion import FPS, MOTIONS, PHOTOS, Shot, write_clip
+from cdb_video.demo.camera_motion import FPS, MOTIONS, PHOTOS, Shot, write_clip
 from cdb_video.errors import ConfigError, DataError
 
 VERSION = 1

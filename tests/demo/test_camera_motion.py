@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_image
 
-from cdb_video.data import demo_egtea
-from cdb_video.data.camera_motion import (
+from cdb_video.data.datasets.egtea import Egtea
+from cdb_video.demo import egtea as demo_egtea
+from cdb_video.demo.camera_motion import (
     MOTIONS,
     PHOTOS,
     SUBJECTS,
@@ -23,8 +24,7 @@ from cdb_video.data.camera_motion import (
     render,
     write_clip,
 )
-from cdb_video.data.datasets.egtea import Egtea
-from cdb_video.data.demo_egtea import make_demo_data, plan_clips, write_clips
+from cdb_video.demo.egtea import make_demo_data, plan_clips, write_clips
 from cdb_video.errors import ConfigError, DataError
 
 SEED = 3

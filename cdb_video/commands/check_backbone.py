@@ -1,4 +1,4 @@
-"""The command ``check_backbone``: runs the contract on a backbone and prints what it costs."""
+"""The command ``check-backbone``: runs the contract on a backbone and prints what it costs."""
 
 import argparse
 import statistics
@@ -11,7 +11,8 @@ import torch
 from cdb_video import config
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model, cost
-from cdb_video.models.contract import CHECKS, ContractError, Subject, first_line
+from cdb_video.models.contract import CHECKS, first_line
+from cdb_video.models.subject import ContractError, Subject
 from cdb_video.registry import BACKBONES, import_modules
 
 NUM_CLASSES = 400

@@ -1,16 +1,33 @@
-"""Trains and tests several losses with several seeds, everything else equal."""
+"""The command ``compare``: several losses with several seeds, everything else equal."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from cdb_video import distributed, options
-from cdb_video.engine import test, train
+from cdb_video.commands.with_config import make_parser, parse
 from cdb_video.errors import ConfigError
 from cdb_video.options import Config
-from cdb_video.report import seeds, write_report
+from cdb_video.run_folder import RunFolder
+
+DESCRIPTION = "Train and test several losses with several seeds, everything else equal."
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Compares losses, and says where the result is. Raises ``CdbVideoError``."""
+    parser = make_parser(prog, DESCRIPTION, "--losses A,B [--seeds N] ")
+    parser.add_argument(
+        "--losses",
+        required=True,
+        help="names, separated by commas; options of one as in cdb_ce:tau=1.5:min_weight=0.2",
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (3)")
+    words = parse(parser, argv)
+    if words.seeds < 1:
+        parser.error(f"--seeds must be an integer >= 1, got {words.seeds}")
+    folder = compare(words.cfg, words.opts, words.losses.split(","), words.seeds)
+    print(", ".join(str(folder / f"compare.{kind}") for kind in ("csv", "md", "png")))
 
 
 def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_seeds: int) -> Path:
@@ -32,6 +49,13 @@ def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_see
     Raises:
         CdbVideoError: as for training and testing.
     """
+    # Slow to import, so not by --help.
+    from cdb_video.engine.test import test
+    from cdb_video.engine.train import train
+    from cdb_video.report import seeds
+    from cdb_video.report.page import write_report
+    from cdb_video.report.scores import read_scores
+
     base = options.load(path, overrides)
     root = Path(base.output_dir)
     configs = {}
@@ -48,8 +72,8 @@ def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_see
             if distributed.is_main():
                 write_report(Path(config.output_dir))
     if distributed.is_main():
-        table = seeds.read_scores({run: Path(c.output_dir) for run, c in configs.items()})
-        seeds.write_csv(root / "compare.csv", table)
+        table = {run: read_scores(Path(c.output_dir)) for run, c in configs.items()}
+        seeds.write_table(root / "compare.csv", table)
         seeds.write_markdown(root / "compare.md", table)
         seeds.draw(root / "compare.png", table)
         screen = Console()
@@ -80,13 +104,5 @@ def loss_words(text: str) -> list[str]:
 
 def _is_done(config: Config) -> bool:
     """Whether OUTPUT_DIR holds the test of a run with just these options."""
-    folder = Path(config.output_dir)
-    if not (folder / "test" / "metrics.json").exists():
-        return False
-    done = options.load(folder / "config.yaml")
-    data = replace(
-        done.data,
-        mean="auto" if config.data.mean == "auto" else done.data.mean,
-        std="auto" if config.data.std == "auto" else done.data.std,
-    )
-    return replace(done, data=data) == config
+    folder = RunFolder(config.output_dir)
+    return folder.metrics() is not None and options.load(folder.config) == config

@@ -1,0 +1,68 @@
+"""The command line: ``cdb-video train``, ``test`` and so on, the same as ``tools/*.py``.
+
+One module a word, imported when the word is typed: what only one command needs costs the others
+nothing.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from cdb_video import __version__
+from cdb_video.errors import CdbVideoError
+
+WORDS = {
+    "train": "train a model, or go on where an earlier run stopped",
+    "test": "test a checkpoint",
+    "retrain": "make another classifier on the frozen backbone of a checkpoint",
+    "compare": "train and test several losses with several seeds",
+    "list": "list every backbone, loss, dataset, sampler and decoder",
+    "check-backbone": "check a backbone against its contract, and measure what it costs",
+    "get-data": "get a public data set",
+    "demo": "the whole way on made videos: cross entropy against CDB",
+    "demo-data": "make the videos of the demo",
+}
+"""Word -> what it does. Its module has ``main(arguments, name of the program)``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``cdb-video WORD ARGUMENTS ...``; returns the exit code."""
+    listed = "\n".join(f"  {word:<16}{what}" for word, what in WORDS.items())
+    parser = argparse.ArgumentParser(
+        prog="cdb-video",
+        usage="%(prog)s [-h] [--version] WORD ...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"words:\n{listed}\n\ncdb-video WORD --help says more.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("word", choices=WORDS, metavar="WORD", help="what to do")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    words = parser.parse_args(argv)
+    return run(words.word, words.arguments, f"cdb-video {words.word}")
+
+
+def run(word: str, argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Runs one command with its arguments, those of the program by default."""
+
+    def work() -> int | None:
+        module = importlib.import_module(f"cdb_video.commands.{word.replace('-', '_')}")
+        code: int | None = module.main(argv, prog)
+        return code
+
+    return in_one_line(work)
+
+
+def in_one_line(work: Callable[[], int | None]) -> int:
+    """Calls ``work`` and returns its exit code, 0 if it gives none.
+
+    A mistake of the user's becomes one line on stderr and exit code 2.
+    """
+    try:
+        return work() or 0
+    except CdbVideoError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on after what is finished", file=sys.stderr)
+        return 130

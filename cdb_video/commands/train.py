@@ -1,0 +1,17 @@
+"""The command ``train``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cdb_video.commands.with_config import read_config, report
+
+DESCRIPTION = "Train a model; go on where an earlier run in OUTPUT_DIR stopped."
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Trains, and writes the report. Raises ``CdbVideoError``."""
+    config = read_config(argv, prog, DESCRIPTION)
+    from cdb_video.engine.train import train
+
+    train(config)
+    report(Path(config.output_dir))

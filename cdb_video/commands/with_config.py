@@ -1,0 +1,79 @@
+"""What the commands that take ``--cfg FILE KEY VALUE ...`` share."""
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cdb_video import distributed, options
+from cdb_video.option_docs import option_help
+from cdb_video.options import Config
+
+
+class _Help(argparse.Action):
+    """Prints the help and ends; it alone reads the documentation of every option."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        parser.epilog = f"Options, as KEY [allowed values; default]:\n\n{option_help(Config)}"
+        parser.print_help()
+        parser.exit()
+
+
+def make_parser(prog: str | None, description: str, usage: str) -> argparse.ArgumentParser:
+    """A parser of ``--cfg FILE`` and ``KEY VALUE ...``, with ``usage`` between the two."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=f"%(prog)s [-h] --cfg FILE {usage}[KEY VALUE ...]",
+        description=textwrap.fill(description, 98),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    parser.add_argument("-h", "--help", action=_Help, nargs=0, help="show this and every option")
+    parser.add_argument(
+        "--cfg", type=Path, required=True, metavar="FILE", help="YAML file with options"
+    )
+    parser.add_argument(
+        "opts",
+        nargs=argparse.REMAINDER,
+        metavar="KEY VALUE",
+        help="options over those in FILE; --opts before them is allowed",
+    )
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The words of the command line; ``--opts`` before the options is allowed, as in PySlowFast."""
+    given = sys.argv[1:] if argv is None else argv
+    return parser.parse_args([word for word in given if word != "--opts"])
+
+
+def read_config(
+    argv: Sequence[str] | None,
+    prog: str | None,
+    description: str,
+    short: Mapping[str, str] | None = None,
+) -> Config:
+    """The options that a command line gives.
+
+    Args:
+        short: short form of a key -> key.
+
+    Raises:
+        ConfigError: a wrong key, type, choice or range.
+    """
+    words = parse(make_parser(prog, description, ""), argv)
+    opts = list(words.opts)
+    opts[::2] = [(short or {}).get(key, key) for key in opts[::2]]
+    return options.load(words.cfg, opts)
+
+
+def report(folder: Path) -> None:
+    """Writes the report of a run, and says where it is; the main process alone does."""
+    if distributed.is_main():
+        from rich.console import Console
+
+        from cdb_video.report.page import write_report
+
+        Console().print(f"report: {write_report(folder)}", soft_wrap=True)

@@ -1,0 +1,85 @@
+"""Decodes with TorchCodec, by choice: PyTorch's own decoder, over the system's FFmpeg."""
+
+import os
+from types import ModuleType
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from cdb_video.data.decode.packets import read_packet_table
+from cdb_video.data.decode.resize import resized_into, scaled_size
+from cdb_video.errors import ConfigError
+from cdb_video.registry import DECODERS
+
+CHUNK = 64
+"""Frames decoded at a time where the packets do not tell when frames are shown."""
+
+
+@DECODERS.register("torchcodec")
+class TorchCodecDecoder:
+    """Frames by TorchCodec's exact seeking, which shows what a player would.
+
+    Needs the package torchcodec in the version that goes with torch, and FFmpeg's libraries.
+    TorchCodec tells the time of a frame only with its pixels; where PyAV's packets announce as many
+    frames, their times are taken instead.
+    """
+
+    def __init__(self, path: str) -> None:
+        os.stat(path)  # TorchCodec says less of a missing file
+        self._reader: Any = _import_torchcodec().VideoDecoder(
+            path, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
+        )
+        num_frames = int(self._reader.metadata.num_frames or 0)
+        if not num_frames:
+            raise ValueError("no frame decodes")
+        # Of the frame, not of the header: pictures may be turned.
+        height, width = self._reader.get_frame_at(0).data.shape[:2]
+        self.size = (int(height), int(width))
+        self.times = self._times(path, num_frames)
+        rate = float(self._reader.metadata.average_fps or 1)
+        self.fps = (num_frames - 1) / float(self.times[-1]) if num_frames > 1 else rate
+
+    def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
+        """The frames at ``indices``, which rise, do not repeat and exist."""
+        decoded: NDArray[np.uint8] = self._reader.get_frames_at(indices).data.numpy()
+        size = scaled_size(self.size, scale)
+        if size == self.size:
+            return decoded
+        pictures = np.empty((len(indices), *size, 3), np.uint8)
+        for picture, target in zip(decoded, pictures, strict=True):
+            resized_into(picture, target)
+        return pictures
+
+    def close(self) -> None:
+        self._reader = None
+
+    def _times(self, path: str, num_frames: int) -> NDArray[np.float64]:
+        """Seconds of each frame since the first."""
+        with av.open(path, metadata_errors="replace") as container:
+            stream = container.streams.best("video")
+            table = read_packet_table(container, stream) if stream is not None else None  # type: ignore[arg-type]
+            if table is not None and len(table.pts) == num_frames and stream is not None:
+                ticks: NDArray[np.float64] = (table.pts - table.pts[0]).astype(np.float64)
+                return ticks * float(stream.time_base or 1)
+        chunks = [
+            self._reader.get_frames_in_range(start, min(start + CHUNK, num_frames)).pts_seconds
+            for start in range(0, num_frames, CHUNK)
+        ]
+        times: NDArray[np.float64] = np.concatenate([chunk.numpy() for chunk in chunks])
+        times -= times[0]
+        return times
+
+
+def _import_torchcodec() -> ModuleType:
+    try:
+        from torchcodec import decoders
+    except (ImportError, OSError, RuntimeError) as error:  # its libraries may be missing
+        reason = " ".join(str(error).split())[:160]
+        raise ConfigError(
+            "DATA.DECODER torchcodec needs FFmpeg and pip install 'cdb_video[torchcodec]': "
+            f"{reason}"
+        ) from None
+    module: ModuleType = decoders
+    return module

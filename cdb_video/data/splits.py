@@ -1,0 +1,205 @@
+"""The splits of a dataset: their records and labels, and the loaders that they hand over."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cdb_video.data.batch import BatchLoader, Record
+from cdb_video.data.clips import ClipSampling
+from cdb_video.data.image_loader import ImageLoader, Images
+from cdb_video.data.loader import ALONE, Share, eval_loader, train_loader
+from cdb_video.data.samplers.base import Sampler
+from cdb_video.data.transforms import Augmentation
+
+Labels = npt.NDArray[np.int64]
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """What batches are made of, and where."""
+
+    sampling: ClipSampling
+    """Which frames make up a clip; ``sampling.num_frames`` is T."""
+    size: int
+    """Height and width of the network's input, in pixels."""
+    batch_size: int
+    """Samples a batch on this process."""
+    decoder: str = "pyav"
+    """Name of the decoder of video files."""
+    share: Share = ALONE
+    """The part of this process."""
+    device: torch.device = CPU
+    """Where images in memory lie; clips that are decoded come on the CPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What makes the clips of training random."""
+
+    sampler: Sampler
+    augmentation: Augmentation
+    class_names: Sequence[str]
+    """(K,) names that ``augmentation.flip_labels`` refers to."""
+    seed: int
+
+
+class Split(ABC):
+    """The N records of one split.
+
+    Args:
+        records: in the order that everything else refers to by position.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+
+    @cached_property
+    def labels(self) -> Labels:
+        """(N,) the class of each record."""
+        return np.array([record.label for record in self.records], dtype=np.int64)
+
+    @property
+    @abstractmethod
+    def files(self) -> Sequence[Record]:
+        """The records that are files of their own."""
+
+    @abstractmethod
+    def train_loader(self, loading: Loading, training: Training) -> BatchLoader:
+        """Random clips in the sampler's order."""
+
+    @abstractmethod
+    def eval_loader(self, loading: Loading, views: tuple[int, int] = (1, 1)) -> BatchLoader:
+        """Every view of every record once over all processes; ``views``: temporal, spatial."""
+
+
+class FileSplit(Split):
+    """Records that are files, decoded as they are needed."""
+
+    @property
+    def files(self) -> Sequence[Record]:
+        return self.records
+
+    def train_loader(self, loading: Loading, training: Training) -> BatchLoader:
+        return train_loader(
+            self.records,
+            training.sampler,
+            class_names=training.class_names,
+            sampling=loading.sampling,
+            augmentation=training.augmentation,
+            size=loading.size,
+            seed=training.seed,
+            batch_size=loading.batch_size,
+            decoder=loading.decoder,
+            share=loading.share,
+        )
+
+    def eval_loader(self, loading: Loading, views: tuple[int, int] = (1, 1)) -> BatchLoader:
+        return eval_loader(
+            self.records,
+            sampling=loading.sampling,
+            size=loading.size,
+            batch_size=loading.batch_size,
+            temporal_views=views[0],
+            spatial_crops=views[1],
+            decoder=loading.decoder,
+            share=loading.share,
+        )
+
+
+class ImageSplit(Split):
+    """Records whose pictures fit in memory.
+
+    Args:
+        read: gives the pictures of the records, (N, 3, H, W) uint8 RGB.
+    """
+
+    def __init__(self, records: Sequence[Record], read: Callable[[], Images]) -> None:
+        super().__init__(records)
+        self._read = read
+
+    @cached_property
+    def images(self) -> Images:
+        """(N, 3, H, W) uint8 RGB, read once."""
+        return self._read()
+
+    @property
+    def files(self) -> Sequence[Record]:
+        return ()
+
+    def train_loader(self, loading: Loading, training: Training) -> BatchLoader:
+        return ImageLoader(
+            self.images,
+            self.records,
+            device=loading.device,
+            num_frames=loading.sampling.num_frames,
+            size=loading.size,
+            batch_size=loading.batch_size,
+            sampler=training.sampler,
+            augmentation=training.augmentation,
+            class_names=training.class_names,
+            seed=training.seed,
+            share=loading.share,
+        )
+
+    def eval_loader(self, loading: Loading, views: tuple[int, int] = (1, 1)) -> BatchLoader:
+        return ImageLoader(
+            self.images,
+            self.records,
+            device=loading.device,
+            num_frames=loading.sampling.num_frames,
+            size=loading.size,
+            batch_size=loading.batch_size,
+            temporal_views=views[0],
+            spatial_crops=views[1],
+            share=loading.share,
+        )
+
+
+class HasSplits(Protocol):
+    """A dataset, as far as its splits go."""
+
+    class_names: list[str]
+
+    def split(self, name: str) -> Split:
+        """The split ``name``."""
+
+    def check_files(self, records: Sequence[Record]) -> None:
+        """Raises ``DataError`` that counts the files of ``records`` that are missing."""
+
+
+class Splits:
+    """The splits that a run needs, read once.
+
+    Args:
+        dataset: has the splits.
+        names: those to read. Each must be there; its files need not.
+    """
+
+    def __init__(self, dataset: HasSplits, names: Iterable[str]) -> None:
+        self.class_names = dataset.class_names
+        """(K,) names, by label."""
+        self._dataset = dataset
+        self._splits = {name: dataset.split(name) for name in dict.fromkeys(names)}
+
+    def __getitem__(self, name: str) -> Split:
+        return self._splits[name]
+
+    def check_files(self, *names: str) -> None:
+        """Raises ``DataError`` where files of the splits ``names`` are missing."""
+        self._dataset.check_files([file for name in names for file in self._splits[name].files])
+
+    def labels(self, name: str) -> Labels:
+        """(N,) the class of each record of a split."""
+        return self._splits[name].labels
+
+    def counts(self, names: str) -> Labels:
+        """(K,) clips of each class in a split, or in several joined by '+'."""
+        joined = np.concatenate([self.labels(name) for name in names.split("+")])
+        return np.bincount(joined, minlength=len(self.class_names))

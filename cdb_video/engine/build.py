@@ -1,0 +1,178 @@
+"""Builds the parts of a run: here the options become values, and nowhere below."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from cdb_video import distributed
+from cdb_video.data.batch import BatchLoader
+from cdb_video.data.loader import Share
+from cdb_video.data.samplers.base import Sampler
+from cdb_video.data.splits import Loading, Splits, Training
+from cdb_video.errors import ConfigError
+from cdb_video.losses.base import Loss
+from cdb_video.metrics.groups import group_classes
+from cdb_video.models import Classifier, build_model
+from cdb_video.models.tuning.checkpointing import checkpoint_stages
+from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages
+from cdb_video.options import Config
+from cdb_video.registry import DATASETS, LOSSES, SAMPLERS
+
+
+def choose_device(config: Config) -> torch.device:
+    """The device of this process: CUDA device LOCAL_RANK, or the CPU."""
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("DEVICE must be auto or cpu where there is no CUDA device, got 'cuda'")
+    if config.device == "cpu" or not torch.cuda.is_available():
+        # oneDNN reads uninitialised memory in bfloat16 3D convolutions of few frames (torch 2.13).
+        torch.backends.mkldnn.set_flags(  # type: ignore[no-untyped-call]
+            not config.train.mixed_precision
+        )
+        return torch.device("cpu")
+    device = torch.device("cuda", distributed.local_rank())
+    torch.cuda.set_device(device)
+    return device
+
+
+def read_splits(config: Config, *names: str) -> Splits:
+    """The records of the splits ``names`` and of those that make class sizes.
+
+    Raises:
+        DataError: a folder or an annotation file is missing, or a line is wrong.
+    """
+    dataset = DATASETS.get(config.data.name)(config.data.options)
+    return Splits(dataset, (*names, "train", *config.test.group_counts.split("+")))
+
+
+def class_groups(config: Config, splits: Splits) -> list[str]:
+    """(K,) the name of each class's group, by the options in TEST."""
+    test = config.test
+    try:
+        return group_classes(
+            splits.counts(test.group_counts), test.group_thresholds, test.group_names
+        )
+    except ValueError as error:
+        raise ConfigError(f"TEST.GROUP_THRESHOLDS, TEST.GROUP_NAMES: {error}") from None
+
+
+def make_sampler(config: Config, splits: Splits) -> Sampler:
+    """The order of training clips."""
+    sampler: Sampler = SAMPLERS.get(config.sampler.name)(
+        config.sampler.options,
+        labels=splits.labels("train"),
+        num_classes=len(splits.class_names),
+        seed=config.rng_seed,
+        num_epochs=config.solver.max_epoch,
+    )
+    return sampler
+
+
+def make_train_loader(
+    config: Config, splits: Splits, sampler: Sampler, device: torch.device
+) -> BatchLoader:
+    """Training batches of this process: one for each accumulation step."""
+    parts = distributed.world_size() * config.solver.accumulation_steps
+    if config.train.batch_size % parts:
+        raise ConfigError(
+            "TRAIN.BATCH_SIZE must be a multiple of the number of processes times "
+            f"SOLVER.ACCUMULATION_STEPS, {parts}, got {config.train.batch_size}"
+        )
+    training = Training(
+        sampler=sampler,
+        augmentation=config.aug,
+        class_names=splits.class_names,
+        seed=config.rng_seed,
+    )
+    loading = _loading(config, config.train.batch_size // parts, device)
+    return splits["train"].train_loader(loading, training)
+
+
+def make_eval_loader(
+    config: Config,
+    splits: Splits,
+    split: str,
+    device: torch.device,
+    views: tuple[int, int] = (1, 1),
+) -> BatchLoader:
+    """This process's share of every view (temporal, spatial) of a split's records."""
+    batch_size = max(1, config.test.batch_size // distributed.world_size())
+    return splits[split].eval_loader(_loading(config, batch_size, device), views)
+
+
+def _loading(config: Config, batch_size: int, device: torch.device) -> Loading:
+    share = Share(
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+        num_workers=config.data_loader.num_workers,
+        pin_memory=config.data_loader.pin_memory and torch.cuda.is_available(),
+        timeout=config.data_loader.timeout,
+    )
+    return Loading(
+        sampling=config.data,
+        size=config.data.crop_size,
+        batch_size=batch_size,
+        decoder=config.data.decoder,
+        share=share,
+        device=device,
+    )
+
+
+def make_model(config: Config, num_classes: int, device: torch.device) -> Classifier:
+    """A fresh classifier on ``device``, the same for the same seed.
+
+    Raises:
+        ConfigError: the network takes clips of other frames or another size than DATA gives.
+    """
+    torch.manual_seed(config.rng_seed)
+    name = config.model.name
+    model: Any = build_model(
+        name,
+        num_classes,
+        dropout_rate=config.model.dropout_rate,
+        head=config.model.head,
+        **vars(config.model.options),
+    )
+    wanted, given = model.input_format[:2], (config.data.num_frames, config.data.crop_size)
+    if model.fixed_input and wanted != given:
+        raise ConfigError(
+            f"DATA.NUM_FRAMES and DATA.CROP_SIZE must be {wanted} for MODEL.NAME {name} with its "
+            f"options, got {given}"
+        )
+    model.autocast = torch.bfloat16 if config.train.mixed_precision else None
+    prepared: Classifier = model.to(device).to(memory_format=torch.channels_last_3d)
+    return prepared
+
+
+def set_up_tuning(config: Config, model: Classifier) -> None:
+    """Prepares ``model`` to be trained: what is frozen, and what is checkpointed.
+
+    Raises:
+        ConfigError: MODEL.FREEZE_STAGES is more than the backbone has.
+    """
+    freeze_stages(model, config.model.freeze_stages)
+    if config.model.frozen_bn:
+        freeze_norms(model)
+    if config.model.act_checkpoint:
+        checkpoint_stages(model)
+
+
+def make_loss(config: Config, splits: Splits, device: torch.device) -> Loss:
+    """The loss, which knows how many training clips each class has."""
+    loss: Loss = LOSSES.get(config.loss.name)(
+        config.loss.options,
+        num_classes=len(splits.class_names),
+        class_counts=torch.from_numpy(splits.counts("train").astype(np.int64)),
+        defer_epochs=config.loss.defer_epochs,
+    )
+    return loss.to(device)
+
+
+def check_validation(config: Config, loss: Loss, sampler: Sampler) -> None:
+    """Raises ``ConfigError`` where a run without validation has a part that goes by it."""
+    chosen = ((config.loss.name, loss), (config.sampler.name, sampler))
+    needing = [name for name, part in chosen if part.needs_validation]
+    if needing and not config.train.eval_period:
+        raise ConfigError(
+            f"TRAIN.EVAL_PERIOD must be >= 1, as {needing[0]} goes by validation recall, got 0"
+        )

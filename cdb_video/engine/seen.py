@@ -1,0 +1,121 @@
+"""What a run has seen of the epoch that it trains: losses and recall, on the device."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from cdb_video import distributed
+from cdb_video.data.batch import Batch
+from cdb_video.errors import TrainingError
+
+
+class Look(NamedTuple):
+    """What one read from the device has told."""
+
+    mean_loss: float
+    """Over this process's clips of the epoch so far."""
+    save: bool
+    """Whether the main process asks for a checkpoint."""
+
+
+class Seen:
+    """Sums over the clips of an epoch that this process has trained on.
+
+    Nothing is read from the device until somebody looks: a read waits for all that the device still
+    has to do.
+
+    Args:
+        num_classes: K.
+        device: of the logits.
+    """
+
+    def __init__(self, num_classes: int, device: torch.device) -> None:
+        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._num_clips = 0
+        self._counts = torch.zeros(2, num_classes, dtype=torch.int64, device=device)
+        self._unread: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+
+    def add(self, step: int, parts: Sequence[tuple[Batch, torch.Tensor, torch.Tensor]]) -> None:
+        """Takes in one optimiser step.
+
+        Args:
+            step: its number.
+            parts: batches with their logits (B, K) and mean loss (), all on the device.
+        """
+        recognised, total = self._counts
+        loss = torch.zeros_like(self._loss)
+        for batch, logits, mean in parts:
+            hits = logits.detach().argmax(dim=1) == batch.label
+            recognised.index_add_(0, batch.label, hits.long())
+            total.index_add_(0, batch.label, torch.ones_like(batch.label))
+            loss += mean.detach() * len(batch.label)
+            self._num_clips += len(batch.label)
+            self._unread.append((step, mean.detach(), batch.index))
+        self._loss += loss
+
+    def look(self, name: Callable[[int, list[int], str], str], save: bool = False) -> Look:
+        """Reads, once, what has come since the last look; every process must look.
+
+        Args:
+            name: (step, indices of clips, what is wrong) -> the error's message.
+            save: whether this process asks for a checkpoint; the main process's word counts.
+
+        Raises:
+            TrainingError: a loss is not finite, here or in another process.
+        """
+        losses = torch.stack([loss for _, loss, _ in self._unread]).double()
+        flags = torch.stack(
+            [
+                (~losses.isfinite()).any().double(),
+                losses.new_tensor(float(save and distributed.is_main())),
+            ]
+        )
+        read = torch.cat([distributed.sum_(flags), self._loss[None], losses]).tolist()
+        broken, asked, total, *values = read
+        if broken:
+            self._stop(values, name)
+        self._unread.clear()
+        return Look(total / self._num_clips, bool(asked))
+
+    def _stop(self, losses: list[float], name: Callable[[int, list[int], str], str]) -> None:
+        for (step, _, index), loss in zip(self._unread, losses, strict=True):
+            if not math.isfinite(loss):
+                raise TrainingError(name(step, index.tolist(), str(loss)))
+        raise TrainingError(name(self._unread[-1][0], [], "not finite on another process"))
+
+    def take(self) -> tuple[float, torch.Tensor, torch.Tensor]:
+        """What all processes together have seen; then everything counts anew.
+
+        Returns:
+            the mean loss; (K,) float64 recall of each class, 0 without clips; (K,) its clips.
+        """
+        sums = torch.stack([self._loss, self._loss.new_tensor(self._num_clips)])
+        loss, num_clips = distributed.sum_(sums).tolist()
+        recognised, total = distributed.sum_(self._counts.clone())
+        self._loss.zero_()
+        self._counts.zero_()
+        self._num_clips = 0
+        return loss / num_clips, recognised.double() / total.clamp(min=1), total
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far, on the CPU."""
+        return {
+            "loss": self._loss.cpu(),
+            "num_clips": self._num_clips,
+            "counts": self._counts.cpu(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what ``state_dict`` gave."""
+        self._loss.copy_(state["loss"])
+        self._num_clips = state["num_clips"]
+        self._counts.copy_(state["counts"])
+
+    def load_sum(self, states: Sequence[dict[str, Any]]) -> None:
+        """Takes over what other processes had seen, however many they were."""
+        for state in states:
+            self._loss += state["loss"].to(self._loss.device)
+            self._num_clips += state["num_clips"]
+            self._counts += state["counts"].to(self._counts.device)

@@ -1,0 +1,46 @@
+"""Locks that go with the process that holds them, whatever ends it."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+class InUse(Exception):
+    """Another process holds the lock; the message says which, on what machine, since when."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock file ``path``, in which the holder names itself; it goes at the end.
+
+    Raises:
+        InUse: at once, where another process holds it.
+        OSError: the file cannot be made.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InUse(_holder(path)) from None
+    try:
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.ctime()}
+        path.write_text(json.dumps(holder), encoding="utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is held, so that nobody else's goes
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return f"pid {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

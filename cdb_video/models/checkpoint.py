@@ -1,0 +1,162 @@
+"""A checkpoint as a value: read once, and enough to rebuild its model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from cdb_video.config import from_node
+from cdb_video.errors import CheckpointError, ConfigError
+from cdb_video.models.backbone import InputFormat
+from cdb_video.models.classifier import Classifier, Normalisation, build_model
+from cdb_video.models.weights.files import read_content, tensors_in
+from cdb_video.models.weights.fit import WeightReport, fit_tensors
+from cdb_video.models.weights.normalisation import normalisation_in
+from cdb_video.models.weights.sources import locate
+from cdb_video.registry import BACKBONES
+
+SAMPLING = ("NUM_FRAMES", "SAMPLING", "SAMPLING_RATE")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is in a checkpoint of this program, or, as far as it says, in any weight file.
+
+    The tensors stay on the disk until they are used.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    """The model's, by name, on the CPU."""
+    normalisation: Normalisation | None
+    """Of the input it was trained on; None where it does not say."""
+    class_names: list[str] | None
+    """(K,) by label; None in a file of another program."""
+    groups: list[str] | None
+    """(K,) name of each class's group, as TEST.GROUP_* said in training; None where unknown."""
+    epoch: int
+    """Epochs that it was trained for; 0 where it does not say."""
+    config: dict[str, Any]
+    """The options of its run, as in ``config.yaml``; empty in a file of another program."""
+    versions: dict[str, str]
+    """Of the programs that wrote it."""
+    training: Mapping[str, Any] | None
+    """What a run needs to go on; None where it was not asked for, or is not there."""
+
+    @classmethod
+    def read(cls, source: str | Path, *, training: bool = False) -> "Checkpoint":
+        """Reads a file of ours or of another program, or a transformers folder, once.
+
+        Args:
+            source: all that ``locate`` takes.
+            training: keep what a run needs to go on.
+
+        Raises:
+            CheckpointError: it cannot be read, or holds something else.
+        """
+        path = locate(source)
+        content = read_content(path)
+        ours = isinstance(content.get("versions"), dict) and "cdb_video" in content["versions"]
+        epoch = content.get("epoch")
+        return cls(
+            path=path,
+            tensors=tensors_in(content, path),
+            normalisation=normalisation_in(content, path),
+            class_names=_names(content.get("class_names")),
+            groups=_names(content.get("groups")),
+            epoch=epoch if isinstance(epoch, int) else 0,
+            config=_tree(path, content.get("config")) if ours else {},
+            versions=dict(content["versions"]) if ours else {},
+            training=content if training and ours else None,
+        )
+
+    @property
+    def input_format(self) -> InputFormat:
+        """Frames, size and normalisation of the clips that its model was trained on."""
+        if self.normalisation is None:
+            raise self._lacks("the normalisation of its input")
+        size = self.option("DATA", "CROP_SIZE")
+        return InputFormat(self.option("DATA", "NUM_FRAMES"), size, *self.normalisation)
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How frames were chosen: the fields of ``ClipSampling``, in lower case."""
+        return {name.lower(): self.option("DATA", name) for name in SAMPLING}
+
+    def option(self, section: str, key: str) -> Any:
+        """One option of its run. Raises ``CheckpointError`` where it does not say."""
+        try:
+            return self.config[section][key]
+        except (KeyError, TypeError):
+            raise self._lacks(f"{section}.{key}") from None
+
+    def build_model(self) -> Classifier:
+        """The model, in eval mode on the CPU, without any YAML.
+
+        The module of a backbone that is not of this package must have been imported.
+
+        Raises:
+            CheckpointError: it is no checkpoint of ours, or does not hold the whole model.
+            ConfigError: nothing is registered under the name of its backbone.
+        """
+        if self.class_names is None:
+            raise self._lacks("class names")
+        name = self.option("MODEL", "NAME")
+        kind = BACKBONES.get(name).Options
+        tree = self.config["MODEL"].get(str(name).upper(), {})
+        try:
+            options = from_node(kind, tree, f"MODEL.{name}".upper())
+        except ConfigError as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+        model = build_model(
+            name, len(self.class_names), head=self.option("MODEL", "HEAD"), **vars(options)
+        )
+        if self.option("TRAIN", "MIXED_PRECISION"):
+            model.autocast = torch.bfloat16
+        self.load_into(model)
+        return model.eval()
+
+    def load_into(self, model: Classifier) -> None:
+        """Fills the whole model, or refuses; its input is normalised as in training.
+
+        Raises:
+            CheckpointError: a tensor of the model is missing or of another shape.
+        """
+        report = self.fit_into(model, min_fraction=0)
+        if report.missing or report.mismatched:
+            raise CheckpointError(f"{self.path} must hold the whole model. {report}")
+        if self.normalisation is not None:
+            model.set_normalisation(self.normalisation)
+
+    def fit_into(self, model: Classifier, min_fraction: float) -> WeightReport:
+        """Copies the tensors that fit, as ``load_weights`` does."""
+        return fit_tensors(model, dict(self.tensors), self.path, min_fraction)
+
+    def check_classes(self, class_names: list[str]) -> None:
+        """Raises ``CheckpointError`` if it was trained on other classes."""
+        if self.class_names not in (None, class_names):
+            raise CheckpointError(
+                f"{self.path} must be trained on the classes {class_names}, got {self.class_names}"
+            )
+
+    def _lacks(self, what: str) -> CheckpointError:
+        return CheckpointError(f"{self.path} must be a checkpoint of cdb_video with {what}")
+
+
+def _names(value: object) -> list[str] | None:
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return value if is_list else None  # type: ignore[return-value]
+
+
+def _tree(path: Path, text: object) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(text) if isinstance(text, str) else None
+    except yaml.YAMLError:
+        tree = None
+    if not isinstance(tree, dict):
+        raise CheckpointError(f"{path} must hold the text of its config")
+    return tree

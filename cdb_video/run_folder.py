@@ -1,0 +1,297 @@
+"""OUTPUT_DIR: which files a run leaves there, what their lines are, and who may write them.
+
+No other module names a file in OUTPUT_DIR. What is deleted is what this module names, and nothing
+else: a folder may hold files of its user's, too.
+"""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cdb_video import distributed
+from cdb_video.csv_rows import header, read_rows, write_csv
+from cdb_video.errors import ConfigError, DataError
+from cdb_video.files import replacing, replacing_folder, write_text
+from cdb_video.lock import InUse, locked
+
+METHODS = ("crt", "lws", "tau_norm", "ncm")
+"""Names of the retrained classifiers, each a run folder in the run folder."""
+FILES = {
+    "": ("config.yaml", "log.jsonl", "difficulty.csv", "report.html"),
+    "checkpoints": ("epoch_*.pt", "latest.pt", "best.pt"),
+    "tensorboard": ("events.out.tfevents.*",),
+    "test": ("metrics.json", "per_class.csv", "predictions.csv", "confusion.csv"),
+    "features": ("train.safetensors", "val.safetensors", "test.safetensors"),
+}
+"""Folder -> what a run writes into it; beside each file there may be a ``.partial`` one."""
+
+
+class ClassRow(NamedTuple):
+    """One line of ``test/per_class.csv``; fractions in [0, 1], None where nothing is known."""
+
+    class_id: int
+    name: str
+    n_train: int | None
+    n_test: int
+    n_predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    group: str
+
+
+class DifficultyRow(NamedTuple):
+    """One line of ``difficulty.csv``: one class after the validation of one epoch."""
+
+    epoch: int
+    class_id: int
+    name: str
+    n_val: int
+    recall: float | None
+    """None without validation clips."""
+    difficulty: float
+    weight: float
+    """For the next epoch: on the loss of the class, or on the odds of drawing it."""
+    tau: float | None
+
+
+class PredictionRow(NamedTuple):
+    """One line of ``test/predictions.csv``, which goes on with ``score_0 ... score_{K-1}``."""
+
+    index: int  # type: ignore[assignment]  # the field hides tuple.index on purpose
+    path: str
+    start: float | None
+    """In seconds; None is the beginning of the file."""
+    end: float | None
+    """In seconds; None is the end of the file."""
+    label: int
+    predicted: int
+    score: float
+
+
+class Confusion(NamedTuple):
+    """``test/confusion.csv``: class names ``(K,)`` and counts ``(K, K)``, rows = true class."""
+
+    names: list[str]
+    counts: npt.NDArray[np.int64]
+
+
+class RunFolder:
+    """One OUTPUT_DIR. A file that is not there yet reads as empty."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.log = self.path / "log.jsonl"
+        self.difficulty = self.path / "difficulty.csv"
+        self.tensorboard = self.path / "tensorboard"
+        self.report = self.path / "report.html"
+        self.latest = self.path / "checkpoints" / "latest.pt"
+        self.best = self.path / "checkpoints" / "best.pt"
+        self._test = self.path / "test"
+
+    def of_epoch(self, epoch: int) -> Path:
+        """The checkpoint that an epoch leaves."""
+        return self.latest.with_name(f"epoch_{epoch:04d}.pt")
+
+    def epoch_checkpoints(self) -> list[Path]:
+        """Those that are there, oldest first."""
+        return sorted(self.latest.parent.glob("epoch_*.pt"))
+
+    def features(self, split: str) -> Path:
+        """Where the features of a split are kept."""
+        return self.path / "features" / f"{split}.safetensors"
+
+    def retrained(self, method: str) -> "RunFolder":
+        """The run folder of a retrained classifier, one of ``METHODS``."""
+        return RunFolder(self.path / method)
+
+    @contextmanager
+    def locked(self, work: str) -> Iterator[None]:
+        """Keeps every other run from the same ``work`` (train, test, retrain) in this folder.
+
+        The main process holds the lock for all of a run; it goes with the process, whatever ends
+        that. A folder that was made for it and is still empty at the end goes, too.
+
+        Raises:
+            ConfigError: another process holds it, or the folder cannot be written.
+        """
+        if not distributed.is_main():
+            yield
+            return
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        with ExitStack() as held:
+            for folder in reversed(new):
+                held.callback(_remove_if_empty, folder)
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.path / f".{work}.lock"))
+            except InUse as holder:
+                raise ConfigError(
+                    f"OUTPUT_DIR must be of one process at a time, but {self.path} is in use for "
+                    f"{work} by {holder}"
+                ) from None
+            except OSError as error:
+                raise ConfigError(
+                    f"OUTPUT_DIR must be a folder to write in, got {self.path}: {error.strerror}"
+                ) from None
+            yield
+
+    def check_test_folder(self) -> None:
+        """Raises ``ConfigError`` where ``test`` holds what no test has written."""
+        names = os.listdir(self._test) if self._test.is_dir() else []
+        if strangers := sorted(set(names) - set(FILES["test"])):
+            raise ConfigError(
+                f"OUTPUT_DIR/test must hold the files of a test and nothing else, got {self._test} "
+                f"with {', '.join(strangers[:3])}; choose another OUTPUT_DIR"
+            )
+
+    def clear(self) -> None:
+        """Deletes an earlier run, if there is one, with its test and retrained classifiers."""
+        if not self.config.is_file():
+            return
+        for folder, patterns in FILES.items():
+            for pattern in patterns:
+                for name in (pattern, f"{pattern}.partial"):
+                    for path in (self.path / folder).glob(name):
+                        path.unlink()
+            if folder:
+                _remove_if_empty(self.path / folder)
+        for method in METHODS:
+            self.retrained(method).clear()
+            _remove_if_empty(self.path / method)
+
+    def append_record(self, kind: str, epoch: int, step: int, **numbers: Any) -> None:
+        """Appends one object to ``log.jsonl``; a number that is not finite becomes null."""
+        clean = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in numbers.items()
+        }
+        record = {"kind": kind, "epoch": epoch, "step": step, **clean}
+        with open(self.log, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def records(self) -> tuple[list[dict[str, Any]], int]:
+        """The objects in ``log.jsonl``, and how many lines an interruption has cut short."""
+        records, num_bad = [], 0
+        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                num_bad += 1
+                continue
+            if isinstance(record, dict) and isinstance(record.get("epoch"), int):
+                records.append(record)
+        return records, num_bad
+
+    def append_difficulty(self, rows: Sequence[DifficultyRow]) -> None:
+        """Appends to ``difficulty.csv``, whose header comes with its first rows."""
+        first = [] if self.difficulty.exists() else [header(DifficultyRow)]
+        write_csv(self.difficulty, [*first, *rows], append=True)
+
+    def difficulties(self) -> list[DifficultyRow]:
+        """The lines of ``difficulty.csv``."""
+        return read_rows(self.difficulty, DifficultyRow)
+
+    def keep_until(self, epoch: int, step: int) -> int:
+        """Drops the lines of log and difficulties that were written after a point of a run.
+
+        Args:
+            epoch: epochs that were finished.
+            step: optimiser steps since the run began; those of an epoch that was begun count.
+
+        Returns:
+            the last step of what is left.
+        """
+        kept = [
+            record
+            for record in self.records()[0]
+            if record["epoch"] <= epoch
+            or (record.get("kind") == "train_step" and record.get("step", 0) <= step)
+        ]
+        if self.log.exists():
+            write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
+        if self.difficulty.exists():
+            rows = read_rows(self.difficulty, DifficultyRow, skip_damaged=True)
+            with replacing(self.difficulty) as partial:
+                write_csv(
+                    partial, [header(DifficultyRow), *(row for row in rows if row.epoch <= epoch)]
+                )
+        return max((record.get("step", 0) for record in kept), default=0)
+
+    def write_test(
+        self,
+        metrics: dict[str, Any],
+        per_class: Iterable[ClassRow],
+        confusion: Sequence[Sequence[Any]],
+        predictions: Iterable[tuple[PredictionRow, Sequence[float]]],
+    ) -> None:
+        """Writes ``test``, all of it or nothing, in the place of an earlier one.
+
+        Args:
+            confusion: header and rows.
+            predictions: each with the scores of all K classes.
+
+        Raises:
+            ConfigError: as ``check_test_folder``.
+        """
+        self.check_test_folder()
+        names = [f"score_{c}" for c in range(len(confusion) - 1)]
+        with replacing_folder(self._test) as folder:
+            text = json.dumps(metrics, indent=2) + "\n"
+            (folder / "metrics.json").write_text(text, encoding="utf-8")
+            write_csv(folder / "per_class.csv", [header(ClassRow), *per_class])
+            write_csv(folder / "confusion.csv", confusion)
+            rows = ([*row, *scores] for row, scores in predictions)
+            write_csv(folder / "predictions.csv", [[*header(PredictionRow), *names], *rows])
+
+    def metrics(self) -> dict[str, Any] | None:
+        """``test/metrics.json``, None before the test. Raises ``DataError`` if it is no object."""
+        path = self._test / "metrics.json"
+        if not path.is_file():
+            return None
+        try:
+            metrics = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{path} is not JSON: {error}") from None
+        if not isinstance(metrics, dict):
+            raise DataError(f"{path} must hold a JSON object, got {type(metrics).__name__}")
+        return metrics
+
+    def per_class(self) -> list[ClassRow]:
+        """The lines of ``test/per_class.csv``."""
+        return read_rows(self._test / "per_class.csv", ClassRow)
+
+    def predictions(self) -> list[PredictionRow]:
+        """The lines of ``test/predictions.csv``, without the scores of all classes."""
+        return read_rows(self._test / "predictions.csv", PredictionRow)
+
+    def confusion(self) -> Confusion | None:
+        """``test/confusion.csv``. Raises ``DataError`` where it is not square."""
+        path = self._test / "confusion.csv"
+        if not path.is_file():
+            return None
+        with path.open(newline="", encoding="utf-8") as file:
+            first, *rows = list(csv.reader(file)) or [[]]
+        names = first[1:]
+        try:
+            counts = np.array([[int(cell) for cell in row[1:]] for row in rows], dtype=np.int64)
+        except ValueError as error:
+            raise DataError(f"{path} must hold integer counts: {error}") from None
+        if not names or counts.shape != (len(names), len(names)):
+            raise DataError(f"{path} must be square with {len(names)} names, got {counts.shape}")
+        return Confusion(names, counts)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
