@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import sys
 import textwrap
 from functools import cache
 from typing import Any, get_type_hints
@@ -18,13 +19,28 @@ def field_docs(cls: type) -> dict[str, str]:
     for base in reversed(cls.__mro__):
         if not dataclasses.is_dataclass(base):
             continue
-        tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        body = tree.body[0].body  # type: ignore[attr-defined]
+        body = _classes(base.__module__)[base.__qualname__.replace("<locals>.", "")].body
         for statement, below in zip(body, body[1:], strict=False):
             is_text = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
             if isinstance(statement, ast.AnnAssign) and is_text:
-                docs[statement.target.id] = " ".join(str(below.value.value).split())  # type: ignore[union-attr]
+                docs[statement.target.id] = " ".join(str(below.value.value).split())  # type: ignore[union-attr,attr-defined]
     return docs
+
+
+@cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """Qualified name -> class of a module, whose source is read once for all of them."""
+    found: dict[str, ast.ClassDef] = {}
+
+    def visit(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.ClassDef, ast.FunctionDef)):
+                if isinstance(child, ast.ClassDef):
+                    found[prefix + child.name] = child
+                visit(child, f"{prefix}{child.name}.")
+
+    visit(ast.parse(inspect.getsource(sys.modules[module])), "")
+    return found
 
 
 def option_help(cls: type) -> str:
