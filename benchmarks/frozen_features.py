@@ -30,7 +30,7 @@ LOSSES = (
     "cross_entropy,focal,class_balanced,balanced_softmax,"
     "cdb_ce:tau=1,cdb_ce:tau=1.5,cdb_ce:tau=dynamic,cdb_ce:tau=1:momentum=0.7"
 )
-CONFIG = Path(__file__).parents[1] / "configs" / "cifar10_lt_r100_ce.yaml"
+CONFIG = Path(__file__).parents[1] / "configs" / "images" / "cifar10_lt.yaml"
 SIZE = 80
 """Side of the network's input, in pixels."""
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 40, 128, 1e-3

@@ -24,24 +24,24 @@ CIFAR = (
     "SOLVER.LR_POLICY cosine SOLVER.MAX_EPOCH 20 SOLVER.WARMUP_EPOCHS 1"
 )
 SETS = {
-    "mnist_4v9_r50": ("mnist", "mnist_4v9_ce", f"{TWO_DIGITS} DATA.MNIST.RATIO 50"),
-    "mnist_4v9_r100": ("mnist", "mnist_4v9_ce", f"{TWO_DIGITS} DATA.MNIST.RATIO 100"),
-    "mnist_4v9_r200": ("mnist", "mnist_4v9_ce", f"{TWO_DIGITS} DATA.MNIST.RATIO 200"),
+    "mnist_4v9_r50": ("mnist", "mnist_4v9", f"{TWO_DIGITS} DATA.MNIST.RATIO 50"),
+    "mnist_4v9_r100": ("mnist", "mnist_4v9", f"{TWO_DIGITS} DATA.MNIST.RATIO 100"),
+    "mnist_4v9_r200": ("mnist", "mnist_4v9", f"{TWO_DIGITS} DATA.MNIST.RATIO 200"),
     "mnist_lt_r100": (
         "mnist",
-        "mnist_4v9_ce",
+        "mnist_4v9",
         "DATA.MNIST.CLASSES [] DATA.MNIST.NUM_TRAIN 0 DATA.MNIST.MAX_PER_CLASS 600 "
         "TRAIN.BATCH_SIZE 64 SOLVER.BASE_LR 0.02 SOLVER.LR_POLICY cosine SOLVER.MAX_EPOCH 40",
     ),
     "fashion_mnist_lt_r100": (
         "fashion_mnist",
-        "fashion_mnist_lt_ce",
+        "fashion_mnist_lt",
         "DATA.FASHION_MNIST.MAX_PER_CLASS 1500 TRAIN.BATCH_SIZE 64 SOLVER.MAX_EPOCH 25",
     ),
-    "cifar10_lt_r100": ("cifar10", "cifar10_lt_r100_ce", CIFAR),
+    "cifar10_lt_r100": ("cifar10", "cifar10_lt", CIFAR),
     "cifar10_lt_r10": (
         "cifar10",
-        "cifar10_lt_r100_ce",
+        "cifar10_lt",
         f"{CIFAR} DATA.CIFAR10.RATIO 10 DATA.CIFAR10.MAX_PER_CLASS 500",
     ),
 }
@@ -70,7 +70,7 @@ def main() -> None:
             "1000",
         )
         arguments = ("--losses", words.losses, "--seeds", words.seeds, *own)
-        tool("compare.py", "--cfg", f"configs/{config}.yaml", *arguments)
+        tool("compare.py", "--cfg", f"configs/images/{config}.yaml", *arguments)
     print_summary(Path(words.out), words.sets.split(","))
 
 

@@ -129,4 +129,4 @@ def with_files(name, files):
     """The data set ``name`` as if these small files were the published ones."""
     dataset = SETS[name]
     sources = {key: source._replace(files=files) for key, source in dataset.sources.items()}
-    return dataset._replace(sources=sources, others=())
+    return dataset._replace(sources=sources)

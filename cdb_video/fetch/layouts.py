@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from cdb_video.errors import DataError
 
 Files = Mapping[str, str]
-"""Path under the root of a data set -> md5 or sha256 of the contents, of ``.gz`` the unpacked
-ones; empty if only the archive of the file has a published checksum."""
+"""Path under the root of a data set -> sha256 of the contents, of ``.gz`` the unpacked ones; empty
+if only the archive of the file has a published checksum."""
 Contents = dict[str, bytes]
 """Path under the root of a data set -> contents, of ``.gz`` the unpacked ones."""
 
@@ -30,9 +30,8 @@ CIFAR10_CLASSES = (
 
 
 def digest_is(data: bytes, digest: str) -> bool:
-    """Whether ``data`` has this md5 (32 digits) or sha256 (64), or none is known (empty)."""
-    kind = "md5" if len(digest) == 32 else "sha256"
-    return not digest or hashlib.new(kind, data, usedforsecurity=False).hexdigest() == digest
+    """Whether ``data`` has this sha256, or none is known (empty)."""
+    return not digest or hashlib.sha256(data).hexdigest() == digest
 
 
 def keras_mnist(folder: Path) -> Contents | None:

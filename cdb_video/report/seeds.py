@@ -1,5 +1,6 @@
 """Several losses over several seeds: one CSV, two tables and a picture."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -12,6 +13,7 @@ from rich.table import Table
 from scipy.stats import ttest_rel
 
 from cdb_video.csv_rows import write_csv
+from cdb_video.files import replacing, write_text
 from cdb_video.report.scores import Scores
 
 Run = tuple[str, int]
@@ -27,17 +29,19 @@ def write_table(path: Path, table: Mapping[Run, Scores]) -> None:
         [loss, seed, *(scores[column] for column in columns)]
         for (loss, seed), scores in table.items()
     )
-    write_csv(path, [["loss", "seed", *columns], *lines])
+    with replacing(path) as partial:
+        write_csv(partial, [["loss", "seed", *columns], *lines])
 
 
 def write_markdown(path: Path, table: Mapping[Run, Scores]) -> None:
     """``score_tables`` as Markdown."""
-    with open(path, "w", encoding="utf-8") as file:
-        page = Console(file=file, width=200)
-        for one in score_tables(table):
-            if one.row_count:
-                title, one.title, one.box = one.title, None, box.MARKDOWN
-                page.print(title, one, sep="\n\n")
+    text = io.StringIO()
+    page = Console(file=text, width=200)
+    for one in score_tables(table):
+        if one.row_count:
+            title, one.title, one.box = one.title, None, box.MARKDOWN
+            page.print(title, one, sep="\n\n")
+    write_text(path, text.getvalue())
 
 
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
@@ -119,4 +123,5 @@ def draw(path: Path, table: Mapping[Run, Scores]) -> None:
         axes.set_xlabel("per cent", fontsize=8)
     panels[0].set_yticks(range(len(losses)), losses)
     panels[0].set_ylim(len(losses) - 0.5, -0.5)
-    figure.savefig(path, dpi=150)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=150, format="png")

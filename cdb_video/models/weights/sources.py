@@ -1,26 +1,21 @@
 """Owns the way from the text in MODEL.PRETRAINED to a file or folder on this machine."""
 
 import hashlib
-import os
 import re
-import shutil
 import sys
-from contextlib import suppress
-from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
-from urllib.request import url2pathname, urlopen
+from urllib.request import url2pathname
 
 import torch
 
+from cdb_video.download import DownloadError, download
 from cdb_video.errors import CheckpointError
 from cdb_video.models.weights.files import FOLDER_FILES, INDEX
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 FILE_SUFFIXES = {".pt", ".pth", ".pyth", ".bin", ".ckpt", ".safetensors"}
 """Endings that make a text a path, although it could be a name on the hub."""
-TIMEOUT = 60.0
-"""Seconds without an answer after which a download is given up."""
 
 
 def locate(source: str | Path) -> Path:
@@ -68,23 +63,12 @@ def _download(url: str) -> Path:
     if path.exists():
         return path
     print(f"downloading {url} to {path}", file=sys.stderr)
-    partial = path.with_name(f"{name}.{os.getpid()}.partial")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with urlopen(url, timeout=TIMEOUT) as answer, open(partial, "wb") as file:
-            shutil.copyfileobj(answer, file, 1 << 20)
-            expected, got = answer.headers.get("Content-Length"), file.tell()
-        if expected is not None and got != int(expected):
-            raise OSError(f"the connection ended after {got} of {expected} bytes")
-        os.replace(partial, path)
-    except (OSError, HTTPException, ValueError) as error:
-        reason = " ".join(str(error).split())
+        download(url, path)
+    except DownloadError as error:
         raise CheckpointError(
-            f"cannot download {url}: {reason}; where there is no network, give the path of a copy"
+            f"cannot download {url}: {error}; where there is no network, give the path of a copy"
         ) from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return path
 
 
