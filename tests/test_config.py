@@ -87,6 +87,20 @@ def test_configs_of_short_runs_have_the_safeguards(stem):
     assert {key: getattr(loss, key) for key in SAFEGUARDS} == SAFEGUARDS
 
 
+@pytest.mark.parametrize("words", [(), ("STAGE2.BASE_LR", "0.5"), ("RETRAIN.BASE_LR", "0.5")])
+def test_the_old_name_of_a_section_is_understood_with_a_line_of_advice(load, capsys, words):
+    loaded = load(BASE + "STAGE2: {METHOD: ncm, BASE_LR: 0.1}\n", *words)
+    assert loaded.retrain.method == "ncm"
+    assert loaded.retrain.base_lr == (0.5 if words else 0.1)
+    advice = "STAGE2 is RETRAIN now; the old name is understood\n"
+    assert capsys.readouterr().err == advice * (2 if words[:1] == ("STAGE2.BASE_LR",) else 1)
+
+
+def test_what_pyslowfast_calls_otherwise_is_no_key_of_ours():
+    known = {key for key, _, _ in config.known_keys(options.Config)}
+    assert not known & set(options.PYSLOWFAST)
+
+
 def test_defaults_are_filled_in(load):
     loaded = load()
     assert loaded.loss.name == "cross_entropy"
@@ -133,6 +147,14 @@ def test_a_base_is_read_first(tmp_path, load):
         ("TAU 1", "unknown key TAU; did you mean LOSS.CDB_CE.TAU?"),
         ("MODEL.MODEL_NAME x", "unknown key MODEL.MODEL_NAME; here it is MODEL.NAME"),
         ("NUM_GPUS 2", "unknown key NUM_GPUS; here it is torchrun --nproc_per_node N"),
+        ("TRAIN.ENABLE False", "unknown key TRAIN.ENABLE; here it is the command: "),
+        (
+            "DATA.PATH_TO_DATA_DIR /d",
+            "unknown key DATA.PATH_TO_DATA_DIR; here it is DATA.<DATASET>",
+        ),
+        ("MODEL.ARCH x3d", "unknown key MODEL.ARCH; here it is MODEL.NAME"),
+        ("TEST.CHECKPOINT_TYPE pytorch", "unknown key TEST.CHECKPOINT_TYPE; here it is nothing: "),
+        ("TENSORBOARD.ENABLE True", "unknown key TENSORBOARD; here it is nothing: OUTPUT_DIR/"),
         ("SOLVER.BASE_LR -5", "SOLVER.BASE_LR must be a number > 0, got '-5'"),
         ("SOLVER.BASE_LR 1e309", "SOLVER.BASE_LR must be a number > 0, got '1e309'"),
         ("SOLVER.MOMENTUM 1", "SOLVER.MOMENTUM must be a number in [0, 1), got '1'"),

@@ -18,6 +18,7 @@ from cdb_video.data.transforms import (
     fixed_crop,
     flipped_classes,
     random_crops,
+    sampling_affines,
 )
 
 Images = npt.NDArray[np.uint8]
@@ -138,8 +139,9 @@ def cut(pictures: torch.Tensor, crops: Crops, size: int, *, black: bool = False)
     unscaled = np.all(crops.width == size) and np.all(crops.height == size)
     if unscaled and not crops.degrees.any():
         return _copied(pictures, crops, size)
+    affines = sampling_affines(crops, pictures.shape[2], pictures.shape[3])
     grid = F.affine_grid(
-        _sampling(crops, pictures.shape[2], pictures.shape[3]).to(pictures.device),
+        torch.from_numpy(affines).float().to(pictures.device),
         [len(pictures), 3, size, size],
         align_corners=False,
     )
@@ -161,18 +163,6 @@ def _copied(pictures: torch.Tensor, crops: Crops, size: int) -> torch.Tensor:
     )
     cut_out = windows[torch.arange(len(pictures), device=pictures.device), :, row, column]
     return torch.where(flipped[:, None, None, None], cut_out.flip(3), cut_out)
-
-
-def _sampling(crops: Crops, height: int, width: int) -> torch.Tensor:
-    """(B, 2, 3) float32: where a point of the output lies in the picture, both from -1 to 1 between
-    the outer edges: the inverse of ``transforms.crop_affine``."""
-    angle = np.deg2rad(crops.degrees)
-    mirror = np.where(crops.flipped, -1.0, 1.0)
-    cos, sin = np.cos(angle), np.sin(angle)
-    x = [mirror * cos * crops.width, -sin * crops.height, 2 * crops.left + crops.width - width]
-    y = [mirror * sin * crops.width, cos * crops.height, 2 * crops.top + crops.height - height]
-    rows = [np.stack(x, axis=1) / width, np.stack(y, axis=1) / height]
-    return torch.from_numpy(np.stack(rows, axis=1)).float()
 
 
 def resized(images: Images, size: int) -> torch.Tensor:

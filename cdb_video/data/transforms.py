@@ -167,6 +167,24 @@ def decode_scale(crop: Crop, size: int) -> float:
     return min(1.0, size / min(crop.width, crop.height))
 
 
+def crop_turns(crops: Crops, size: int) -> tuple[Affine, Affine]:
+    """How each of N crops is turned, mirrored and scaled to ``size`` x ``size``.
+
+    A point of the picture, seen from the middle of the crop, times its matrix is the point of the
+    output, seen from the middle of that.
+
+    Returns:
+        (N, 2, 2) matrices; (N, 2) the middle (x, y) of each crop.
+    """
+    angle = np.deg2rad(crops.degrees)
+    mirror = np.where(crops.flipped, -1.0, 1.0)
+    cos, sin = np.cos(angle), np.sin(angle)
+    turns = np.stack([mirror * cos, mirror * sin, -sin, cos], axis=1).reshape(-1, 2, 2)
+    turns *= np.stack([size / crops.width, size / crops.height], axis=1)[:, :, None]
+    middles = np.stack(crops[:2], axis=1) + np.stack(crops[2:4], axis=1) / 2
+    return turns, middles
+
+
 def crop_affine(crop: Crop, video: tuple[int, int], decoded: tuple[int, int], size: int) -> Affine:
     """The map from pixels of decoded frames to pixels of the ``size`` x ``size`` output.
 
@@ -179,20 +197,24 @@ def crop_affine(crop: Crop, video: tuple[int, int], decoded: tuple[int, int], si
     Returns:
         ``(2, 3)`` matrix that takes the (x, y, 1) of a pixel's index to that of the output.
     """
-    angle = np.deg2rad(crop.degrees)
-    mirror = -1.0 if crop.flipped else 1.0
-    turn = np.array(
-        [
-            [mirror * np.cos(angle), mirror * np.sin(angle)],
-            [-np.sin(angle), np.cos(angle)],
-        ]
-    )
-    turn *= np.array([[size / crop.width], [size / crop.height]])
+    (turn,), (middle,) = crop_turns(Crops(*(np.array([value]) for value in crop)), size)
     linear = turn * [video[1] / decoded[1], video[0] / decoded[0]]
-    middle = np.array([crop.left, crop.top]) + np.array([crop.width, crop.height]) / 2
     # Indices are half a pixel off coordinates on both sides of the map.
     offset = size / 2 - turn @ middle + linear @ [0.5, 0.5] - 0.5
     return np.column_stack([linear, offset])
+
+
+def sampling_affines(crops: Crops, height: int, width: int) -> Affine:
+    """Where each crop's output takes its points from, for ``torch.nn.functional.affine_grid``.
+
+    Returns:
+        ``(N, 2, 3)``: a point of the output -> of the ``height`` x ``width`` picture, both from -1
+        to 1 between the outer edges; the inverse of ``crop_affine``.
+    """
+    turns, middles = crop_turns(crops, 2)  # from -1 to 1
+    edges = np.array([width, height]) / 2
+    linear = np.linalg.inv(turns) / edges[:, None]
+    return np.concatenate([linear, (middles / edges - 1)[:, :, None]], axis=2)
 
 
 def apply(frames: Frames, affine: Affine, size: int, *, black: bool = False) -> Frames:

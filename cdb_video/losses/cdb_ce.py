@@ -71,4 +71,5 @@ class CDBCrossEntropy(Loss):
         self.class_weights.copy_(self.classes.weights())
 
     def class_state(self, epoch: int) -> ClassState:
-        return ClassState(self.classes.difficulty, self.weights_in(epoch), float(self.tau))
+        weights = self.weights_in(epoch).clone()
+        return ClassState(self.classes.difficulty.clone(), weights, float(self.tau))

@@ -177,7 +177,7 @@ def test_official_files_are_kept_as_they_are(published, clothes, tmp_path):
     (tmp_path / "out" / "t10k-labels-idx1-ubyte.gz").unlink()
     message = refusal(dataset, tmp_path / "out", "official")
     assert re.fullmatch(
-        r"t10k-labels-idx1-ubyte.gz cannot be downloaded \(127.0.0.1:\d+: HTTP Error 404: "
+        r"t10k-labels-idx1-ubyte.gz cannot be downloaded \(127.0.0.1:\d+: HTTP error 404 "
         r"File not found\); other ways: --source debian, --from PATH",
         message,
     )

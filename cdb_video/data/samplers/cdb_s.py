@@ -38,7 +38,8 @@ class CDBSampling(ByClass):
         self.classes.observe(recall, counts)
 
     def class_state(self, epoch: int) -> ClassState:
-        return ClassState(self.classes.difficulty, self.classes.weights(), self.classes.tau())
+        difficulty = self.classes.difficulty.clone()
+        return ClassState(difficulty, self.classes.weights(), self.classes.tau())
 
     def state_dict(self) -> dict[str, Any]:
         return dict(self.classes.state_dict())

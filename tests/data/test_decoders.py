@@ -1,0 +1,81 @@
+"""The contract of decoders, over all that are registered and installed."""
+
+import numpy as np
+import pytest
+from videos import read_number, write_video
+
+from cdb_video.data.decode import VideoReader
+from cdb_video.errors import ConfigError, DecodeError
+from cdb_video.registry import DECODERS
+
+NUM_FRAMES = 23
+
+
+@pytest.fixture(params=DECODERS.names())
+def reader(request, tmp_path):
+    """path -> VideoReader with one of the decoders; skipped where it is not installed."""
+    probe = write_video(tmp_path / "probe.mp4", 2)
+    try:
+        VideoReader(str(probe), request.param).close()
+    except ConfigError as error:
+        pytest.skip(str(error))
+    return lambda path: VideoReader(str(path), request.param)
+
+
+@pytest.fixture(params=["plain", "reordered", "variable rate"])
+def clip(request, tmp_path):
+    options = {"g": "12", "bf": "3" if request.param == "reordered" else "0"}
+    ticks = list(range(NUM_FRAMES))
+    if request.param == "variable rate":
+        ticks = [tick + tick // 5 for tick in ticks]
+    path = tmp_path / "clip.mp4"
+    return write_video(path, NUM_FRAMES, options=options, ticks=ticks), np.array(ticks) / 24
+
+
+def test_frames_are_those_of_the_file_in_any_order_and_with_repeats(reader, clip):
+    path, _ = clip
+    with reader(path) as video:
+        assert (video.num_frames, video.size) == (NUM_FRAMES, (64, 96))
+        for indices in ([0], [22, 0, 7, 7], range(NUM_FRAMES), [5, 3]):
+            frames = video.frames(list(indices))
+            assert frames.dtype == np.uint8
+            assert frames.shape == (len(indices), 64, 96, 3)
+            assert [read_number(frame) for frame in frames] == list(indices)
+            # Red rises from left to right, blue from top to bottom: neither is mistaken.
+            assert frames[0, :, -1, 0].mean() > frames[0, :, 0, 0].mean() + 50
+
+
+def test_times_are_seconds_since_the_first_frame(reader, clip):
+    path, times = clip
+    with reader(path) as video:
+        np.testing.assert_allclose(video.times, times, atol=1e-3)
+        assert video.fps == pytest.approx((NUM_FRAMES - 1) / times[-1], rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.26])
+def test_frames_may_be_scaled_on_the_way(reader, clip, scale):
+    path, _ = clip
+    with reader(path) as video:
+        frames = video.frames([3, 11], scale=scale)
+        assert frames.shape == (2, round(64 * scale), round(96 * scale), 3)
+        assert [read_number(frame) for frame in frames] == [3, 11]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no video", "half"])
+def test_a_file_that_does_not_decode_is_named_in_one_line(reader, tmp_path, content):
+    path = tmp_path / "bad.mp4"
+    if content == "half":
+        whole = write_video(path, NUM_FRAMES).read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DecodeError) as error:
+        reader(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_closed_reader_can_be_closed_again(reader, clip):
+    video = reader(clip[0])
+    video.close()
+    video.close()
