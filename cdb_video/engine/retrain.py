@@ -1,5 +1,6 @@
 """Decoupled training: another classifier on the frozen backbone of a trained checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from cdb_video.models.heads import ScaledHead, nearest_class_mean, tau_normalise
 from cdb_video.options import Config
 from cdb_video.registry import SAMPLERS
 from cdb_video.run_folder import RunFolder
-from cdb_video.sections import Solver
+from cdb_video.sections import Retrain, Solver
 
 SPLITS = ("train", "val", "test")
 
@@ -32,11 +33,13 @@ SPLITS = ("train", "val", "test")
 class Work(NamedTuple):
     """What the methods work with."""
 
-    config: Config
-    """Of the retrained classifier: OUTPUT_DIR is that of the method."""
+    options: Retrain
+    best_metric: str
+    seed: int
     class_names: list[str]
     groups: list[str]
     """(K,) the name of each class's group."""
+    group_names: Sequence[str]
     features: dict[str, Features]
     """By split."""
     trained: nn.Linear
@@ -90,7 +93,18 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     trained = model.get_submodule("fc").cpu()
     assert isinstance(trained, nn.Linear)
     log = RunLog(folder)
-    work = Work(own, splits.class_names, groups, features, trained, log, screen)
+    work = Work(
+        options=config.retrain,
+        best_metric=config.train.best_metric,
+        seed=config.rng_seed,
+        class_names=splits.class_names,
+        groups=groups,
+        group_names=config.test.group_names,
+        features=features,
+        trained=trained,
+        log=log,
+        screen=screen,
+    )
     head, origin = METHODS[method](work)
     log.close()
     model.fc = head
@@ -103,7 +117,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
         f"{100 * before:.1f} % with the classifier of {source.path}"
     )
     result = evaluate_head(head, features["test"])
-    return write_test(own, splits, groups, result, folder.best, epochs)
+    return write_test(folder, own.test, splits, groups, result, folder.best, epochs)
 
 
 def _own_config(config: Config) -> Config:
@@ -123,17 +137,17 @@ def evaluate_head(head: nn.Module, split: Features) -> Evaluation:
 
 
 def _metrics(work: Work, result: Evaluation) -> dict[str, Any]:
-    return result.metrics(work.class_names, work.groups, work.config.test.group_names)
+    return result.metrics(work.class_names, work.groups, work.group_names)
 
 
 def _score(work: Work, head: nn.Module) -> float:
     """TRAIN.BEST_METRIC on the validation split."""
     metrics = _metrics(work, evaluate_head(head, work.features["val"]))
-    return float(metrics[work.config.train.best_metric])
+    return float(metrics[work.best_metric])
 
 
 def _crt(work: Work) -> tuple[nn.Linear, dict[str, Any]]:
-    torch.manual_seed(work.config.rng_seed)
+    torch.manual_seed(work.seed)
     head = nn.Linear(work.trained.in_features, work.trained.out_features)
     fit(work, head)
     return head, {}
@@ -146,7 +160,7 @@ def _lws(work: Work) -> tuple[nn.Linear, dict[str, Any]]:
 
 
 def _tau_norm(work: Work) -> tuple[nn.Linear, dict[str, Any]]:
-    heads = {tau: tau_normalised(work.trained, tau) for tau in sorted(work.config.retrain.taus)}
+    heads = {tau: tau_normalised(work.trained, tau) for tau in sorted(work.options.taus)}
     scores = {tau: _score(work, head) for tau, head in heads.items()}
     best = max(scores, key=lambda tau: scores[tau])
     work.screen.print(f"tau {best:g}")
@@ -155,7 +169,7 @@ def _tau_norm(work: Work) -> tuple[nn.Linear, dict[str, Any]]:
 
 def _ncm(work: Work) -> tuple[nn.Linear, dict[str, Any]]:
     train = work.features["train"]
-    num_classes, distance = work.trained.out_features, work.config.retrain.distance
+    num_classes, distance = work.trained.out_features, work.options.distance
     head = nearest_class_mean(train.features[:, 0], train.labels, num_classes, distance)
     return head, {"distance": distance}
 
@@ -165,14 +179,14 @@ METHODS = {"crt": _crt, "lws": _lws, "tau_norm": _tau_norm, "ncm": _ncm}
 
 def fit(work: Work, head: nn.Module) -> None:
     """Trains ``head`` on the training features in class-balanced order, by cross entropy."""
-    options, train = work.config.retrain, work.features["train"]
+    options, train = work.options, work.features["train"]
     features, labels = train.features[:, 0], train.labels
     balanced = SAMPLERS.get("class_balanced")
     sampler = balanced(
         balanced.Options(),
         labels=labels.numpy(),
         num_classes=work.trained.out_features,
-        seed=work.config.rng_seed,
+        seed=work.seed,
     )
     solver = Solver(
         base_lr=options.base_lr,

@@ -1,5 +1,6 @@
 """Prepares a training run: everything is built and checked before OUTPUT_DIR is touched."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,16 +22,23 @@ from cdb_video.files import write_text
 from cdb_video.models import Checkpoint, locate
 from cdb_video.options import Config
 from cdb_video.run_folder import RunFolder
+from cdb_video.sections import BatchNorm, Solver, Train
 
 
 class Run(NamedTuple):
     """Everything that training needs."""
 
-    config: Config
+    train: Train
+    solver: Solver
+    bn: BatchNorm
+    seed: int
+    log_period: int
     device: torch.device
     splits: Splits
     groups: list[str]
     """(K,) the name of each class's group."""
+    group_names: Sequence[str]
+    """Every group, smallest classes first."""
     train_loader: BatchLoader
     val_loader: BatchLoader | None
     """None without validation."""
@@ -88,10 +96,15 @@ def prepare(config: Config, device: torch.device) -> Run:
     distributed.barrier()
     done = progress.epoch * steps_per_epoch + progress.step
     return Run(
-        config=config,
+        train=train,
+        solver=config.solver,
+        bn=config.bn,
+        seed=config.rng_seed,
+        log_period=config.log_period,
         device=device,
         splits=splits,
         groups=groups,
+        group_names=config.test.group_names,
         train_loader=train_loader,
         val_loader=val_loader,
         network=network,

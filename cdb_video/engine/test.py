@@ -15,6 +15,7 @@ from cdb_video.metrics.tables import confusion_rows, per_class_table
 from cdb_video.models import Checkpoint
 from cdb_video.options import Config
 from cdb_video.run_folder import ClassRow, PredictionRow, RunFolder
+from cdb_video.sections import Test
 
 
 def test(config: Config) -> dict[str, Any]:
@@ -40,21 +41,28 @@ def test(config: Config) -> dict[str, Any]:
         with progress_bar(console()) as bar:
             task = bar.add_task("testing", total=len(loader))
             result = evaluate(model, loader, labels, num_classes, lambda: bar.advance(task))
-        metrics = write_test(config, splits, groups, result, checkpoint.path, checkpoint.epoch)
+        tested = (checkpoint.path, checkpoint.epoch)
+        metrics = write_test(folder, config.test, splits, groups, result, *tested)
         distributed.barrier()
     return metrics
 
 
 def write_test(
-    config: Config,
+    folder: RunFolder,
+    options: Test,
     splits: Splits,
     groups: list[str],
     result: Evaluation,
     checkpoint: Path,
     epoch: int,
 ) -> dict[str, Any]:
-    """Writes OUTPUT_DIR/test and the ``test`` line of ``log.jsonl``; returns ``metrics.json``."""
-    options, names, folder = config.test, splits.class_names, RunFolder(config.output_dir)
+    """Writes ``test`` and its line of ``log.jsonl``; returns ``metrics.json``.
+
+    Args:
+        options: that the test was made with.
+        checkpoint: that was tested, and ``epoch``, those it was trained for.
+    """
+    names = splits.class_names
     metrics = {
         "split": "test",
         **result.metrics(names, groups, options.group_names),

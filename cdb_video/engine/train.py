@@ -39,18 +39,17 @@ def train(config: Config) -> None:
 
 def fit(run: Run) -> None:
     """The epochs: train, validate, let loss and sampler observe, save."""
-    config, progress = run.config, run.progress
-    last = config.solver.max_epoch
+    progress, last = run.progress, run.solver.max_epoch
     with progress_bar(run.screen) as bar:
         bar.add_task("training", total=run.learning_rate.num_steps)
         for epoch in range(progress.epoch + 1, last + 1):
             train_one_epoch(run, progress, bar)
             score = None
-            if epoch == last or epoch % (config.train.eval_period or 1) == 0:
+            if epoch == last or epoch % (run.train.eval_period or 1) == 0:
                 score = validate(run, epoch)
             is_best = score is not None and (progress.best is None or score > progress.best)
             progress = Progress(epoch, 0, score if is_best else progress.best)
-            keep = epoch == last or epoch % config.train.checkpoint_period == 0
+            keep = epoch == last or epoch % run.train.checkpoint_period == 0
             run.checkpoints.save(run.state, progress, keep=keep, best=is_best)
             distributed.barrier()
     run.log.close()
@@ -58,18 +57,18 @@ def fit(run: Run) -> None:
 
 def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
     """What ``progress`` leaves of an epoch: an optimiser step for each TRAIN.BATCH_SIZE clips."""
-    config, state, epoch = run.config, run.state, progress.epoch + 1
+    state, solver, epoch = run.state, run.solver, progress.epoch + 1
     run.network.train()
     state.loss.start_epoch(epoch)
     for step, window in enumerate(windows(run, progress), start=progress.step):
-        seed_step(config.rng_seed, epoch, step)
+        seed_step(run.seed, epoch, step)
         done = progress.epoch * run.steps_per_epoch + step
         lr = run.learning_rate(done)
         for group in state.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
         accumulate_gradient(run, window, done)
-        if config.solver.clip_grad_l2norm:
-            nn.utils.clip_grad_norm_(run.network.parameters(), config.solver.clip_grad_l2norm)
+        if solver.clip_grad_l2norm:
+            nn.utils.clip_grad_norm_(run.network.parameters(), solver.clip_grad_l2norm)
         state.optimizer.step()
         state.optimizer.zero_grad()
         state.average.update()
@@ -77,11 +76,11 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
         is_last = step + 1 == run.steps_per_epoch
         if done % run.look_period == 0 or is_last:
             look = state.seen.look(partial(message, run, epoch), run.checkpoints.due())
-            if done % config.log_period == 0:
+            if done % run.log_period == 0:
                 run.log.write("train_step", epoch, done, loss=look.mean_loss, lr=lr)
             if look.save and not is_last:
                 run.checkpoints.save_within(state, progress._replace(step=step + 1))
-            text = f"epoch {epoch}/{config.solver.max_epoch} loss {look.mean_loss:.3f}"
+            text = f"epoch {epoch}/{solver.max_epoch} loss {look.mean_loss:.3f}"
             bar.update(bar.task_ids[0], description=text)
         bar.update(bar.task_ids[0], completed=done)
     loss, recall, counts = state.seen.take()
@@ -92,7 +91,7 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
 
 def windows(run: Run, progress: Progress) -> Iterator[list[Batch]]:
     """The batches of each optimiser step that ``progress`` leaves of its epoch."""
-    size = run.config.solver.accumulation_steps
+    size = run.solver.accumulation_steps
     window: list[Batch] = []
     for batch in run.train_loader.batches(progress.epoch + 1, first=progress.step * size):
         window.append(batch)
@@ -142,15 +141,15 @@ def validate(run: Run, epoch: int) -> float:
     Returns:
         TRAIN.BEST_METRIC; without validation the epoch, so that the newest is the best.
     """
-    config, state, names = run.config, run.state, run.splits.class_names
+    state, names = run.state, run.splits.class_names
     if run.val_loader is None:
         write_difficulty(run, epoch, *torch.zeros(2, len(names)))
         return float(epoch)
     model = state.average.model
-    if config.bn.use_precise_stats:
-        precise_statistics(model, run.train_loader, epoch, config.bn.num_batches_precise)
+    if run.bn.use_precise_stats:
+        precise_statistics(model, run.train_loader, epoch, run.bn.num_batches_precise)
     result = evaluate(model, run.val_loader, run.splits.labels("val"), len(names))
-    metrics = result.metrics(names, run.groups, config.test.group_names)
+    metrics = result.metrics(names, run.groups, run.group_names)
     recall, counts = result.recall()
     tell(run, "val", recall, counts)
     run.log.write("val", epoch, epoch * run.steps_per_epoch, loss=result.loss, **metrics)
@@ -159,7 +158,7 @@ def validate(run: Run, epoch: int) -> float:
         f"epoch {epoch}: validation loss {result.loss:.3f}, top-1 {100 * metrics['top1']:.1f} %, "
         f"mean class recall {100 * metrics['mean_class_recall']:.1f} %"
     )
-    return float(metrics[config.train.best_metric])
+    return float(metrics[run.train.best_metric])
 
 
 def write_difficulty(run: Run, epoch: int, recall: torch.Tensor, counts: torch.Tensor) -> None:

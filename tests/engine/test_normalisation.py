@@ -65,10 +65,10 @@ def test_from_scratch_it_is_the_backbone_s_without_a_word(configured, capsys):
 
 
 def test_it_comes_with_the_weights(configured, pyslowfast, capsys):
-    run = prepared(configured("out", *AUTO, "MODEL.PRETRAINED", pyslowfast))
-    assert used(run) == KINETICS
+    config = configured("out", *AUTO, "MODEL.PRETRAINED", pyslowfast)
+    assert used(prepared(config)) == KINETICS
     # What the user wrote stays in config.yaml: the numbers are the checkpoint's.
-    assert options.load(f"{run.config.output_dir}/config.yaml") == run.config
+    assert options.load(f"{config.output_dir}/config.yaml") == config
     assert "DATA." not in capsys.readouterr().err
 
 

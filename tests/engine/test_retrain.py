@@ -186,7 +186,8 @@ def test_classes_are_drawn_equally_often(trained):
     head = nn.Linear(5, 3)
     names = ["blue", "green", "red"]
     groups = ["majority", "minority", "minority"]
-    fit(Work(config, names, groups, features, head, log, console()), head)
+    own = (config.retrain, "top1", 0, names, groups, config.test.group_names)
+    fit(Work(*own, features, head, log, console()), head)
     log.close()
     assert head.bias.softmax(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
 

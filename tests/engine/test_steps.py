@@ -87,7 +87,7 @@ def test_the_clips_of_a_loss_that_is_not_finite_are_named(configured, monkeypatc
     for index in second.index.tolist():
         assert run.splits["train"].records[index].path in str(error.value)
     assert len(calls) == max(2, period)
-    assert not RunFolder(run.config.output_dir).latest.exists()
+    assert not RunFolder(configured().output_dir).latest.exists()
 
 
 @pytest.mark.parametrize("images", [False, True])
