@@ -198,29 +198,47 @@ def test_without_minutes_nothing_is_saved_within_an_epoch(configured, monkeypatc
     assert saved == []
 
 
+# Epochs are not saved before the last: whatever is in latest.pt was saved within one.
+LONG = (*WITHIN, "TRAIN.BATCH_SIZE", 4, "SOLVER.MAX_EPOCH", 12, "TRAIN.CHECKPOINT_PERIOD", 12)
+LONG += ("TRAIN.EVAL_PERIOD", 12)
+
+
+def start(config_file, folder, processes, workers):
+    """A process, or torchrun with several, that trains into ``folder``."""
+    words = (*LONG, "DATA_LOADER.NUM_WORKERS", workers, "OUTPUT_DIR", folder)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", processes]
+    command = [*(launcher if processes > 1 else ()), ROOT / "tools" / "train_net.py"]
+    return subprocess.Popen(
+        [sys.executable, *map(str, [*command, "--cfg", config_file, *words])],
+        cwd=folder.parent,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole_runs(tmp_path_factory):
+    """Number of processes -> where the first test that needs its uncut run leaves it."""
+    return {processes: tmp_path_factory.mktemp("whole") / "run" for processes in (1, 2)}
+
+
 @pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0), (2, 2)])
-def test_kill_9_within_an_epoch_changes_nothing(tiny_yaml, tmp_path, processes, workers):
-    words = (*WITHIN, "DATA_LOADER.NUM_WORKERS", workers, "TRAIN.BATCH_SIZE", 4)
-    words += ("SOLVER.MAX_EPOCH", 12, "TRAIN.CHECKPOINT_PERIOD", 12, "TRAIN.EVAL_PERIOD", 12)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [sys.executable, *(launcher if processes > 1 else ())]
-    command += [ROOT / "tools" / "train_net.py", "--cfg", tiny_yaml, *words]
+def test_kill_9_within_an_epoch_changes_nothing(
+    tiny_yaml, tmp_path, whole_runs, processes, workers
+):
+    def finished(folder):
+        process = start(tiny_yaml, folder, processes, workers)
+        _, text = process.communicate(timeout=240)
+        assert process.returncode == 0, text
+        return text
 
-    def start(name):
-        return subprocess.Popen(
-            [*map(str, command), "OUTPUT_DIR", str(tmp_path / name)],
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
-
-    whole = start("whole")
-    assert whole.wait(timeout=240) == 0, whole.stderr.read()
-    cut, log = start("cut"), tmp_path / "cut" / "log.jsonl"
-    # Epochs are not saved: whatever is in latest.pt was saved within one.
+    if not whole_runs[processes].exists():
+        finished(whole_runs[processes])
+    cut = start(tiny_yaml, tmp_path / "cut", processes, workers)
+    log = tmp_path / "cut" / "log.jsonl"
     while not (log.exists() and log.read_text().count("\n") > 4):
         assert cut.poll() is None, cut.stderr.read()
         time.sleep(0.001)
@@ -230,11 +248,9 @@ def test_kill_9_within_an_epoch_changes_nothing(tiny_yaml, tmp_path, processes, 
     saved = Checkpoint.read(tmp_path / "cut" / "checkpoints" / "latest.pt", training=True).training
     assert 0 < saved["step"] < 3
     assert len(saved["processes"]) == processes
-    again = start("cut")
-    _, text = again.communicate(timeout=240)
-    assert again.returncode == 0, text
-    assert f"{saved['epoch']} of 12 epochs and {saved['step']} steps are done already" in text
-    assert_same_runs(tmp_path / "whole", tmp_path / "cut")
+    done = f"{saved['epoch']} of 12 epochs and {saved['step']} steps are done already"
+    assert done in finished(tmp_path / "cut")
+    assert_same_runs(whole_runs[processes], tmp_path / "cut")
 
 
 def test_a_second_run_in_the_same_folder_is_refused(configured):
