@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from cdb_video.data.batch import Batch, BatchLoader, Record
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.image_loader import ImageLoader
-from cdb_video.data.loader import train_loader
+from cdb_video.data.loader import ClipLoader
+from cdb_video.data.loading import Loading, Training
 from cdb_video.data.samplers.shuffle import Shuffle
 from cdb_video.data.transforms import Augmentation
 from cdb_video.models import build_model
@@ -29,7 +30,7 @@ IMAGENET = Augmentation(
 )
 JITTERED = Augmentation(**{**vars(IMAGENET), "color_jitter": 0.4})
 NUM_CLASSES = 100
-MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
+STILL = ClipSampling(num_frames=1)
 
 
 def main() -> None:
@@ -64,22 +65,18 @@ def small_images(batch_size: int, device: torch.device) -> ImageLoader:
     """Training batches of as many images as CIFAR-100-LT has at a ratio of 100."""
     images = np.random.default_rng(0).integers(0, 256, (10847, 3, 32, 32), dtype=np.uint8)
     records = [Record("", number % NUM_CLASSES) for number in range(len(images))]
-    return ImageLoader(
-        images,
-        records,
-        device=device,
-        num_frames=1,
-        size=32,
-        batch_size=batch_size,
-        sampler=shuffle(records),
-        augmentation=CIFAR,
-        class_names=[str(number) for number in range(NUM_CLASSES)],
-    )
+    loading = Loading(sampling=STILL, size=32, batch_size=batch_size, device=device)
+    return ImageLoader(images, records, loading, training(records, CIFAR))
 
 
-def shuffle(records: list[Record]) -> Shuffle:
+def training(records: list[Record], augmentation: Augmentation) -> Training:
     labels = np.array([record.label for record in records])
-    return Shuffle(Shuffle.Options(), labels=labels, num_classes=NUM_CLASSES, seed=0)
+    return Training(
+        sampler=Shuffle(Shuffle.Options(), labels=labels, num_classes=NUM_CLASSES, seed=0),
+        augmentation=augmentation,
+        class_names=[str(number) for number in range(NUM_CLASSES)],
+        seed=0,
+    )
 
 
 def training_step(device: torch.device) -> Callable[[Batch], object]:
@@ -89,8 +86,7 @@ def training_step(device: torch.device) -> Callable[[Batch], object]:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
     def step(batch: Batch) -> None:
-        video = batch.normalised(MEAN, STD).contiguous(memory_format=torch.channels_last_3d)
-        F.cross_entropy(model(video), batch.label).backward()
+        F.cross_entropy(model(batch.video), batch.label).backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -142,16 +138,8 @@ def write_jpegs(folder: Path, count: int) -> list[Record]:
 
 def jpeg_files(records: list[Record], augmentation: Augmentation) -> BatchLoader:
     """Decoded in this process, as each of the DATA_LOADER.NUM_WORKERS does it."""
-    return train_loader(
-        records,
-        shuffle(records),
-        class_names=[str(number) for number in range(NUM_CLASSES)],
-        sampling=ClipSampling(num_frames=1),
-        augmentation=augmentation,
-        size=224,
-        seed=0,
-        batch_size=8,
-    )
+    loading = Loading(sampling=STILL, size=224, batch_size=8)
+    return ClipLoader(records, loading, training(records, augmentation))
 
 
 if __name__ == "__main__":

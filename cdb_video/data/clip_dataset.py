@@ -8,9 +8,10 @@ import torch
 from torch.utils.data import Dataset
 
 from cdb_video.data.batch import Record
-from cdb_video.data.clips import ClipSampling, frame_range
+from cdb_video.data.clips import frame_range
 from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.decode import VideoReader
+from cdb_video.data.loading import Loading, Training
 from cdb_video.data.transforms import (
     Augmentation,
     apply,
@@ -69,44 +70,31 @@ class _RecordTable:
 class ClipDataset(Dataset[Sample | CdbVideoError]):
     """Decodes the clip of a ``Key``.
 
-    With an ``augmentation`` clips are random, every choice drawn from (seed, epoch, record,
-    repeat); without, they are the fixed temporal and spatial views.
+    In training clips are random, every choice drawn from (seed, epoch, record, repeat); otherwise
+    they are the fixed temporal and spatial views.
 
     Args:
         records: of one split.
-        sampling: which frames make up a clip.
-        size: side S of the output in pixels.
-        decoder: name of the decoder of ``VideoReader``.
-        augmentation: random changes to training clips; None for evaluation.
-        class_names: (K,) names that ``augmentation.flip_labels`` refers to.
-        seed: of the run; no effect without ``augmentation``.
-        temporal_views: clips along time of each record; 1 with ``augmentation``.
-        spatial_crops: 1 or 3 crops of each clip; 1 with ``augmentation``.
+        loading: which frames, of what size, by which decoder.
+        training: what is random; None for evaluation.
+        views: clips along time of each record, and crops (1 or 3) of each; (1, 1) in training.
     """
 
     def __init__(
         self,
         records: Sequence[Record],
-        *,
-        sampling: ClipSampling,
-        size: int,
-        decoder: str = "pyav",
-        augmentation: Augmentation | None = None,
-        class_names: Sequence[str] = (),
-        seed: int = 0,
-        temporal_views: int = 1,
-        spatial_crops: int = 1,
+        loading: Loading,
+        training: Training | None = None,
+        views: tuple[int, int] = (1, 1),
     ) -> None:
         self.records = _RecordTable(records)
-        self.sampling = sampling
-        self.size = size
-        self.decoder = decoder
-        self.augmentation = augmentation
-        self.seed = seed
-        self.temporal_views = temporal_views
-        self.spatial_crops = spatial_crops
-        if augmentation is not None:
-            self.mirrored = flipped_classes(class_names, augmentation.flip_labels)
+        self.sampling, self.size, self.decoder = loading.sampling, loading.size, loading.decoder
+        self.temporal_views, self.spatial_crops = views
+        self.augmentation: Augmentation | None = None
+        if training is not None:
+            self.augmentation, self.seed = training.augmentation, training.seed
+            pairs = training.augmentation.flip_labels
+            self.mirrored = flipped_classes(training.class_names, pairs)
 
     @property
     def num_views(self) -> int:

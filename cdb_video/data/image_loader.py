@@ -10,10 +10,9 @@ import torch.nn.functional as F
 
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.colour import random_colours, with_colours
-from cdb_video.data.loader import ALONE, Share
-from cdb_video.data.samplers.base import Order, Sampler, rank_batches
+from cdb_video.data.loading import Loading, Training
+from cdb_video.data.samplers.base import Order, rank_batches
 from cdb_video.data.transforms import (
-    Augmentation,
     Crops,
     fixed_crop,
     flipped_classes,
@@ -36,53 +35,41 @@ class ImageLoader:
     Evaluation gives every view of every picture once over all ranks, always the same.
 
     Args:
-        images: resized once so that their short side is ``size``.
+        images: resized once so that their short side is ``loading.size``.
         records: of the images.
-        device: that holds the images, and gets the batches.
-        num_frames: T.
-        size: side S of the output in pixels.
-        batch_size: samples a batch on this rank; the last batch may be smaller.
-        sampler: of training; None for evaluation.
-        augmentation: random changes to training pictures; None for evaluation.
-        class_names: (K,) names that ``augmentation.flip_labels`` refers to.
-        seed: of the run; no effect on evaluation.
-        temporal_views: how often evaluation gives each crop of a picture.
-        spatial_crops: 1 or 3 crops of each picture along its long side; 1 in training.
-        share: the part of this process; there are no workers.
+        loading: its device holds the images, and gets the batches; there are no workers.
+        training: what is random; None for evaluation.
+        views: how often evaluation gives each crop of a picture, and how many crops (1 or 3) along
+            its long side; (1, 1) in training.
     """
 
     def __init__(
         self,
         images: Images,
         records: Sequence[Record],
-        *,
-        device: torch.device,
-        num_frames: int,
-        size: int,
-        batch_size: int,
-        sampler: Sampler | None = None,
-        augmentation: Augmentation | None = None,
-        class_names: Sequence[str] = (),
-        seed: int = 0,
-        temporal_views: int = 1,
-        spatial_crops: int = 1,
-        share: Share = ALONE,
+        loading: Loading,
+        training: Training | None = None,
+        views: tuple[int, int] = (1, 1),
     ) -> None:
-        self._images = resized(images, size).to(device)
+        device, share = loading.device, loading.share
+        self._images = resized(images, loading.size).to(device)
         self._labels = torch.tensor([record.label for record in records], device=device)
-        self._num_frames, self._size, self._seed = num_frames, size, seed
-        self._sampler, self._augmentation = sampler, augmentation
-        pairs = augmentation.flip_labels if augmentation is not None else ()
-        self._mirrored = torch.from_numpy(flipped_classes(class_names, pairs)).to(device)
-        self._spatial_crops = spatial_crops
-        self._num_views = temporal_views * spatial_crops
+        self._num_frames, self._size = loading.sampling.num_frames, loading.size
+        self._training = training
+        if training is not None:
+            pairs = training.augmentation.flip_labels
+            self._mirrored = torch.from_numpy(flipped_classes(training.class_names, pairs)).to(
+                device
+            )
+        self._spatial_crops = views[1]
+        self._num_views = views[0] * views[1]
         self._samples = rank_batches(
-            len(records) if sampler is None else len(sampler),
-            batch_size=batch_size,
+            len(records) if training is None else len(training.sampler),
+            batch_size=loading.batch_size,
             num_views=self._num_views,
             rank=share.rank,
             world_size=share.world_size,
-            training=sampler is not None,
+            training=training is not None,
         )
 
     def __len__(self) -> int:
@@ -91,12 +78,12 @@ class ImageLoader:
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """As in ``BatchLoader``."""
-        order = np.arange(len(self._labels))
-        if self._sampler is not None:
-            order = self._sampler.indices(epoch)
-        rng = np.random.default_rng([self._seed, epoch, AUGMENTATION])
+        order, seed, jitter = np.arange(len(self._labels)), 0, 0.0
+        if self._training is not None:
+            order, seed = self._training.sampler.indices(epoch), self._training.seed
+            jitter = self._training.augmentation.color_jitter
+        rng = np.random.default_rng([seed, epoch, AUGMENTATION])
         crops = self._crops(rng, len(order))
-        jitter = self._augmentation.color_jitter if self._augmentation is not None else 0.0
         colours = random_colours(jitter, rng, len(order))
         for samples in self._samples[first:]:
             # Evaluation has a crop for each view, training one for each sample.
@@ -112,8 +99,8 @@ class ImageLoader:
         index = torch.from_numpy(records).to(device)
         label = self._labels[index]
         black = False
-        if self._augmentation is not None:
-            black = self._augmentation.pad > 0
+        if self._training is not None:
+            black = self._training.augmentation.pad > 0
             flipped = torch.from_numpy(crops.flipped).to(device)
             label = torch.where(flipped, self._mirrored[label], label)
         pictures = cut(self._images[index], crops, self._size, black=black)
@@ -121,8 +108,9 @@ class ImageLoader:
 
     def _crops(self, rng: np.random.Generator, num_samples: int) -> Crops:
         height, width = self._images.shape[2:]
-        if self._augmentation is not None:
-            return random_crops(height, width, self._size, self._augmentation, rng, num_samples)
+        if self._training is not None:
+            augmentation = self._training.augmentation
+            return random_crops(height, width, self._size, augmentation, rng, num_samples)
         views = [
             fixed_crop(height, width, view % self._spatial_crops, self._spatial_crops)
             for view in range(self._num_views)

@@ -5,7 +5,6 @@ import os
 import signal
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,15 +14,13 @@ from torch.utils.data import DataLoader
 
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.clip_dataset import ClipDataset, Key, Sample
-from cdb_video.data.clips import ClipSampling
+from cdb_video.data.loading import Loading, Training
 from cdb_video.data.samplers.base import (
     EpochOrder,
     Order,
-    Sampler,
     rank_batches,
     repeat_numbers,
 )
-from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import CdbVideoError, DataError
 
 
@@ -49,55 +46,35 @@ class _BatchKeys:
             ]
 
 
-@dataclass(frozen=True)
-class Share:
-    """What part of the work this process takes, and with how many helpers."""
-
-    rank: int = 0
-    """Position of this process among all."""
-    world_size: int = 1
-    """Number of processes."""
-    num_workers: int = 0
-    """Processes that decode for this one; 0 decodes in this one."""
-    pin_memory: bool = False
-    """Put batches into page-locked memory, for overlapping copies to a GPU."""
-    timeout: float = 0.0
-    """Seconds to wait for a batch before giving up; 0 waits forever."""
-
-
-ALONE = Share()
-
-
 class ClipLoader:
     """The batches of one rank, epoch after epoch, from workers that live as long as this object.
 
+    In training clips are random and come in the sampler's order. Otherwise every view of every
+    record comes once over all ranks, always the same; the views of a record follow each other on
+    one rank and share their ``index``.
+
     Args:
-        dataset: gives the sample of a key.
-        order: gives the record indices of an epoch, of all ranks together.
-        order_length: length of what ``order`` gives.
-        training: as in ``rank_batches``.
-        batch_size: samples a batch on this rank; the last batch may be smaller.
-        share: the part of this process.
+        records, loading, training, views: as for ``ClipDataset``.
     """
 
     def __init__(
         self,
-        dataset: ClipDataset,
-        order: EpochOrder,
-        order_length: int,
-        *,
-        training: bool,
-        batch_size: int,
-        share: Share,
+        records: Sequence[Record],
+        loading: Loading,
+        training: Training | None = None,
+        views: tuple[int, int] = (1, 1),
     ) -> None:
+        dataset, share = ClipDataset(records, loading, training, views), loading.share
         self._samples = rank_batches(
-            order_length,
-            batch_size=batch_size,
+            len(records) if training is None else len(training.sampler),
+            batch_size=loading.batch_size,
             num_views=dataset.num_views,
             rank=share.rank,
             world_size=share.world_size,
-            training=training,
+            training=training is not None,
         )
+        every = np.arange(len(records))
+        order = (lambda epoch: every) if training is None else training.sampler.indices
         self._keys = _BatchKeys(order, self._samples, dataset.num_views)
         self._loader = DataLoader(
             dataset,
@@ -143,72 +120,6 @@ class ClipLoader:
             if one_died or str(error).startswith("DataLoader"):
                 raise DataError(f"a decoding process hangs or died: {error}") from None
             raise
-
-
-def train_loader(
-    records: Sequence[Record],
-    sampler: Sampler,
-    *,
-    class_names: Sequence[str],
-    sampling: ClipSampling,
-    augmentation: Augmentation,
-    size: int,
-    seed: int,
-    batch_size: int,
-    decoder: str = "pyav",
-    share: Share = ALONE,
-) -> ClipLoader:
-    """Random clips in ``sampler``'s order; see ``ClipDataset`` and ``ClipLoader``."""
-    dataset = ClipDataset(
-        records,
-        sampling=sampling,
-        size=size,
-        decoder=decoder,
-        augmentation=augmentation,
-        class_names=class_names,
-        seed=seed,
-    )
-    return ClipLoader(
-        dataset,
-        sampler.indices,
-        len(sampler),
-        training=True,
-        batch_size=batch_size,
-        share=share,
-    )
-
-
-def eval_loader(
-    records: Sequence[Record],
-    *,
-    sampling: ClipSampling,
-    size: int,
-    batch_size: int,
-    temporal_views: int = 1,
-    spatial_crops: int = 1,
-    decoder: str = "pyav",
-    share: Share = ALONE,
-) -> ClipLoader:
-    """Every view of every record once over all ranks, always the same.
-
-    The views of a record follow each other on one rank and share their ``index``.
-    """
-    dataset = ClipDataset(
-        records,
-        sampling=sampling,
-        size=size,
-        decoder=decoder,
-        temporal_views=temporal_views,
-        spatial_crops=spatial_crops,
-    )
-    return ClipLoader(
-        dataset,
-        lambda epoch: np.arange(len(records)),
-        len(records),
-        training=False,
-        batch_size=batch_size,
-        share=share,
-    )
 
 
 def _collate(samples: Sequence[Sample | CdbVideoError]) -> Batch | CdbVideoError:

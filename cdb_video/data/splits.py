@@ -2,52 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from cdb_video.data.batch import BatchLoader, Record
-from cdb_video.data.clips import ClipSampling
 from cdb_video.data.image_loader import ImageLoader, Images
-from cdb_video.data.loader import ALONE, Share, eval_loader, train_loader
-from cdb_video.data.samplers.base import Sampler
-from cdb_video.data.transforms import Augmentation
+from cdb_video.data.loader import ClipLoader
+from cdb_video.data.loading import Loading, Training
 
 Labels = npt.NDArray[np.int64]
-CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loading:
-    """What batches are made of, and where."""
-
-    sampling: ClipSampling
-    """Which frames make up a clip; ``sampling.num_frames`` is T."""
-    size: int
-    """Height and width of the network's input, in pixels."""
-    batch_size: int
-    """Samples a batch on this process."""
-    decoder: str = "pyav"
-    """Name of the decoder of video files."""
-    share: Share = ALONE
-    """The part of this process."""
-    device: torch.device = CPU
-    """Where images in memory lie; clips that are decoded come on the CPU."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """What makes the clips of training random."""
-
-    sampler: Sampler
-    augmentation: Augmentation
-    class_names: Sequence[str]
-    """(K,) names that ``augmentation.flip_labels`` refers to."""
-    seed: int
 
 
 class Split(ABC):
@@ -71,12 +37,14 @@ class Split(ABC):
         """The records that are files of their own."""
 
     @abstractmethod
-    def train_loader(self, loading: Loading, training: Training) -> BatchLoader:
-        """Random clips in the sampler's order."""
+    def loader(
+        self, loading: Loading, training: Training | None = None, views: tuple[int, int] = (1, 1)
+    ) -> BatchLoader:
+        """Random clips in the sampler's order, or every view of every record once.
 
-    @abstractmethod
-    def eval_loader(self, loading: Loading, views: tuple[int, int] = (1, 1)) -> BatchLoader:
-        """Every view of every record once over all processes; ``views``: temporal, spatial."""
+        Args:
+            views: temporal and spatial, of each record; without ``training``.
+        """
 
 
 class FileSplit(Split):
@@ -86,31 +54,10 @@ class FileSplit(Split):
     def files(self) -> Sequence[Record]:
         return self.records
 
-    def train_loader(self, loading: Loading, training: Training) -> BatchLoader:
-        return train_loader(
-            self.records,
-            training.sampler,
-            class_names=training.class_names,
-            sampling=loading.sampling,
-            augmentation=training.augmentation,
-            size=loading.size,
-            seed=training.seed,
-            batch_size=loading.batch_size,
-            decoder=loading.decoder,
-            share=loading.share,
-        )
-
-    def eval_loader(self, loading: Loading, views: tuple[int, int] = (1, 1)) -> BatchLoader:
-        return eval_loader(
-            self.records,
-            sampling=loading.sampling,
-            size=loading.size,
-            batch_size=loading.batch_size,
-            temporal_views=views[0],
-            spatial_crops=views[1],
-            decoder=loading.decoder,
-            share=loading.share,
-        )
+    def loader(
+        self, loading: Loading, training: Training | None = None, views: tuple[int, int] = (1, 1)
+    ) -> BatchLoader:
+        return ClipLoader(self.records, loading, training, views)
 
 
 class ImageSplit(Split):
@@ -133,33 +80,10 @@ class ImageSplit(Split):
     def files(self) -> Sequence[Record]:
         return ()
 
-    def train_loader(self, loading: Loading, training: Training) -> BatchLoader:
-        return ImageLoader(
-            self.images,
-            self.records,
-            device=loading.device,
-            num_frames=loading.sampling.num_frames,
-            size=loading.size,
-            batch_size=loading.batch_size,
-            sampler=training.sampler,
-            augmentation=training.augmentation,
-            class_names=training.class_names,
-            seed=training.seed,
-            share=loading.share,
-        )
-
-    def eval_loader(self, loading: Loading, views: tuple[int, int] = (1, 1)) -> BatchLoader:
-        return ImageLoader(
-            self.images,
-            self.records,
-            device=loading.device,
-            num_frames=loading.sampling.num_frames,
-            size=loading.size,
-            batch_size=loading.batch_size,
-            temporal_views=views[0],
-            spatial_crops=views[1],
-            share=loading.share,
-        )
+    def loader(
+        self, loading: Loading, training: Training | None = None, views: tuple[int, int] = (1, 1)
+    ) -> BatchLoader:
+        return ImageLoader(self.images, self.records, loading, training, views)
 
 
 class HasSplits(Protocol):

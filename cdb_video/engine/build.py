@@ -7,9 +7,9 @@ import torch
 
 from cdb_video import distributed
 from cdb_video.data.batch import BatchLoader
-from cdb_video.data.loader import Share
+from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.base import Sampler
-from cdb_video.data.splits import Loading, Splits, Training
+from cdb_video.data.splits import Splits
 from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
 from cdb_video.metrics.groups import group_classes
@@ -85,7 +85,7 @@ def make_train_loader(
         seed=config.rng_seed,
     )
     loading = _loading(config, config.train.batch_size // parts, device)
-    return splits["train"].train_loader(loading, training)
+    return splits["train"].loader(loading, training)
 
 
 def make_eval_loader(
@@ -97,7 +97,7 @@ def make_eval_loader(
 ) -> BatchLoader:
     """This process's share of every view (temporal, spatial) of a split's records."""
     batch_size = max(1, config.test.batch_size // distributed.world_size())
-    return splits[split].eval_loader(_loading(config, batch_size, device), views)
+    return splits[split].loader(_loading(config, batch_size, device), views=views)
 
 
 def _loading(config: Config, batch_size: int, device: torch.device) -> Loading:

@@ -33,27 +33,30 @@ class Seen:
 
     def __init__(self, num_classes: int, device: torch.device) -> None:
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._step_loss = torch.zeros_like(self._loss)
         self._num_clips = 0
         self._counts = torch.zeros(2, num_classes, dtype=torch.int64, device=device)
         self._unread: list[tuple[int, torch.Tensor, torch.Tensor]] = []
 
-    def add(self, step: int, parts: Sequence[tuple[Batch, torch.Tensor, torch.Tensor]]) -> None:
-        """Takes in one optimiser step.
+    def add(self, step: int, batch: Batch, logits: torch.Tensor, loss: torch.Tensor) -> None:
+        """Takes in a part of optimiser step ``step``.
 
         Args:
-            step: its number.
-            parts: batches with their logits (B, K) and mean loss (), all on the device.
+            batch: on the device.
+            logits: (B, K), and ``loss`` (), their mean loss.
         """
         recognised, total = self._counts
-        loss = torch.zeros_like(self._loss)
-        for batch, logits, mean in parts:
-            hits = logits.detach().argmax(dim=1) == batch.label
-            recognised.index_add_(0, batch.label, hits.long())
-            total.index_add_(0, batch.label, torch.ones_like(batch.label))
-            loss += mean.detach() * len(batch.label)
-            self._num_clips += len(batch.label)
-            self._unread.append((step, mean.detach(), batch.index))
-        self._loss += loss
+        hits = logits.detach().argmax(dim=1) == batch.label
+        recognised.index_add_(0, batch.label, hits.long())
+        total.index_add_(0, batch.label, torch.ones_like(batch.label))
+        self._step_loss += loss.detach() * len(batch.label)
+        self._num_clips += len(batch.label)
+        self._unread.append((step, loss.detach(), batch.index))
+
+    def end_step(self) -> None:
+        """Says that all parts of a step are in: its loss joins those of the epoch."""
+        self._loss += self._step_loss
+        self._step_loss.zero_()
 
     def look(self, name: Callable[[int, list[int], str], str], save: bool = False) -> Look:
         """Reads, once, what has come since the last look; every process must look.

@@ -111,15 +111,14 @@ def seed_step(seed: int, epoch: int, step: int) -> None:
 def accumulate_gradient(run: Run, window: list[Batch], step: int) -> None:
     """Adds up the gradient of the mean loss over the clips in ``window``."""
     num_clips = sum(len(part.label) for part in window)
-    seen = []
     for part in window:
         batch = part.to(run.device)
         with nullcontext() if part is window[-1] else distributed.no_sync(run.network):
             logits = run.network(batch.video)
             loss = run.state.loss(logits, batch.label)
             (loss * (len(batch.label) / num_clips)).backward()
-        seen.append((batch, logits, loss))
-    run.state.seen.add(step, seen)
+        run.state.seen.add(step, batch, logits, loss)
+    run.state.seen.end_step()
 
 
 def message(run: Run, epoch: int, step: int, clips: list[int], what: str) -> str:

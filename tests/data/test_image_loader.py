@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from cdb_video.data.batch import Record
+from cdb_video.data.clips import ClipSampling
 from cdb_video.data.image_loader import ImageLoader, cut
-from cdb_video.data.loader import Share
+from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.class_balanced import ClassBalanced
 from cdb_video.data.samplers.shuffle import Shuffle
 from cdb_video.data.transforms import (
@@ -42,23 +43,26 @@ def smooth(height=40, width=40):
 
 
 def training(kind=Shuffle, images=None, seed=5, **changes):
-    arguments = {
-        "device": CPU,
-        "num_frames": 1,
-        "size": 12,
-        "batch_size": 4,
+    random = {
         "augmentation": USUAL,
         "class_names": CLASSES,
         "sampler": kind(kind.Options(), labels=LABELS, num_classes=3, seed=seed, num_epochs=3),
         "seed": seed,
-        **changes,
     }
-    return ImageLoader(noise() if images is None else images, RECORDS, **arguments)
+    random |= {name: changes.pop(name) for name in random if name in changes}
+    images = noise() if images is None else images
+    return ImageLoader(images, RECORDS, loading(**changes), Training(**random))
+
+
+def loading(num_frames=1, size=12, batch_size=4, **changes):
+    sampling = ClipSampling(num_frames=num_frames)
+    return Loading(sampling=sampling, size=size, batch_size=batch_size, **changes)
 
 
 def evaluation(images=None, **changes):
-    arguments = {"device": CPU, "num_frames": 1, "size": 12, "batch_size": 4, **changes}
-    return ImageLoader(noise() if images is None else images, RECORDS, **arguments)
+    views = (changes.pop("temporal_views", 1), changes.pop("spatial_crops", 1))
+    images = noise() if images is None else images
+    return ImageLoader(images, RECORDS, loading(**changes), views=views)
 
 
 def joined(loader, epoch=1):

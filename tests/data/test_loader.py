@@ -15,7 +15,8 @@ from videos import read_number, write_video
 from cdb_video.data.batch import Record
 from cdb_video.data.clip_dataset import ClipDataset
 from cdb_video.data.clips import ClipSampling
-from cdb_video.data.loader import Share, eval_loader, train_loader
+from cdb_video.data.loader import ClipLoader
+from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.shuffle import Shuffle
 from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import ConfigError, DataError, DecodeError
@@ -46,10 +47,15 @@ def records(tmp_path_factory):
     ]
 
 
-def with_share(arguments):
-    """Gathers what belongs to a ``Share`` out of keyword arguments."""
-    mine = {field.name for field in fields(Share)} & arguments.keys()
-    return arguments | {"share": Share(**{name: arguments.pop(name) for name in mine})}
+def loading(arguments):
+    """A ``Loading`` of keyword arguments, those of its ``Share`` among them; they are taken out."""
+    share = Share(**take(arguments, Share))
+    return Loading(share=share, **take(arguments, Loading))
+
+
+def take(arguments, kind):
+    names = {field.name for field in fields(kind)} & arguments.keys()
+    return {name: arguments.pop(name) for name in names}
 
 
 def training(records, **changes):
@@ -64,12 +70,15 @@ def training(records, **changes):
         "batch_size": 3,
         **changes,
     }
-    return train_loader(records, **with_share(arguments))
+    return ClipLoader(records, loading(arguments), Training(**arguments))
 
 
 def evaluation(records, **changes):
     arguments = {"sampling": TWO, "size": 32, "batch_size": 3, **changes}
-    return eval_loader(records, **with_share(arguments))
+    views = (arguments.pop("temporal_views", 1), arguments.pop("spatial_crops", 1))
+    loader = ClipLoader(records, loading(arguments), views=views)
+    assert not arguments
+    return loader
 
 
 def by_index(batches):
@@ -347,7 +356,7 @@ def test_all_frames_of_a_clip_get_the_same_geometry(tmp_path):
 
 def test_paths_and_times_survive_the_compact_table():
     records = [Record("/a/ü.mp4", 2), Record("", 0, 0.0, 1.5), Record("/b c,d", 1, 3.25)]
-    dataset = ClipDataset(records, sampling=TWO, size=8)
+    dataset = ClipDataset(records, Loading(sampling=TWO, size=8, batch_size=1))
     assert len(dataset) == 3
     assert [dataset.records[index] for index in range(3)] == records
 
@@ -432,12 +441,12 @@ LEFT_AT_EXIT = """
 import sys
 from cdb_video.data.batch import Record
 from cdb_video.data.clips import ClipSampling
-from cdb_video.data.loader import Share, eval_loader
+from cdb_video.data.loader import ClipLoader
+from cdb_video.data.loading import Loading, Share
 
 records = [Record(sys.argv[1], 0)] * 30
-loader = eval_loader(
-    records, sampling=ClipSampling(2), size=32, batch_size=1, share=Share(num_workers=1)
-)
+share = Share(num_workers=1)
+loader = ClipLoader(records, Loading(sampling=ClipSampling(2), size=32, batch_size=1, share=share))
 batches = loader.batches()
 next(batches)
 if sys.argv[2] == "error":

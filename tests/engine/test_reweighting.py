@@ -115,16 +115,17 @@ def test_training_recall_counts_each_clip_once_however_batches_are_split(configu
     assert sum(run.state.seen.take()[2].tolist()) == 4
 
 
-def part(logits, labels, loss):
+def add(seen, step, logits, labels, loss):
     labels = torch.tensor(labels)
-    return Batch(torch.empty(0), labels, labels), logits, torch.tensor(loss)
+    seen.add(step, Batch(torch.empty(0), labels, labels), logits, torch.tensor(loss))
+    seen.end_step()
 
 
 def test_what_was_seen_by_hand():
     seen = Seen(4, torch.device("cpu"))
     logits = torch.tensor([[3.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 2.0, 0, 0], [0, 0, 0, 1.0]])
-    seen.add(0, [part(logits, [0, 1, 0, 3], 2.0)])
-    seen.add(1, [part(logits[:2], [1, 1], 5.0)])
+    add(seen, 0, logits, [0, 1, 0, 3], 2.0)
+    add(seen, 1, logits[:2], [1, 1], 5.0)
     look = seen.look(lambda *_: "")
     assert look == (pytest.approx(3.0), False)
     loss, recall, counts = seen.take()
@@ -136,7 +137,7 @@ def test_what_was_seen_by_hand():
 
 def test_what_was_seen_survives_a_checkpoint():
     seen, other = Seen(2, torch.device("cpu")), Seen(2, torch.device("cpu"))
-    seen.add(0, [part(torch.eye(2), [0, 0], 0.1)])
+    add(seen, 0, torch.eye(2), [0, 0], 0.1)
     other.load_state_dict(seen.state_dict())
     several = Seen(2, torch.device("cpu"))
     several.load_sum([seen.state_dict()] * 2)
@@ -155,7 +156,8 @@ with distributed.process_group(torch.device("cpu")):
     right, wrong = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 1.0, 0]])
     label = torch.tensor([0])
     for logits in [right] if distributed.is_main() else [wrong, wrong, right]:
-        seen.add(0, [(Batch(label, label, label), logits, torch.tensor(float(logits[0, 1])))])
+        seen.add(0, Batch(label, label, label), logits, torch.tensor(float(logits[0, 1])))
+        seen.end_step()
     save = seen.look(lambda *_: "", save=distributed.is_main()).save
     loss, recall, counts = seen.take()
     with open(f"rank_{distributed.rank()}", "w") as file:
