@@ -19,7 +19,7 @@ from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
 from cdb_video.engine.seen import Seen
 from cdb_video.files import write_text
-from cdb_video.models import Checkpoint, locate
+from cdb_video.models import Checkpoint, Classifier, locate
 from cdb_video.options import Config
 from cdb_video.run_folder import RunFolder
 from cdb_video.sections import BatchNorm, Solver, Train
@@ -62,23 +62,19 @@ def prepare(config: Config, device: torch.device) -> Run:
         CdbVideoError: options, data, weights or a checkpoint are wrong.
     """
     screen, folder = console(), RunFolder(config.output_dir)
-    used = ("train", "val") if config.train.eval_period else ("train",)
+    validates = config.train.eval_period > 0
+    used = ("train", "val") if validates else ("train",)
     splits = build.read_splits(config, *used)
     splits.check_files(*used)
     groups = build.class_groups(config, splits)
     sampler = build.make_sampler(config, splits)
     train_loader = build.make_train_loader(config, splits, sampler, device)
-    val_loader = build.make_eval_loader(config, splits, "val", device) if used[1:] else None
+    val_loader = build.make_eval_loader(config, splits, "val", device) if validates else None
     identity = Identity(splits.class_names, groups, dump(config))
     train = config.train
     checkpoints = Checkpoints(folder, identity, train.keep_checkpoints, train.checkpoint_minutes)
     latest = checkpoints.latest() if train.auto_resume else None
-    model = build.make_model(config, len(splits.class_names), device)
-    source = latest or fetch(config.model.pretrained)
-    set_normalisation(model, config.data, source, screen, strict=latest is not None)
-    if source and not latest:
-        screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
-    build.set_up_tuning(config, model)
+    model = starting_model(config, len(splits.class_names), latest, device, screen)
     loss = build.make_loss(config, splits, device)
     build.check_validation(config, loss, sampler)
     network = distributed.wrap(model, device)
@@ -117,6 +113,26 @@ def prepare(config: Config, device: torch.device) -> Run:
         log=RunLog(folder, progress.epoch, done),
         screen=screen,
     )
+
+
+def starting_model(
+    config: Config,
+    num_classes: int,
+    latest: Checkpoint | None,
+    device: torch.device,
+    screen: Console,
+) -> Classifier:
+    """The model as ``latest``, MODEL.PRETRAINED or chance let it begin, ready to be tuned.
+
+    The tensors of ``latest`` are not in it yet: ``restore`` brings them with the rest of the run.
+    """
+    model = build.make_model(config, num_classes, device)
+    source = latest or fetch(config.model.pretrained)
+    set_normalisation(model, config.data, source, screen, strict=latest is not None)
+    if source and not latest:
+        screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
+    build.set_up_tuning(config, model)
+    return model
 
 
 def fetch(source: str) -> Checkpoint | None:
