@@ -1,6 +1,7 @@
 """Reading options: every mistake a user can make in YAML or on the command line, in one line."""
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cdb_video import config, options
+from cdb_video.demo import CONFIG
 from cdb_video.errors import ConfigError
 from cdb_video.option_docs import field_docs, option_help
 
@@ -253,3 +255,11 @@ def test_imports_register_a_users_own_component(tmp_path):
         [sys.executable, "-c", IMPORTING], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert result.stdout == "5\n"
+
+
+def test_the_package_carries_the_demo_s_config_and_all_that_it_needs(tmp_path):
+    """As in a wheel, where there is no folder ``configs``."""
+    for path in CONFIG.parent.glob("*.yaml"):
+        shutil.copy(path, tmp_path)
+    carried = options.load(tmp_path / CONFIG.name)
+    assert carried == options.load(Path(__file__).parents[1] / "configs" / "demo_cdb.yaml")
