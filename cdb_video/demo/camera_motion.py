@@ -17,7 +17,6 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_sample_image
 
 Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
@@ -105,6 +104,8 @@ def photo_part(photo: str, part: str) -> Image:
     Training films the left half of the subject, validation the upper and test the lower quarter
     on the right, so that no pixel is seen in two splits.
     """
+    from sklearn.datasets import load_sample_image  # slow to import, so not by --help
+
     left, top, right, bottom = SUBJECTS[photo]
     middle_x, middle_y = (left + right) // 2, (top + bottom) // 2
     boxes = {

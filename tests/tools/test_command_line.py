@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cdb_video.commands import WORDS, main
 from cdb_video.models import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,34 @@ def test_help_prints_every_option_with_its_documentation(tool):
     assert result.returncode == 0
     assert "LOSS.CDB_CE.TAU  [a number >= 0, 'dynamic' or 'dynamic_released'" in result.stdout
     assert "Exponent on difficulty" in result.stdout
+
+
+HEAVY = ("sklearn", "scipy", "matplotlib", "transformers", "tensorboard", "pooch", "jinja2")
+IMPORTED = f"""
+import contextlib, io, sys
+from cdb_video.commands import main
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    main([WORD, "--help"])
+after_help = set({HEAVY}) & set(sys.modules)
+import cdb_video.engine.train
+print(sorted(after_help), sorted(set({HEAVY}) & set(sys.modules)))
+"""
+
+
+def test_what_few_need_is_imported_by_those_alone():
+    code = IMPORTED.replace("WORD", repr("train"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] ['scipy', 'sklearn']\n"
+
+
+@pytest.mark.parametrize("words", [[word] for word in WORDS] + [[]], ids=str)
+def test_every_word_explains_itself(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert text.startswith(f"usage: {' '.join(['cdb-video', *words])} ")
+    assert words or all(word in text for word in WORDS)
 
 
 def test_the_installed_command_does_the_same(tiny_yaml, tmp_path):
