@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from cdb_video.engine import build
 from cdb_video.engine.retrain import retrain
 from cdb_video.engine.test import test as run_test
 from cdb_video.engine.train import train
-from cdb_video.errors import DataError, DecodeError
+from cdb_video.errors import ConfigError, DataError, DecodeError
 from cdb_video.models import read_checkpoint
 
 MODEL = ("MODEL.NAME", "resnet_cifar", "MODEL.RESNET_CIFAR.DEPTH", 8)
@@ -111,3 +112,28 @@ def test_image_files_that_are_missing_or_broken_are_named(listed, tmp_path):
     broken.unlink()
     with pytest.raises(DataError, match=r"1 of 18 clips are missing .*: train 4\.png"):
         train(listed())
+
+
+def test_data_in_the_place_of_a_test_is_never_touched(configured, tmp_path):
+    """OUTPUT_DIR is the root of an image folder, whose clips lie where tests are written."""
+    root = tmp_path / "mine"
+    for split in ("train", "val", "test"):
+        for name, shade in (("dark", 40), ("light", 200)):
+            for number in range(3):
+                path = root / split / name / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                assert cv2.imwrite(str(path), np.full((12, 12, 3), shade + number, np.uint8))
+    before = sorted(path.relative_to(root) for path in root.rglob("*"))
+    data = ("DATA.NAME", "image_folder", "DATA.IMAGE_FOLDER.ROOT", root, *MODEL)
+    elsewhere = configured("elsewhere", *data, "SOLVER.MAX_EPOCH", 1)
+    train(elsewhere)
+    best = f"{elsewhere.output_dir}/checkpoints/best.pt"
+    words = (*data, "OUTPUT_DIR", root)
+    for use, more in (
+        (run_test, ("TEST.CHECKPOINT_FILE_PATH", best)),
+        (train, ()),
+        (train, ("TRAIN.AUTO_RESUME", "false")),
+    ):
+        with pytest.raises(ConfigError, match="OUTPUT_DIR/test must hold the files of a test and"):
+            use(configured("unused", *words, *more))
+        assert sorted(path.relative_to(root) for path in root.rglob("*")) == before
