@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -203,19 +202,18 @@ LONG = (*WITHIN, "TRAIN.BATCH_SIZE", 4, "SOLVER.MAX_EPOCH", 12, "TRAIN.CHECKPOIN
 LONG += ("TRAIN.EVAL_PERIOD", 12)
 
 
-def start(config_file, folder, processes, workers):
-    """A process, or torchrun with several, that trains into ``folder``."""
-    words = (*LONG, "DATA_LOADER.NUM_WORKERS", workers, "OUTPUT_DIR", folder)
+def run_tool(config_file, folder, processes, workers, *more, **environment):
+    """A finished process, or torchrun with several, that trained into ``folder``."""
+    words = (*LONG, "DATA_LOADER.NUM_WORKERS", workers, "OUTPUT_DIR", folder, *more)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", processes]
     command = [*(launcher if processes > 1 else ()), ROOT / "tools" / "train_net.py"]
-    return subprocess.Popen(
+    return subprocess.run(
         [sys.executable, *map(str, [*command, "--cfg", config_file, *words])],
         cwd=folder.parent,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )
 
 
@@ -230,27 +228,24 @@ def test_kill_9_within_an_epoch_changes_nothing(
     tiny_yaml, tmp_path, whole_runs, processes, workers
 ):
     def finished(folder):
-        process = start(tiny_yaml, folder, processes, workers)
-        _, text = process.communicate(timeout=240)
-        assert process.returncode == 0, text
-        return text
+        done = run_tool(tiny_yaml, folder, processes, workers)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
 
     if not whole_runs[processes].exists():
         finished(whole_runs[processes])
-    cut = start(tiny_yaml, tmp_path / "cut", processes, workers)
-    log = tmp_path / "cut" / "log.jsonl"
-    while not (log.exists() and log.read_text().count("\n") > 4):
-        assert cut.poll() is None, cut.stderr.read()
-        time.sleep(0.001)
-    # Not its process group: torchrun gives each process one of its own.
-    os.kill(json.loads((log.parent / ".train.lock").read_text())["pid"], signal.SIGKILL)
-    cut.communicate(timeout=60)
-    saved = Checkpoint.read(tmp_path / "cut" / "checkpoints" / "latest.pt", training=True).training
+    cut = tmp_path / "cut"
+    stop = {"STOP_FILE": cut / "log.jsonl", "STOP_LINES": 6, "STOP_BY": int(signal.SIGKILL)}
+    stop["PYTHONPATH"] = Path(__file__).parents[1]
+    environment = {name: str(value) for name, value in stop.items()}
+    stopped = run_tool(tiny_yaml, cut, processes, workers, "IMPORTS", "[stopper]", **environment)
+    assert stopped.returncode != 0
+    saved = Checkpoint.read(RunFolder(cut).latest, training=True).training
     assert 0 < saved["step"] < 3
     assert len(saved["processes"]) == processes
     done = f"{saved['epoch']} of 12 epochs and {saved['step']} steps are done already"
-    assert done in finished(tmp_path / "cut")
-    assert_same_runs(whole_runs[processes], tmp_path / "cut")
+    assert done in finished(cut)
+    assert_same_runs(whole_runs[processes], cut)
 
 
 def test_a_second_run_in_the_same_folder_is_refused(configured):

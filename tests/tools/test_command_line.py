@@ -2,12 +2,10 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -164,42 +162,43 @@ def test_a_bad_clip_stops_all_processes(tool, tiny_yaml, tmp_path, colour_clips)
     assert "train red 1.mp4" in result.stderr
 
 
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """Where the first test that needs an uncut run leaves it for the others."""
+    return tmp_path_factory.mktemp("whole") / "run"
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_cut_off_goes_on_and_ends_bit_equal(tool, tiny_yaml, tmp_path, signal_number):
+def test_a_run_that_is_cut_off_goes_on_and_ends_bit_equal(
+    tool, tiny_yaml, tmp_path, whole_run, signal_number, monkeypatch
+):
     words = ("--cfg", tiny_yaml, "SOLVER.MAX_EPOCH", 12, "DATA_LOADER.NUM_WORKERS", 1)
-    whole = tool("train_net.py", *words, "OUTPUT_DIR", "whole")
-    assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, ROOT / "tools" / "train_net.py", *words, "OUTPUT_DIR", "cut"]
-    process = subprocess.Popen(
-        [str(word) for word in command],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )
+    if not whole_run.exists():
+        whole = tool("train_net.py", *words, "OUTPUT_DIR", whole_run)
+        assert whole.returncode == 0, whole.stderr
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
     # Once the fourth is there, latest.pt is at least the third.
-    while not (tmp_path / "cut" / "checkpoints" / "epoch_0004.pt").exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    os.killpg(process.pid, signal_number)
-    _, stderr = process.communicate(timeout=60)
+    monkeypatch.setenv("STOP_FILE", str(tmp_path / "cut" / "checkpoints" / "epoch_0004.pt"))
+    monkeypatch.setenv("STOP_LINES", "0")
+    monkeypatch.setenv("STOP_BY", str(int(signal_number)))
+    stopped = tool("train_net.py", *words, "OUTPUT_DIR", "cut", "IMPORTS", "[stopper]")
     if signal_number == signal.SIGINT:
-        assert process.returncode == 130
-        assert "the same command goes on" in stderr
-        assert "Traceback" not in stderr
+        assert stopped.returncode == 130
+        assert "the same command goes on" in stopped.stderr
+        assert "Traceback" not in stopped.stderr
+    else:
+        assert stopped.returncode == -signal_number
     done = read_checkpoint(tmp_path / "cut" / "checkpoints" / "latest.pt")["epoch"]
     assert 3 <= done < 12
     resumed = tool("train_net.py", *words, "OUTPUT_DIR", "cut")
     assert resumed.returncode == 0, resumed.stderr
     assert f"{done} of 12 epochs are done already" in resumed.stderr
-    one, other = (
-        read_checkpoint(tmp_path / name / "checkpoints" / "latest.pt") for name in ("whole", "cut")
-    )
+    folders = (whole_run, tmp_path / "cut")
+    one, other = (read_checkpoint(folder / "checkpoints" / "latest.pt") for folder in folders)
     for part in ("model_state", "loss_state"):
         for name, value in one[part].items():
             assert torch.equal(value, other[part][name]), name
-    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("whole", "cut")]
+    logs = [(folder / "log.jsonl").read_text() for folder in folders]
     assert logs[0] == logs[1]
 
 
