@@ -4,6 +4,7 @@ From within, so that a busy machine cannot let the run end before the signal com
 """
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -16,5 +17,7 @@ def stop():
     os.kill(os.getpid(), int(os.environ["STOP_BY"]))
 
 
+# As in a terminal: what a shell runs in the background ignores this signal, children included.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if os.environ.get("RANK", "0") == "0":
     threading.Thread(target=stop, daemon=True).start()
