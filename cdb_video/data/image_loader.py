@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.colour import random_colours, with_colours
-from cdb_video.data.loading import Loading, Training
-from cdb_video.data.samplers.base import Order, rank_batches
+from cdb_video.data.loading import Loading, Training, sample_batches
+from cdb_video.data.samplers.base import Order
 from cdb_video.data.transforms import (
     Crops,
     fixed_crop,
@@ -51,7 +51,7 @@ class ImageLoader:
         training: Training | None = None,
         views: tuple[int, int] = (1, 1),
     ) -> None:
-        device, share = loading.device, loading.share
+        device = loading.device
         self._images = resized(images, loading.size).to(device)
         self._labels = torch.tensor([record.label for record in records], device=device)
         self._num_frames, self._size = loading.sampling.num_frames, loading.size
@@ -63,14 +63,7 @@ class ImageLoader:
             )
         self._spatial_crops = views[1]
         self._num_views = views[0] * views[1]
-        self._samples = rank_batches(
-            len(records) if training is None else len(training.sampler),
-            batch_size=loading.batch_size,
-            num_views=self._num_views,
-            rank=share.rank,
-            world_size=share.world_size,
-            training=training is not None,
-        )
+        self._samples = sample_batches(len(records), loading, training, views)
 
     def __len__(self) -> int:
         """Batches an epoch on this rank."""

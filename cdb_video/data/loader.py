@@ -14,11 +14,10 @@ from torch.utils.data import DataLoader
 
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.clip_dataset import ClipDataset, Key, Sample
-from cdb_video.data.loading import Loading, Training
+from cdb_video.data.loading import Loading, Training, sample_batches
 from cdb_video.data.samplers.base import (
     EpochOrder,
     Order,
-    rank_batches,
     repeat_numbers,
 )
 from cdb_video.errors import CdbVideoError, DataError
@@ -65,14 +64,7 @@ class ClipLoader:
         views: tuple[int, int] = (1, 1),
     ) -> None:
         dataset, share = ClipDataset(records, loading, training, views), loading.share
-        self._samples = rank_batches(
-            len(records) if training is None else len(training.sampler),
-            batch_size=loading.batch_size,
-            num_views=dataset.num_views,
-            rank=share.rank,
-            world_size=share.world_size,
-            training=training is not None,
-        )
+        self._samples = sample_batches(len(records), loading, training, views)
         every = np.arange(len(records))
         order = (lambda epoch: every) if training is None else training.sampler.indices
         self._keys = _BatchKeys(order, self._samples, dataset.num_views)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from cdb_video.data.clips import ClipSampling
-from cdb_video.data.samplers.base import Sampler
+from cdb_video.data.samplers.base import Order, Sampler, rank_batches
 from cdb_video.data.transforms import Augmentation
 
 
@@ -59,3 +59,17 @@ class Training:
     """(K,) names that ``augmentation.flip_labels`` refers to."""
     seed: int
     """Of the run."""
+
+
+def sample_batches(
+    num_records: int, loading: Loading, training: Training | None, views: tuple[int, int]
+) -> list[Order]:
+    """The samples that make up each batch of this process; see ``rank_batches``."""
+    return rank_batches(
+        num_records if training is None else len(training.sampler),
+        batch_size=loading.batch_size,
+        num_views=views[0] * views[1],
+        rank=loading.share.rank,
+        world_size=loading.share.world_size,
+        training=training is not None,
+    )

@@ -85,7 +85,8 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     set_normalisation(model, config.data, source, screen, strict=True)
     own, folder = _own_config(config), RunFolder(config.output_dir).retrained(method)
     folder.check_test_folder()
-    write_text(folder.config, dump(own))
+    identity = Identity(splits.class_names, groups, dump(own))
+    write_text(folder.config, identity.config)
     checkpoint = digest(source.path)
     features = {
         split: split_features(config, splits, split, model, checkpoint, screen) for split in SPLITS
@@ -110,7 +111,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     model.fc = head
     epochs = own.retrain.max_epoch if method in ("crt", "lws") else 0
     origin = {"method": method, "checkpoint": str(source.path), **origin}
-    save_model(folder, Identity(splits.class_names, groups, dump(own)), model, epochs, origin)
+    save_model(folder, identity, model, epochs, origin)
     before, after = (_score(work, one) for one in (trained, head))
     screen.print(
         f"{method}: validation {own.train.best_metric} {100 * after:.1f} %, "

@@ -88,7 +88,7 @@ def prepare(config: Config, device: torch.device) -> Run:
     if distributed.is_main():
         if not train.auto_resume:
             folder.clear()
-        write_text(folder.config, dump(config))
+        write_text(folder.config, identity.config)
     distributed.barrier()
     done = progress.epoch * steps_per_epoch + progress.step
     return Run(

@@ -11,7 +11,7 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import Batch
-from cdb_video.difficulty import ClassState
+from cdb_video.difficulty import ClassState, Feedback
 from cdb_video.engine import build
 from cdb_video.engine.checkpoint import Progress
 from cdb_video.engine.evaluate import evaluate
@@ -129,7 +129,8 @@ def message(run: Run, epoch: int, step: int, clips: list[int], what: str) -> str
 
 def tell(run: Run, split: str, recall: torch.Tensor, counts: torch.Tensor) -> None:
     """Hands the recall (K,) on ``split``, and its clips (K,), to who learns from it."""
-    for part in (run.state.loss, run.state.sampler):
+    learners: tuple[Feedback, ...] = (run.state.loss, run.state.sampler)
+    for part in learners:
         if part.source == split:
             part.observe(recall, counts)
 

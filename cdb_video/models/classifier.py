@@ -53,7 +53,10 @@ class Classifier(nn.Module):
     input_format: Any
     backbone_name: str
     """Under which the backbone is registered."""
-    own_names: ClassVar[tuple[str, ...]] = ("dropout", "fc", "normalise", "autocast")
+    own_names: ClassVar[tuple[str, ...]] = (
+        *("dropout", "fc", "normalise", "normalisation"),
+        *("autocast", "backbone_name"),
+    )
 
     autocast: torch.dtype | None
     """Type that the network computes in, under autocast; None is the type of its parameters."""

@@ -79,3 +79,5 @@ def test_a_closed_reader_can_be_closed_again(reader, clip):
     video = reader(clip[0])
     video.close()
     video.close()
+    with reader(clip[0]) as again:
+        assert again.num_frames == video.num_frames
