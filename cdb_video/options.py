@@ -4,11 +4,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from cdb_video import config, distributed
 from cdb_video.config import Selection
 from cdb_video.data.clips import ClipSampling
+from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import ConfigError
 from cdb_video.models.weights.fit import Pretrained
@@ -22,10 +23,8 @@ from cdb_video.option_types import (
 from cdb_video.registry import (
     BACKBONES,
     DATASETS,
-    DECODERS,
     LOSSES,
     SAMPLERS,
-    Registered,
     Registry,
     import_modules,
 )
@@ -33,7 +32,7 @@ from cdb_video.sections import BatchNorm, DataLoader, Retrain, Solver, Test, Tra
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data(InputNormalisation, ClipSampling, Selection):
+class Data(InputNormalisation, Decoding, ClipSampling, Selection):
     """Which clips, and how they are read."""
 
     registry: ClassVar[Registry] = DATASETS
@@ -41,8 +40,6 @@ class Data(InputNormalisation, ClipSampling, Selection):
     name: str
     """Dataset; its own options stand in the section of its name."""
     options: Any
-    decoder: Annotated[str, Registered(DECODERS)] = "pyav"
-    """Library that decodes video files."""
     crop_size: PositiveInt = 224
     """Height and width of the network's input, in pixels."""
 

@@ -108,7 +108,7 @@ SAMPLERS = Registry(
 DECODERS = Registry(
     "decoder",
     "cdb_video.data.decode",
-    """Built as ``Class(path)``: see ``cdb_video.data.decode.Decoder``.""",
+    """Built as ``Class(path, decoding, span)``: see ``cdb_video.data.decode.Decoder``.""",
 )
 REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS, DECODERS)
 

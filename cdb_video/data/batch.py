@@ -9,7 +9,8 @@ import torch
 class Record(NamedTuple):
     """One labelled clip: the part ``[start, end)`` in seconds of a video file.
 
-    ``None`` for ``start`` or ``end`` means the beginning or the end of the file.
+    ``None`` for ``start`` or ``end`` means the beginning or the end of the file; the seconds count
+    from the start of the file as in players, whichever of its streams that is.
     """
 
     path: str

@@ -88,7 +88,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         views: tuple[int, int] = (1, 1),
     ) -> None:
         self.records = _RecordTable(records)
-        self.sampling, self.size, self.decoder = loading.sampling, loading.size, loading.decoder
+        self.sampling, self.size, self.decoding = loading.sampling, loading.size, loading.decoding
         self.temporal_views, self.spatial_crops = views
         self.augmentation: Augmentation | None = None
         if training is not None:
@@ -122,10 +122,9 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         if self.augmentation is not None:
             rng = np.random.default_rng([self.seed, key.epoch, key.record, key.repeat])
         temporal_view, spatial_view = divmod(key.view, self.spatial_crops)
-        with VideoReader(record.path, decoder=self.decoder) as video:
-            first, last = 0, video.num_frames
-            if record.start is not None or record.end is not None:
-                first, last = frame_range(video.times, record.start, record.end)
+        span = (record.start, record.end)
+        with VideoReader(record.path, self.decoding, span) as video:
+            first, last = frame_range(video.times, video.end_s, *span)
             indices = self.sampling.indices(
                 first, last, rng=rng, view=temporal_view, num_views=self.temporal_views
             )

@@ -116,33 +116,31 @@ def dense(
 
 
 def frame_range(
-    times: npt.NDArray[np.float64], start: float | None, end: float | None
+    times: npt.NDArray[np.float64], end_s: float, start: float | None, end: float | None
 ) -> tuple[int, int]:
     """The frames ``[first, last)`` on screen during ``[start, end)`` seconds; at least one.
 
-    Frame i is on screen from ``times[i]`` until ``times[i + 1]``. ``None`` stands for the
-    beginning or the end of the file; an ``end`` past the last frame means the end of the file.
+    Frame i is on screen from ``times[i]`` until ``times[i + 1]``, the last one until ``end_s``.
+    ``None`` stands for the beginning or the end of the file, and so does what lies before or after.
 
     Args:
-        times: ``(num_frames,)`` seconds since the first frame, increasing.
+        times: ``(num_frames,)`` seconds, increasing.
+        end_s: seconds, at or after the last of ``times``.
         start: seconds, or None.
         end: seconds, above ``start``, or None.
 
     Raises:
         DataError: the range lies outside the file.
     """
-    count = len(times)
-    frame_s = times[-1] / (count - 1) if count > 1 else 0.0
-    length_s = float(times[-1] + frame_s)
-    start_s = 0.0 if start is None else start
-    end_s = np.inf if end is None else end
-    if end_s <= 0 or start_s > max(length_s - ROUNDING_S, 0.0):
+    first_s = -np.inf if start is None else start
+    last_s = np.inf if end is None else end
+    if last_s <= 0 or first_s > max(end_s - ROUNDING_S, times[0]):
         raise DataError(
-            f"the clip [{start_s:g}, {end_s:g}) s lies outside the file, "
-            f"which has {count} frames in {length_s:.3f} s"
+            f"the clip [{start or 0:g}, {'end' if end is None else f'{end:g}'}) s lies outside "
+            f"the file, which ends at {end_s:.3f} s"
         )
-    first = max(int(np.searchsorted(times, start_s + ROUNDING_S, side="right")) - 1, 0)
-    last = int(np.searchsorted(times, end_s - ROUNDING_S, side="left"))
+    first = max(int(np.searchsorted(times, first_s + ROUNDING_S, side="right")) - 1, 0)
+    last = int(np.searchsorted(times, last_s - ROUNDING_S, side="left"))
     return first, max(last, first + 1)
 
 

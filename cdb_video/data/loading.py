@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from cdb_video.data.clips import ClipSampling
+from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.samplers.base import Order, Sampler, rank_batches
 from cdb_video.data.transforms import Augmentation
 
@@ -39,8 +40,8 @@ class Loading:
     """Height and width S of the output, in pixels."""
     batch_size: int
     """Samples a batch on this process; the last batch may be smaller."""
-    decoder: str = "pyav"
-    """Name of the decoder of video files."""
+    decoding: Decoding = Decoding()
+    """How files are decoded."""
     share: Share = ALONE
     """The part of this process."""
     device: torch.device = torch.device("cpu")

@@ -112,7 +112,7 @@ def _loading(config: Config, batch_size: int, device: torch.device) -> Loading:
         sampling=config.data,
         size=config.data.crop_size,
         batch_size=batch_size,
-        decoder=config.data.decoder,
+        decoding=config.data,
         share=share,
         device=device,
     )

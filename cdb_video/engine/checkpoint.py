@@ -30,6 +30,8 @@ FREE_TO_CHANGE = (
     "DATA_LOADER.",
     "DATA.MEAN",  # what the model was trained with is checked instead
     "DATA.STD",
+    "DATA.DAMAGE",
+    "DATA.MAX_",
     "TRAIN.AUTO_RESUME",
     "TRAIN.CHECKPOINT_",
     "TRAIN.KEEP_CHECKPOINTS",

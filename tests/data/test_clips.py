@@ -126,29 +126,40 @@ TIMES = np.arange(10) / 10  # ten frames, 0.1 s each
     ],
 )
 def test_seconds_become_the_frames_on_screen(start, end, expected):
-    assert frame_range(TIMES, start, end) == expected
+    assert frame_range(TIMES, 1.0, start, end) == expected
 
 
 def test_neighbouring_ranges_share_no_frame_and_lose_none():
     times = np.arange(100) * 1001 / 30000
     cuts = [0, 17, 18, 55, 100]
     seconds = [round(float(cut * 1001 / 30000), 3) for cut in cuts]
-    ranges = [frame_range(times, *pair) for pair in zip(seconds, seconds[1:], strict=False)]
+    ranges = [frame_range(times, 3.337, *pair) for pair in zip(seconds, seconds[1:], strict=False)]
     assert ranges == list(zip(cuts, cuts[1:], strict=False))
 
 
 def test_variable_frame_rate_counts_time_not_frames():
     times = np.array([0.0, 0.1, 0.2, 1.2, 2.2])
-    assert frame_range(times, 0.5, 1.5) == (2, 4)
+    assert frame_range(times, 3.2, 0.5, 1.5) == (2, 4)
 
 
 @pytest.mark.parametrize(("start", "end"), [(1.0, 2.0), (70.0, None)])
 def test_a_range_after_the_end_is_an_error_with_the_length(start, end):
-    with pytest.raises(DataError, match=r"outside the file, which has 10 frames in 1\.000 s"):
-        frame_range(TIMES, start, end)
+    with pytest.raises(DataError, match=r"outside the file, which ends at 1\.000 s"):
+        frame_range(TIMES, 1.0, start, end)
 
 
-def test_a_single_frame_serves_the_beginning_only():
-    assert frame_range(np.zeros(1), 0.0, 3.0) == (0, 1)
-    with pytest.raises(DataError, match="has 1 frames"):
-        frame_range(np.zeros(1), 2.0, 3.0)
+def test_the_last_frame_is_on_screen_for_as_long_as_it_lasts():
+    """A still screen recording: 31 frames in a second, the last of them for half a minute."""
+    times = np.arange(31) / 31
+    assert frame_range(times, 30.96, 10.0, 20.0) == (30, 31)
+    assert frame_range(np.zeros(1), 5.0, 2.0, 3.0) == (0, 1)
+    with pytest.raises(DataError, match=r"the clip \[31, 32\) s lies outside"):
+        frame_range(times, 30.96, 31.0, 32.0)
+    with pytest.raises(DataError, match=r"which ends at 5\.000 s"):
+        frame_range(np.zeros(1), 5.0, 6.0, None)
+
+
+def test_before_a_video_that_starts_late_its_first_frame_stands():
+    times = 0.5 + np.arange(10) / 10
+    assert frame_range(times, 1.5, 0.0, 0.2) == (0, 1)
+    assert frame_range(times, 1.5, 0.0, 0.7) == (0, 2)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from videos import numbered_frame, read_number, write_video
 
-from cdb_video.data.decode import DecodeError, VideoReader
+from cdb_video.data.decode import DecodeError, Decoding, VideoReader
 from cdb_video.errors import ConfigError
 
 X265 = "log-level=none:pools=1:"
@@ -462,7 +462,7 @@ class TestDecord:
     def test_it_gives_the_same_frames_as_pyav(self, tmp_path, size):
         path = write_video(tmp_path / "video.mp4", 40, size=size, options={"bf": "2", "g": "12"})
         indices = [33, 2, 2, 39, 0]
-        with VideoReader(path, "decord") as decord, VideoReader(path) as pyav:
+        with VideoReader(path, Decoding(decoder="decord")) as decord, VideoReader(path) as pyav:
             assert (decord.num_frames, decord.size) == (40, size)
             assert decord.fps == pytest.approx(24, rel=1e-5)
             np.testing.assert_allclose(decord.times, pyav.times, atol=1e-6)
@@ -475,7 +475,7 @@ class TestDecord:
     def test_frames_far_from_a_keyframe_are_the_right_ones(self, tmp_path):
         path = write_video(tmp_path / "long.mp4", 700, size=(240, 320), options={"g": "250"})
         indices = [245, 3, 244, 246, 699, 250, 249, 0]
-        with VideoReader(path, "decord") as reader:
+        with VideoReader(path, Decoding(decoder="decord")) as reader:
             for picked in (indices, indices[::-1], indices[2:5]):
                 pictures = reader.frames(picked)
                 assert [read_number(picture) for picture in pictures] == picked
@@ -484,13 +484,13 @@ class TestDecord:
         whole = write_video(tmp_path / "whole.mp4", 60, options={"g": "12"})
         path = stream_copy(whole, tmp_path / "cut.mp4", start=17)
         with pytest.raises(DecodeError, match="cut.mp4: .*use pyav"):
-            VideoReader(path, "decord")
+            VideoReader(path, Decoding(decoder="decord"))
 
     @pytest.mark.parametrize("name", ["missing", "empty", "text", "no index", "audio only"])
     def test_its_errors_are_one_line_too(self, tmp_path, clip, name):
         path = DAMAGED[name](tmp_path, clip)
         with pytest.raises(DecodeError) as caught:
-            VideoReader(path, "decord")
+            VideoReader(path, Decoding(decoder="decord"))
         assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
 
@@ -499,4 +499,4 @@ def test_an_unknown_decoder_is_refused(clip):
     with pytest.raises(
         ConfigError, match=r"unknown decoder 'gif' \(known: decord, pyav, torchcodec\)"
     ):
-        VideoReader(clip, "gif")
+        VideoReader(clip, Decoding(decoder="gif"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from videos import read_number, write_video
 
-from cdb_video.data.decode import VideoReader
+from cdb_video.data.decode import Decoding, VideoReader
 from cdb_video.errors import ConfigError, DecodeError
 from cdb_video.registry import DECODERS
 
@@ -15,11 +15,12 @@ NUM_FRAMES = 23
 def reader(request, tmp_path):
     """path -> VideoReader with one of the decoders; skipped where it is not installed."""
     probe = write_video(tmp_path / "probe.mp4", 2)
+    decoding = Decoding(decoder=request.param)
     try:
-        VideoReader(str(probe), request.param).close()
+        VideoReader(str(probe), decoding).close()
     except ConfigError as error:
         pytest.skip(str(error))
-    return lambda path: VideoReader(str(path), request.param)
+    return lambda path: VideoReader(str(path), decoding)
 
 
 @pytest.fixture(params=["plain", "reordered", "variable rate"])

@@ -82,13 +82,14 @@ def test_a_file_cut_short_is_an_error_with_its_path(tmp_path, suffix, share):
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(DecodeError) as caught:
         VideoReader(str(path))
-    assert str(caught.value).startswith(f"{path}: no image that OpenCV can decode")
+    reason = "no image that OpenCV can decode" if share else "it is empty"
+    assert str(caught.value).startswith(f"{path}: {reason}")
 
 
 def test_what_is_no_image_or_is_not_there_is_an_error_with_its_path(tmp_path):
     text = tmp_path / "text.jpg"
     text.write_text("not a picture")
-    with pytest.raises(DecodeError, match=r"text\.jpg: no image"):
+    with pytest.raises(DecodeError, match=r"text\.jpg: it is text"):
         VideoReader(str(text))
     with pytest.raises(DecodeError, match=r"gone\.png: No such file"):
         VideoReader(str(tmp_path / "gone.png"))

@@ -382,7 +382,7 @@ def test_a_time_after_the_end_of_the_file_is_an_error_with_the_path(records, num
     late = records[0]._replace(start=60.0)
     with pytest.raises(DataError) as caught:
         list(evaluation([late], num_workers=num_workers).batches())
-    assert str(caught.value).startswith(f"{late.path}: the clip [60, inf) s lies outside")
+    assert str(caught.value).startswith(f"{late.path}: the clip [60, end) s lies outside")
 
 
 def test_an_epoch_left_early_does_not_leak_into_the_next(records):

@@ -4,32 +4,42 @@ An image file is a video of one frame.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cdb_video.data.decode.decoding import Decoding
+from cdb_video.data.decode.wholeness import what_is_missing
 from cdb_video.errors import CdbVideoError, DecodeError
+from cdb_video.file_kinds import what_instead
 from cdb_video.registry import DECODERS
 
-__all__ = ["DECODERS", "IMAGE_SUFFIXES", "DecodeError", "VideoReader", "is_image"]
+__all__ = ["DECODERS", "IMAGE_SUFFIXES", "DecodeError", "Decoding", "VideoReader", "is_image"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of the names of image files, in lower case."""
+MAX_REASON = 300
+"""Characters of the reason that an error gives."""
+
+Span = tuple[float | None, float | None]
+"""Start and end in seconds; None is the beginning or the end of the file."""
 
 
 class Decoder(Protocol):
-    """What ``VideoReader`` asks of a decoder, which is built with the path of a file.
+    """What ``VideoReader`` asks of a decoder, built as ``Class(path, decoding, span)``.
 
     It may raise anything that an ``except`` catches; what it needs beside the package's own
-    requirements it imports when it is built.
+    requirements it imports when it is built. Frames that are not on screen during ``span`` may be
+    left out: whatever is numbered here counts from the first that is not.
     """
 
     fps: float
     size: tuple[int, int]
     times: NDArray[np.float64]
+    end_s: float
 
     def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         """The frames at ``indices``, which rise, do not repeat and exist."""
@@ -43,29 +53,38 @@ class VideoReader:
 
     Args:
         path: of the file; its ending tells whether it is an image.
-        decoder: of videos, one of ``DECODERS``: ``"pyav"``, or others with the limits that their
-            files name.
+        decoding: by which decoder, and what is refused.
+        span: the part that is wanted. Of a long file little more is read, where its container and
+            decoder allow; frames are then numbered within what was read.
 
     Attributes:
         path: as given.
         num_frames: number of presented frames, at least 1.
         fps: average frames a second; of a single frame, what the header says.
         size: (height, width) in pixels as presented, that is after any rotation.
-        times: ``(num_frames,)`` float64, seconds since the first presented frame, rising.
+        times: ``(num_frames,)`` float64, rising: when each frame comes on screen, in seconds on the
+            clock of players, which starts with the earliest stream of the file, audio included.
+        end_s: when the last frame goes, on the same clock.
 
     Raises:
         DecodeError: ``path: reason``, one line, whatever goes wrong with the file.
         ConfigError: the decoder is unknown or not installed.
     """
 
-    def __init__(self, path: str, decoder: str = "pyav") -> None:
+    def __init__(
+        self, path: str, decoding: Decoding | None = None, span: Span = (None, None)
+    ) -> None:
         self.path = str(path)
-        decoder_class = _decoder_class(self.path, decoder)
+        decoding = decoding or Decoding()
+        decoder_class = _decoder_class(self.path, decoding.decoder)
         with self._named():
-            self._decoder: Decoder = decoder_class(self.path)
+            if decoding.damage != "accept" and (fault := what_is_missing(path)):
+                raise ValueError(fault)
+            self._decoder: Decoder = decoder_class(self.path, decoding, span)
         self.fps = self._decoder.fps
         self.size = self._decoder.size
         self.times = self._decoder.times
+        self.end_s = self._decoder.end_s
         self.num_frames = len(self.times)
 
     def frames(
@@ -119,7 +138,9 @@ class VideoReader:
             raise
         except Exception as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise DecodeError(f"{self.path}: {' '.join(reason.split())}") from error
+            with suppress(OSError):  # the error says so itself
+                reason = what_instead(self.path) or reason
+            raise DecodeError(f"{self.path}: {' '.join(reason.split())[:MAX_REASON]}") from error
 
 
 def is_image(path: str) -> bool:
@@ -127,10 +148,10 @@ def is_image(path: str) -> bool:
     return path.lower().endswith(IMAGE_SUFFIXES)
 
 
-def _decoder_class(path: str, decoder: str) -> Callable[[str], Decoder]:
+def _decoder_class(path: str, decoder: str) -> Callable[[str, Decoding, Span], Decoder]:
     if is_image(path):
         from cdb_video.data.decode.image import ImageDecoder
 
         return ImageDecoder
-    kind: Callable[[str], Decoder] = DECODERS.get(decoder)
+    kind: Callable[[str, Decoding, Span], Decoder] = DECODERS.get(decoder)
     return kind

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cdb_video.data.decode.decoding import Decoding
+from cdb_video.data.decode.packets import starts_s
 from cdb_video.data.decode.resize import resized_into, scaled_size
 from cdb_video.registry import DECODERS
 
@@ -27,7 +29,7 @@ class DecordDecoder:
     which happens as soon as the processor is busy.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
         decord = _import_decord()
         # Of a missing file decord says no more than that it cannot be read.
         os.stat(path)
@@ -35,16 +37,21 @@ class DecordDecoder:
         num_frames = len(self._reader)
         if not num_frames:
             raise ValueError("no frame decodes")
+        if num_frames > decoding.max_frames:
+            raise ValueError(f"it has more than {decoding.max_frames:,} frames (DATA.MAX_FRAMES)")
         self._keys: list[int] = self._reader.get_key_indices()
         self._reached = -1
         height, width = self._picture(0).shape[:2]
         self.size = (height, width)
-        starts = self._reader.get_frame_timestamp(range(num_frames))[:, 0].astype(np.float64)
-        if starts[0] < 0:
+        shown = self._reader.get_frame_timestamp(range(num_frames)).astype(np.float64)
+        if shown[0, 0] < 0:
             raise ValueError("it hides frames before its start, which decord misnumbers; use pyav")
-        self.times: NDArray[np.float64] = starts - starts[0]
-        rate = float(self._reader.get_avg_fps())
-        self.fps = (num_frames - 1) / float(self.times[-1]) if num_frames > 1 else rate
+        start_s, first_s = starts_s(path)  # for decord time begins with the first picture
+        shown += first_s - start_s
+        self.times: NDArray[np.float64] = shown[:, 0]
+        self.end_s = float(shown[-1, 1])
+        rate, length = float(self._reader.get_avg_fps()), float(self.times[-1] - self.times[0])
+        self.fps = (num_frames - 1) / length if num_frames > 1 else rate
 
     def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         """The frames at ``indices``, which rise, do not repeat and exist."""

@@ -1,12 +1,17 @@
 """Decodes image files with OpenCV: a video of one frame."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.decode.resize import resized_into, scaled_size
+
+NO_IMAGE = "no image that OpenCV can decode, or it is cut short or damaged"
 
 
 class ImageDecoder:
@@ -18,13 +23,15 @@ class ImageDecoder:
 
     fps = 1.0
     """Of no meaning: there is one frame."""
+    end_s = 1.0
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
         # From memory, as OpenCV gives half a picture and no error for a file that was cut short.
-        content = np.frombuffer(Path(path).read_bytes(), np.uint8)
-        picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+        content = Path(path).read_bytes()
+        _check_size(content, decoding.max_pixels)
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         if picture is None:
-            raise ValueError("no image that OpenCV can decode, or it is cut short or damaged")
+            raise ValueError(NO_IMAGE)
         self._picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
         height, width = picture.shape[:2]
         self.size = (height, width)
@@ -41,3 +48,20 @@ class ImageDecoder:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _check_size(content: bytes, max_pixels: int) -> None:
+    """Refuses too large a picture by its header, which OpenCV does not read on its own."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # the limit is ours
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+    except Exception:  # Pillow raises many kinds
+        raise ValueError(NO_IMAGE) from None
+    if width * height > max_pixels:
+        raise ValueError(
+            f"a picture must have at most {max_pixels:,} pixels (DATA.MAX_PIXELS), got "
+            f"{width} x {height}"
+        )

@@ -1,16 +1,26 @@
 """What the packets of a file tell about its frames, read without decoding any."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
+import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+
+from cdb_video.data.decode.decoding import Decoding
 
 ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores"})
 # AVI stores no time of presentation; what the demuxer makes up holds for these alone.
 TIMED_IN_AVI = frozenset({"mpeg4", "mjpeg"})
+SOME = 3
+"""Stored frames of which a whole file would show more than one."""
+MAX_SEEKS = 6
+"""Tries to find the keyframe before a time; each goes further back than the one before."""
 
 
 class Keyframe(NamedTuple):
@@ -21,21 +31,33 @@ class Keyframe(NamedTuple):
     last: int
 
 
+class Row(NamedTuple):
+    """What matters of one packet; times in ticks."""
+
+    pts: int | None
+    dts: int | None
+    is_key: bool
+    is_shown: bool
+    duration: int
+
+
 @dataclass(frozen=True)
 class PacketTable:
-    """The presented frames of a file and the places where decoding may start.
+    """The presented frames of a file, or of a stretch of it, and where decoding may start.
 
     Attributes:
         pts: ``(N,)`` int64, rising: the presentation time of each frame, in the stream's ticks.
         key_pts: ``(K,)`` int64, rising: the same of each keyframe, hidden ones included.
         key_dts: ``(K,)`` int64: the time at which each keyframe is due for decoding.
         reordered: whether frames are stored in another order than they are presented in.
+        end: tick at which the last frame goes; that frame's own time where its packet tells none.
     """
 
     pts: NDArray[np.int64]
     key_pts: NDArray[np.int64]
     key_dts: NDArray[np.int64]
     reordered: bool
+    end: int
 
     def key_before(self, index: int) -> Keyframe:
         """The last keyframe presented at or before frame ``index``.
@@ -54,7 +76,25 @@ class PacketTable:
         return int(np.searchsorted(self.pts, pts))
 
 
-def read_packet_table(container: InputContainer, stream: VideoStream) -> PacketTable | None:
+def starts_s(path: str) -> tuple[float, float]:
+    """When the clock of players starts, which is the time of the file's earliest stream, and when
+    its pictures do; in seconds of the file."""
+    with av.open(path, metadata_errors="replace") as container:
+        pictures = container.streams.best("video")
+        start = start_of(container)
+        if pictures is None or pictures.start_time is None:
+            return start, start
+        return start, float(pictures.start_time * (pictures.time_base or 1))
+
+
+def start_of(container: InputContainer) -> float:
+    """As ``start_s``, of an open file; 0 where it does not say."""
+    return (container.start_time or 0) / av.time_base
+
+
+def read_packet_table(
+    container: InputContainer, stream: VideoStream, decoding: Decoding
+) -> PacketTable | None:
     """Reads all packets of ``stream``; leaves ``container`` at its end.
 
     Packets that an edit list hides are flagged by the demuxer; they are decoded but not shown.
@@ -64,27 +104,104 @@ def read_packet_table(container: InputContainer, stream: VideoStream) -> PacketT
         presentation time, frames in front of the first keyframe.
 
     Raises:
-        ValueError: the file ends before its packets do.
+        ValueError: the file ends before its packets do, or has more than ``decoding.max_frames``.
     """
-    rows: list[tuple[int | None, int | None, bool, bool]] = []
-    for packet in container.demux(stream):
-        if packet.is_corrupt:
+    rows = _rows(container.demux(stream), decoding)
+    if "mp4" in container.format.name and decoding.damage != "accept":
+        promised = len(stream.index_entries)
+        if len(rows) < promised:
+            raise ValueError(f"the file is cut short: it holds {len(rows)} of {promised} packets")
+        # An edit list may hide any part, but not all: that is what a damaged time scale does.
+        if sum(row.is_shown for row in rows) <= 1 < SOME < stream.frames:
+            raise ValueError(f"its edit list hides all but one of {stream.frames} frames")
+    return _table(rows, container, stream)
+
+
+def read_stretch(
+    container: InputContainer, stream: VideoStream, decoding: Decoding, start: int, end: int | None
+) -> PacketTable | None:
+    """As ``read_packet_table``, of what is on screen from tick ``start`` to ``end``, or a bit more.
+
+    Where the container has an index, only that part of the file is read.
+
+    Returns:
+        None also where no keyframe before ``start`` is found.
+    """
+    packets = _packets_before(container, stream, start)
+    if packets is None:
+        return None
+    rows = _rows(packets, decoding, end)
+    first = rows[0].pts if rows else None
+    if first is None:
+        return None
+    # Frames shown before the first keyframe but stored behind it lack what they refer to.
+    rows = [
+        row
+        for row in rows
+        if row.pts is None or (first <= row.pts and (end is None or row.pts <= end))
+    ]
+    return _table(rows, container, stream)
+
+
+def _packets_before(
+    container: InputContainer, stream: VideoStream, start: int
+) -> "Iterable[Packet[VideoStream]] | None":
+    """Packets in decoding order from a keyframe that is presented at or before ``start``.
+
+    None where there is no way to one, and for AVI, whose times after a seek are other ones.
+    """
+    if container.format.name == "avi":
+        return None
+    if start <= (stream.start_time or 0):
+        return container.demux(stream)
+    back = int(1 / (stream.time_base or 1))  # a second
+    target = start
+    for _ in range(MAX_SEEKS):
+        try:
+            container.seek(target, stream=stream)
+            packets = container.demux(stream)
+            first = next(packets)
+        except (av.FFmpegError, StopIteration):
+            return None
+        if first.pts is None:
+            return None
+        if first.is_keyframe and first.pts <= start:
+            return chain([first], packets)
+        target, back = min(target, first.pts) - back, 4 * back
+    return None
+
+
+def _rows(
+    packets: "Iterable[Packet[VideoStream]]", decoding: Decoding, end: int | None = None
+) -> list[Row]:
+    """Of ``packets``, until all that is presented before tick ``end`` has come."""
+    rows: list[Row] = []
+    for packet in packets:
+        if packet.is_corrupt and decoding.damage != "accept":
             raise ValueError(f"the file is cut short or damaged after {len(rows)} packets")
         if packet.size:
             dts = packet.pts if packet.dts is None else packet.dts
-            rows.append((packet.pts, dts, packet.is_keyframe, not packet.is_discard))
-    promised = len(stream.index_entries) if "mp4" in container.format.name else 0
-    if len(rows) < promised:
-        raise ValueError(f"the file is cut short: it holds {len(rows)} of {promised} packets")
-    stamps = {row[0] for row in rows}
+            shown = not packet.is_discard
+            rows.append(Row(packet.pts, dts, packet.is_keyframe, shown, packet.duration or 0))
+        if len(rows) > decoding.max_frames:
+            raise ValueError(f"it has more than {decoding.max_frames:,} frames (DATA.MAX_FRAMES)")
+        # No frame is presented before it is due for decoding.
+        if end is not None and packet.dts is not None and packet.dts > end:
+            break
+    return rows
+
+
+def _table(rows: list[Row], container: InputContainer, stream: VideoStream) -> PacketTable | None:
+    stamps = {row.pts for row in rows}
     known = TIMED_IN_AVI if container.format.name == "avi" else ONE_FRAME_A_PACKET
     one_to_one = stream.codec.canonical_name in known and len(stamps) == len(rows)
     if not rows or None in stamps or not one_to_one:
         return None
-    pts, due, is_key, is_shown = (np.array(column) for column in zip(*rows, strict=True))
+    pts, due, is_key, is_shown, lasts = (np.array(column) for column in zip(*rows, strict=True))
     if not is_key[0] or not is_shown.any() or pts[is_shown].min() < pts[0]:
         return None
     keys = np.flatnonzero(is_key)
     keys = keys[np.argsort(pts[keys])]
     reordered = bool(np.any(np.diff(pts) < 0))
-    return PacketTable(np.sort(pts[is_shown]), pts[keys], due[keys], reordered)
+    end = int((pts + lasts)[is_shown].max())
+    return PacketTable(np.sort(pts[is_shown]), pts[keys], due[keys], reordered, end)

@@ -1,21 +1,32 @@
 """Decodes with PyAV (FFmpeg): exactly the presented frames, and little more than asked for."""
 
+import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from cdb_video.data.decode.container import listening, open_video
+from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.decode.orientation import Orientation
-from cdb_video.data.decode.packets import Keyframe, PacketTable, read_packet_table
+from cdb_video.data.decode.packets import (
+    Keyframe,
+    PacketTable,
+    read_packet_table,
+    read_stretch,
+    start_of,
+)
 from cdb_video.registry import DECODERS
+
+KEPT_INDICES = 32
+"""Files whose index a process keeps, of those that cannot be read in part."""
 
 
 class _Mismatch(Exception):
@@ -27,26 +38,29 @@ class PyavDecoder:
     """Finds frames by the presentation times of the packets, or else by counting.
 
     One pass over the packets, without decoding, tells which frames are presented and where the
-    keyframes are. A frame is then reached from the keyframe before it and known by its time.
-    Where packets do not stand for frames one to one, and where decoding contradicts the packets,
-    frames are counted from the start of the file instead: slower, never different.
+    keyframes are; of a long file, over those of the stretch that is wanted. A frame is then reached
+    from the keyframe before it and known by its time. Where packets do not stand for frames one to
+    one, and where decoding contradicts the packets, frames are counted from the start of the file
+    instead: slower, never different.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(
+        self, path: str, decoding: Decoding, span: tuple[float | None, float | None]
+    ) -> None:
+        self._path, self._decoding = path, decoding
         self._reformatter = VideoReformatter()
         self._can_seek = True
         self._wanted: set[int] = set()
         self._begun: Iterator[tuple[int, VideoFrame]] | None = None
-        self._container, self._stream = _open(path)
+        self._container, self._stream = open_video(path, decoding)
         try:
-            self._table = read_packet_table(self._container, self._stream)
-            self._stamps = self._count() if self._table is None else self._table.pts.tolist()
-            first = self._first_frame()
+            with listening(self._container, self._decoding):
+                self._find_frames(span)
+                first = self._first_frame()
             self._stored_size = (first.height, first.width)
             self._orientation = Orientation.of(first)
             self.size = self._orientation.presented(self._stored_size)
-            self.fps, self.times = self._clock()
+            self.fps, self.times, self.end_s = self._clock()
         except BaseException:
             self.close()
             raise
@@ -57,15 +71,37 @@ class PyavDecoder:
     def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         """The frames at ``indices``, which rise, do not repeat and exist."""
         try:
-            return self._read(indices, scale)
+            with listening(self._container, self._decoding):
+                return self._read(indices, scale)
         except (_Mismatch, av.FFmpegError):
             if self._table is None:
                 raise
-        self._table = None
-        num_decoded = len(self._count())
-        if num_decoded != len(self._stamps):
-            raise ValueError(f"{num_decoded} of {len(self._stamps)} frames decode")
-        return self._read(indices, scale)
+        with listening(self._container, self._decoding):
+            return self._read(self._counted(indices), scale)
+
+    def _find_frames(self, span: tuple[float | None, float | None]) -> None:
+        """Fills ``_table``, or where that is not to be had ``_stamps`` alone."""
+        self._table, self._in_part = None, False
+        if span != (None, None):
+            ticks = [None if second is None else self._tick(second) for second in span]
+            start = self._stream.start_time or 0 if ticks[0] is None else ticks[0]
+            self._table = read_stretch(
+                self._container, self._stream, self._decoding, start, ticks[1]
+            )
+            self._in_part = self._table is not None
+            if self._table is None:
+                self._reopen()
+                status = os.stat(self._path)
+                key = (self._path, status.st_mtime_ns, status.st_size)
+                self._table, self._stamps = _kept_index(*key, self._decoding)
+                return
+        else:
+            self._table = read_packet_table(self._container, self._stream, self._decoding)
+        self._stamps = self._count() if self._table is None else self._table.pts.tolist()
+
+    def _tick(self, second: float) -> int:
+        """A time on the clock of players in ticks of the stream."""
+        return round((second + start_of(self._container)) / float(self._stream.time_base or 1))
 
     def _read(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         height, width = (max(1, round(side * scale)) for side in self.size)
@@ -116,7 +152,7 @@ class PyavDecoder:
     def _decode_all(self) -> Iterator[tuple[int, VideoFrame]]:
         self._reopen()
         for index, frame in enumerate(self._container.decode(self._stream)):
-            if frame.is_corrupt:
+            if frame.is_corrupt and self._decoding.damage != "accept":
                 raise ValueError(f"frame {index} is damaged")
             yield index, frame
 
@@ -134,7 +170,8 @@ class PyavDecoder:
             for frame in packet.decode():
                 if frame.pts is not None and frame.pts < key.pts:
                     continue
-                if frame.pts is None or frame.is_corrupt:
+                damaged = frame.is_corrupt and self._decoding.damage != "accept"
+                if frame.pts is None or damaged:
                     raise _Mismatch(f"a frame near {index} is damaged")
                 reached = table.first_at(frame.pts)
                 announced = reached < len(table.pts) and table.pts[reached] == frame.pts
@@ -163,15 +200,31 @@ class PyavDecoder:
 
     def _reopen(self) -> None:
         self._container.close()
-        self._container, self._stream = _open(self._path)
+        self._container, self._stream = open_video(self._path, self._decoding)
 
     def _count(self) -> list[int | None]:
         """Decodes everything once: the time of each frame in ticks, if it has one."""
         self._reopen()
-        stamps = [frame.pts for frame in self._container.decode(self._stream)]
+        stamps = []
+        for frame in self._container.decode(self._stream):
+            stamps.append(frame.pts)
+            if len(stamps) > self._decoding.max_frames:
+                limit = self._decoding.max_frames
+                raise ValueError(f"it has more than {limit:,} frames (DATA.MAX_FRAMES)")
         if not stamps:
             raise ValueError("no frame decodes")
         return stamps
+
+    def _counted(self, indices: list[int]) -> list[int]:
+        """Counts the frames of the whole file; where those at ``indices`` of the table are then."""
+        before, self._table = [self._stamps[index] for index in indices], None
+        num_announced, self._stamps = len(self._stamps), self._count()
+        if num_announced == len(self._stamps):
+            return indices
+        places = {stamp: place for place, stamp in enumerate(self._stamps)}
+        if not self._in_part or not places.keys() >= set(before):
+            raise ValueError(f"{len(self._stamps)} of {num_announced} frames decode")
+        return [places[stamp] for stamp in before]
 
     def _first_frame(self) -> VideoFrame:
         try:
@@ -195,30 +248,37 @@ class PyavDecoder:
         self._begun = chain([first], decoded)
         return first[1]
 
-    def _clock(self) -> tuple[float, NDArray[np.float64]]:
-        """Frames a second on average, and seconds of each frame since the first."""
-        rate = float(self._stream.average_rate or 1)
+    def _clock(self) -> tuple[float, NDArray[np.float64], float]:
+        """Frames a second on average; when each frame comes on screen, and when the last one goes.
+
+        In seconds on the clock of players.
+        """
+        rate, start = float(self._stream.average_rate or 1), start_of(self._container)
         stamps = [stamp for stamp in self._stamps if stamp is not None]
         ticks = np.array(stamps, np.float64)
         if len(stamps) < len(self._stamps) or np.any(np.diff(ticks) <= 0):
-            return rate, np.arange(len(self._stamps)) / rate
-        times = (ticks - ticks[0]) * float(self._stream.time_base or 1)
-        return (len(times) - 1) / times[-1] if len(times) > 1 else rate, times
+            num_frames = len(self._stamps)
+            if self._container.format.name == "avi" and self._stream.duration:
+                # The rate may be that of fields; how long the whole is holds.
+                rate = num_frames / float(self._stream.duration * (self._stream.time_base or 1))
+            return rate, np.arange(num_frames) / rate, num_frames / rate
+        base = float(self._stream.time_base or 1)
+        times = ticks * base - start
+        fps = (len(times) - 1) / float(times[-1] - times[0]) if len(times) > 1 else rate
+        ends = [float(times[-1]) + 1 / fps if fps else 0.0]
+        if self._table is not None and self._table.end > ticks[-1]:
+            ends = [self._table.end * base - start]
+        # Matroska tells no more of the last frame than how long the whole file is.
+        if len(self._container.streams) == 1 and not self._in_part:
+            ends.append((self._container.duration or 0) / av.time_base)
+        return fps, times, max(ends)
 
 
-def _open(path: str) -> tuple[InputContainer, VideoStream]:
-    """Opens ``path`` for one thread: the workers of the loader are the parallelism."""
-    container = av.open(path, metadata_errors="replace")
-    try:
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream):
-            raise ValueError("it holds no video stream")
-        for other in container.streams:
-            if other is not stream:
-                other.discard = Discard.all
-        stream.thread_type = "NONE"
-        stream.codec_context.thread_count = 1
-    except BaseException:
-        container.close()
-        raise
-    return container, stream
+@lru_cache(maxsize=KEPT_INDICES)
+def _kept_index(
+    path: str, mtime_ns: int, size: int, decoding: Decoding
+) -> tuple[PacketTable | None, list[int | None]]:
+    """The table of a whole file, and the ticks of its frames."""
+    decoder = PyavDecoder(path, decoding, (None, None))
+    decoder.close()
+    return decoder._table, decoder._stamps

@@ -6,9 +6,11 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from cdb_video.data.decode.packets import read_packet_table
+from cdb_video.data.decode.decoding import Decoding
+from cdb_video.data.decode.packets import read_packet_table, starts_s
 from cdb_video.data.decode.resize import resized_into, scaled_size
 from cdb_video.errors import ConfigError
 from cdb_video.registry import DECODERS
@@ -26,7 +28,7 @@ class TorchCodecDecoder:
     frames, their times are taken instead.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
         os.stat(path)  # TorchCodec says less of a missing file
         self._reader: Any = _import_torchcodec().VideoDecoder(
             path, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
@@ -34,12 +36,16 @@ class TorchCodecDecoder:
         num_frames = int(self._reader.metadata.num_frames or 0)
         if not num_frames:
             raise ValueError("no frame decodes")
+        if num_frames > decoding.max_frames:
+            raise ValueError(f"it has more than {decoding.max_frames:,} frames (DATA.MAX_FRAMES)")
         # Of the frame, not of the header: pictures may be turned.
         height, width = self._reader.get_frame_at(0).data.shape[:2]
         self.size = (int(height), int(width))
-        self.times = self._times(path, num_frames)
-        rate = float(self._reader.metadata.average_fps or 1)
-        self.fps = (num_frames - 1) / float(self.times[-1]) if num_frames > 1 else rate
+        self.times = self._times(path, num_frames, decoding)
+        rate, length = float(self._reader.metadata.average_fps or 1), self.times[-1] - self.times[0]
+        self.fps = (num_frames - 1) / float(length) if num_frames > 1 else rate
+        last = self._reader.get_frame_at(num_frames - 1)
+        self.end_s = float(self.times[-1]) + (float(last.duration_seconds) or 1 / self.fps)
 
     def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
         """The frames at ``indices``, which rise, do not repeat and exist."""
@@ -55,21 +61,22 @@ class TorchCodecDecoder:
     def close(self) -> None:
         self._reader = None
 
-    def _times(self, path: str, num_frames: int) -> NDArray[np.float64]:
-        """Seconds of each frame since the first."""
+    def _times(self, path: str, num_frames: int, decoding: Decoding) -> NDArray[np.float64]:
+        """When each frame comes on screen, in seconds on the clock of players."""
         with av.open(path, metadata_errors="replace") as container:
             stream = container.streams.best("video")
-            table = read_packet_table(container, stream) if stream is not None else None  # type: ignore[arg-type]
-            if table is not None and len(table.pts) == num_frames and stream is not None:
-                ticks: NDArray[np.float64] = (table.pts - table.pts[0]).astype(np.float64)
-                return ticks * float(stream.time_base or 1)
+            table = None
+            if isinstance(stream, VideoStream):
+                table = read_packet_table(container, stream, decoding)
+            if table is not None and stream is not None and len(table.pts) == num_frames:
+                ticks: NDArray[np.float64] = table.pts.astype(np.float64)
+                return ticks * float(stream.time_base or 1) - starts_s(path)[0]
         chunks = [
             self._reader.get_frames_in_range(start, min(start + CHUNK, num_frames)).pts_seconds
             for start in range(0, num_frames, CHUNK)
         ]
         times: NDArray[np.float64] = np.concatenate([chunk.numpy() for chunk in chunks])
-        times -= times[0]
-        return times
+        return times - starts_s(path)[0]
 
 
 def _import_torchcodec() -> ModuleType:

@@ -1,0 +1,61 @@
+"""Opens files with FFmpeg, by way of PyAV, and listens to what it complains about."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+import av.logging
+from av.container import InputContainer
+from av.stream import Discard
+from av.video.stream import VideoStream
+
+from cdb_video.data.decode.decoding import Decoding
+
+
+def open_video(path: str, decoding: Decoding) -> tuple[InputContainer, VideoStream]:
+    """Opens ``path`` for one thread: the workers of the loader are the parallelism.
+
+    Raises:
+        ValueError: it holds no video stream; or what PyAV raises.
+    """
+    detect = {} if decoding.damage == "accept" else {"err_detect": "crccheck+explode"}
+    container = av.open(path, metadata_errors="replace", options=dict(detect))
+    try:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream):
+            raise ValueError("it holds no video stream")
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
+        # Others stop there for what whole files have, such as a cut with open groups of pictures.
+        if decoding.damage != "strict" and stream.codec.canonical_name != "mjpeg":
+            detect = {}
+        stream.codec_context.options = {**detect, "max_pixels": str(decoding.max_pixels)}
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+@contextmanager
+def listening(container: InputContainer, decoding: Decoding) -> Iterator[None]:
+    """Raises what FFmpeg complains about in the block, as far as DATA.DAMAGE asks.
+
+    Raises:
+        ValueError: the complaint.
+    """
+    if decoding.damage == "accept":
+        yield
+        return
+    name = container.format.name
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as said:
+            yield
+    finally:
+        av.logging.set_level(None)
+    for _, speaker, message in said:
+        if decoding.damage == "strict" or speaker == name:
+            raise ValueError(f"FFmpeg reports: {message.strip()}")
