@@ -15,6 +15,7 @@ from cdb_video.errors import ConfigError
 from cdb_video.models.weights.fit import Pretrained
 from cdb_video.models.weights.normalisation import InputNormalisation
 from cdb_video.option_types import (
+    Fraction,
     FractionBelowOne,
     NonNegativeInt,
     PositiveInt,
@@ -42,6 +43,12 @@ class Data(InputNormalisation, Decoding, ClipSampling, Selection):
     options: Any
     crop_size: PositiveInt = 224
     """Height and width of the network's input, in pixels."""
+    on_bad_clip: Literal["stop", "replace"] = "replace"
+    """What becomes of a clip that is missing or cannot be decoded: 'stop' ends the run; 'replace'
+    takes another clip of its class in training, and does without it in validation and test
+    (TEST.ON_BAD_CLIP). Either way it is named, in OUTPUT_DIR/quarantine.jsonl."""
+    max_bad_fraction: Fraction = 0.01
+    """Share of a split's clips that may be bad before the run stops; one always may."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,77 +11,27 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cdb_video import distributed
 from cdb_video.csv_rows import header, read_rows, write_csv
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.files import replacing, replacing_folder, write_text
 from cdb_video.lock import InUse, locked
+from cdb_video.run_rows import BadClipRow, ClassRow, Confusion, DifficultyRow, PredictionRow
 
 METHODS = ("crt", "lws", "tau_norm", "ncm")
 """Names of the retrained classifiers, each a run folder in the run folder."""
 FILES = {
-    "": ("config.yaml", "log.jsonl", "difficulty.csv", "report.html"),
+    "": ("config.yaml", "log.jsonl", "difficulty.csv", "quarantine.jsonl", "report.html"),
     "checkpoints": ("epoch_*.pt", "latest.pt", "best.pt"),
     "tensorboard": ("events.out.tfevents.*",),
     "test": ("metrics.json", "per_class.csv", "predictions.csv", "confusion.csv"),
     "features": ("train.safetensors", "val.safetensors", "test.safetensors"),
 }
 """Folder -> what a run writes into it; beside each file there may be a ``.partial`` one."""
-
-
-class ClassRow(NamedTuple):
-    """One line of ``test/per_class.csv``; fractions in [0, 1], None where nothing is known."""
-
-    class_id: int
-    name: str
-    n_train: int | None
-    n_test: int
-    n_predicted: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    group: str
-
-
-class DifficultyRow(NamedTuple):
-    """One line of ``difficulty.csv``: one class after the validation of one epoch."""
-
-    epoch: int
-    class_id: int
-    name: str
-    n_val: int
-    recall: float | None
-    """None without validation clips."""
-    difficulty: float
-    weight: float
-    """For the next epoch: on the loss of the class, or on the odds of drawing it."""
-    tau: float | None
-
-
-class PredictionRow(NamedTuple):
-    """One line of ``test/predictions.csv``, which goes on with ``score_0 ... score_{K-1}``."""
-
-    index: int  # type: ignore[assignment]  # the field hides tuple.index on purpose
-    path: str
-    start: float | None
-    """In seconds; None is the beginning of the file."""
-    end: float | None
-    """In seconds; None is the end of the file."""
-    label: int
-    predicted: int
-    score: float
-
-
-class Confusion(NamedTuple):
-    """``test/confusion.csv``: class names ``(K,)`` and counts ``(K, K)``, rows = true class."""
-
-    names: list[str]
-    counts: npt.NDArray[np.int64]
 
 
 class RunFolder:
@@ -92,6 +42,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.log = self.path / "log.jsonl"
         self.difficulty = self.path / "difficulty.csv"
+        self.quarantine = self.path / "quarantine.jsonl"
         self.tensorboard = self.path / "tensorboard"
         self.report = self.path / "report.html"
         self.latest = self.path / "checkpoints" / "latest.pt"
@@ -182,8 +133,7 @@ class RunFolder:
     def records(self) -> tuple[list[dict[str, Any]], int]:
         """The objects in ``log.jsonl``, and how many lines an interruption has cut short."""
         records, num_bad = [], 0
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.is_file() else []
-        for line in lines:
+        for line in _lines(self.log):
             try:
                 record = json.loads(line)
             except ValueError:
@@ -201,6 +151,21 @@ class RunFolder:
     def difficulties(self) -> list[DifficultyRow]:
         """The lines of ``difficulty.csv``."""
         return read_rows(self.difficulty, DifficultyRow)
+
+    def append_bad_clips(self, rows: Iterable[BadClipRow]) -> None:
+        """Appends to ``quarantine.jsonl`` those clips of a split that are not in it yet."""
+        known = {(row.path, row.start, row.end, row.split) for row in self.bad_clips()}
+        new = [row for row in rows if (row.path, row.start, row.end, row.split) not in known]
+        with open(self.quarantine, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row._asdict()) + "\n" for row in new)
+
+    def bad_clips(self) -> list[BadClipRow]:
+        """The lines of ``quarantine.jsonl``; those that an interruption has cut short are not."""
+        rows = []
+        for line in _lines(self.quarantine):
+            with suppress(ValueError, TypeError):
+                rows.append(BadClipRow(**json.loads(line)))
+        return rows
 
     def keep_until(self, epoch: int, step: int) -> int:
         """Drops the lines of log and difficulties that were written after a point of a run.
@@ -290,6 +255,10 @@ class RunFolder:
         if not names or counts.shape != (len(names), len(names)):
             raise DataError(f"{path} must be square with {len(names)} names, got {counts.shape}")
         return Confusion(names, counts)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 def _remove_if_empty(folder: Path) -> None:

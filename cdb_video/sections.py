@@ -121,6 +121,9 @@ class Test:
     takes one view."""
     num_spatial_crops: Literal[1, 3] = 1
     """Spatial views: 1 is the centre crop, 3 are three crops along the longer side."""
+    on_bad_clip: Literal["leave_out", "wrong"] = "leave_out"
+    """How a clip of validation or test counts that cannot be decoded in any view: not at all, or as
+    not recognised. The number of such clips is told with the scores."""
     group_thresholds: tuple[NonNegativeInt, ...] | Literal["mean"] = "mean"
     """Class sizes, ascending, that part the classes into groups: a class is above a threshold if
     it has more clips. 'mean' is one threshold at the mean class size."""
@@ -170,3 +173,9 @@ class DataLoader:
     """Page-locked batches for faster copies to a GPU; without effect on a CPU."""
     timeout: NonNegativeFloat = 300.0
     """Seconds to wait for a batch before the run stops with an error; 0 waits forever."""
+    clip_timeout: NonNegativeFloat = 120.0
+    """Seconds that a decoding process may take for one clip, even where native code hangs: it is
+    replaced then, and the clip is bad. 0 is no limit; none holds for NUM_WORKERS 0."""
+    clip_memory_mb: NonNegativeInt = 8192
+    """Megabytes that a decoding process may hold beyond those it starts with; a clip that needs
+    more is bad. 0 is no limit; on Linux only, and not for NUM_WORKERS 0."""

@@ -23,6 +23,7 @@ GROUND = {
     "file_kinds",
     "lock",
     "run_folder",
+    "run_rows",
     "download",
 }
 ALLOWED = {
@@ -39,7 +40,8 @@ ALLOWED = {
     "csv_rows": {"errors"},
     "lock": set(),
     "download": set(),
-    "run_folder": {"errors", "distributed", "files", "csv_rows", "lock"},
+    "run_rows": set(),
+    "run_folder": {"errors", "distributed", "files", "csv_rows", "lock", "run_rows"},
     "data": GROUND | {"data"},
     "demo": GROUND | {"demo"},
     "fetch": GROUND | {"demo", "fetch"},

@@ -8,7 +8,8 @@ import pytest
 from cdb_video.csv_rows import header, read_rows, write_csv
 from cdb_video.engine.retrain import METHODS as RETRAIN_METHODS
 from cdb_video.errors import ConfigError, DataError
-from cdb_video.run_folder import METHODS, ClassRow, DifficultyRow, PredictionRow, RunFolder
+from cdb_video.run_folder import METHODS, RunFolder
+from cdb_video.run_rows import ClassRow, DifficultyRow, PredictionRow
 
 PREDICTIONS = [
     (PredictionRow(0, "a, b.mp4", None, None, 0, 1, 0.75), [0.25, 0.75]),

@@ -19,6 +19,15 @@ class Record(NamedTuple):
     end: float | None = None
 
 
+class BadClip(NamedTuple):
+    """A record that cannot be decoded."""
+
+    record: int
+    """Its position in the record list of its split."""
+    reason: str
+    """In one line."""
+
+
 class Batch(NamedTuple):
     """Decoded clips. ``index`` is each clip's position in the record list of its split."""
 
@@ -28,10 +37,16 @@ class Batch(NamedTuple):
     """(B,) int64."""
     index: torch.Tensor  # type: ignore[assignment]  # the field hides tuple.index on purpose
     """(B,) int64."""
+    bad: tuple[BadClip, ...] = ()
+    """Clips that should have been here: others of their class are in training, none in evaluation,
+    where B can then be 0."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on ``device``; copies overlap with computation from pinned memory."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+        video, label, index = (
+            tensor.to(device, non_blocking=True) for tensor in (self.video, self.label, self.index)
+        )
+        return Batch(video, label, index, self.bad)
 
 
 class BatchLoader(Protocol):

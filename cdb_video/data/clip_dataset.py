@@ -1,13 +1,15 @@
 """One sample: opens the file of a record, chooses frames and crop, gives a uint8 clip."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
-from cdb_video.data.batch import Record
+from cdb_video.data.batch import BadClip, Record
 from cdb_video.data.clips import frame_range
 from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.decode import VideoReader
@@ -21,10 +23,24 @@ from cdb_video.data.transforms import (
     flipped_classes,
     random_crop,
 )
-from cdb_video.errors import CdbVideoError, DataError
+from cdb_video.errors import CdbVideoError, DataError, DecodeError
 
-Sample = tuple[torch.Tensor, int, int]
-"""Clip (3, T, S, S) uint8 RGB, label, index of the record."""
+STAND_IN = 1
+"""Fifth number of the seed of what replaces a clip: four are those of the clip itself."""
+MAX_TRIES = 8
+"""Clips of the same class that are tried in the place of a bad one, and then of any class."""
+
+
+class Sample(NamedTuple):
+    """A clip, or what is told instead of one."""
+
+    clip: torch.Tensor | None
+    """(3, T, S, S) uint8 RGB."""
+    label: int
+    index: int  # type: ignore[assignment]  # the field hides tuple.index on purpose
+    """Of the record."""
+    bad: BadClip | None = None
+    """The record that was asked for, where it cannot be decoded."""
 
 
 class Key(NamedTuple):
@@ -47,7 +63,7 @@ class _RecordTable:
         paths = [record.path.encode("utf-8", "surrogateescape") for record in records]
         self._text = np.frombuffer(b"".join(paths), dtype=np.uint8)
         self._ends = np.cumsum([len(path) for path in paths], dtype=np.int64)
-        self._labels = np.array([record.label for record in records], dtype=np.int64)
+        self.labels = np.array([record.label for record in records], dtype=np.int64)
         nan = float("nan")
         self._spans = np.array(
             [
@@ -58,13 +74,13 @@ class _RecordTable:
         )
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self.labels)
 
     def __getitem__(self, index: int) -> Record:
         begin = self._ends[index - 1] if index else 0
         path = self._text[begin : self._ends[index]].tobytes().decode("utf-8", "surrogateescape")
         start, end = (None if np.isnan(s) else float(s) for s in self._spans[index])
-        return Record(path, int(self._labels[index]), start, end)
+        return Record(path, int(self.labels[index]), start, end)
 
 
 class ClipDataset(Dataset[Sample | CdbVideoError]):
@@ -90,6 +106,11 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         self.records = _RecordTable(records)
         self.sampling, self.size, self.decoding = loading.sampling, loading.size, loading.decoding
         self.temporal_views, self.spatial_crops = views
+        self.tolerant, self.timeout = loading.tolerant, loading.share.clip_timeout
+        self.at_work = torch.full((max(1, loading.share.num_workers),), -1).share_memory_()  # type: ignore[no-untyped-call]
+        """The record that each worker decodes now; -1 for none."""
+        self.lethal: dict[int, str] = {}
+        """Records that a worker did not survive -> why; they are not tried again."""
         self.augmentation: Augmentation | None = None
         if training is not None:
             self.augmentation, self.seed = training.augmentation, training.seed
@@ -109,18 +130,60 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
 
         The error is returned because one raised in a worker reaches the user as a traceback.
         """
+        found = self._try(key)
+        if isinstance(found, Sample) or not self.tolerant:
+            return found
+        bad = BadClip(key.record, str(found))
+        if self.augmentation is None:
+            return Sample(None, self.records[key.record].label, key.record, bad)
+        for record in self._stand_ins(key):
+            other = self._try(key._replace(record=record), key.record)
+            if isinstance(other, Sample):
+                return other._replace(bad=bad)
+        return found
+
+    def _stand_ins(self, key: Key) -> Iterator[int]:
+        """Records to take in the place of that of ``key``, the same on every rank and resume."""
+        rng = np.random.default_rng([self.seed, key.epoch, key.record, key.repeat, STAND_IN])
+        same = np.flatnonzero(self.records.labels == self.records.labels[key.record])
+        for candidates in (same, np.arange(len(self.records))):
+            others = candidates[candidates != key.record]
+            yield from rng.permutation(others)[:MAX_TRIES].tolist()
+
+    def _try(self, key: Key, instead_of: int | None = None) -> Sample | CdbVideoError:
         record = self.records[key.record]
+        if key.record in self.lethal:
+            return DecodeError(f"{record.path}: {self.lethal[key.record]}")
         try:
-            return self._sample(record, key)
+            with self._watched(key.record):
+                return self._sample(record, key, instead_of)
         except DataError as error:
             return DataError(f"{record.path}: {error}")
         except CdbVideoError as error:
             return error
 
-    def _sample(self, record: Record, key: Key) -> Sample:
+    @contextmanager
+    def _watched(self, record: int) -> Iterator[None]:
+        """Says what is at work; an alarm that cannot be put off ends a worker that hangs."""
+        worker = get_worker_info()
+        if worker is None:
+            yield
+            return
+        self.at_work[worker.id] = record
+        if self.timeout and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, self.timeout)
+        try:
+            yield
+        finally:
+            if self.timeout and hasattr(signal, "setitimer"):
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            self.at_work[worker.id] = -1
+
+    def _sample(self, record: Record, key: Key, instead_of: int | None) -> Sample:
         rng = None
         if self.augmentation is not None:
-            rng = np.random.default_rng([self.seed, key.epoch, key.record, key.repeat])
+            whose = [key.record] if instead_of is None else [instead_of, STAND_IN, key.record]
+            rng = np.random.default_rng([self.seed, key.epoch, *whose, key.repeat])
         temporal_view, spatial_view = divmod(key.view, self.spatial_crops)
         span = (record.start, record.end)
         with VideoReader(record.path, self.decoding, span) as video:
@@ -142,4 +205,4 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             colours = random_colours(self.augmentation.color_jitter, rng, 1)
             clip = with_colours(clip[None], colours)[0]
         label = int(self.mirrored[record.label]) if crop.flipped else record.label
-        return clip, label, key.record
+        return Sample(clip, label, key.record)

@@ -81,7 +81,7 @@ class ImageLoader:
         for samples in self._samples[first:]:
             # Evaluation has a crop for each view, training one for each sample.
             chosen = crops.at(samples % len(crops.left))
-            video, label, index = self._batch(order[samples // self._num_views], chosen)
+            video, label, index, _ = self._batch(order[samples // self._num_views], chosen)
             if jitter:
                 video = with_colours(video, colours[samples])
             yield Batch(video.expand(-1, -1, self._num_frames, -1, -1), label, index)

@@ -25,6 +25,10 @@ class Share:
     """Put batches into page-locked memory, for overlapping copies to a GPU."""
     timeout: float = 0.0
     """Seconds to wait for a batch before giving up; 0 waits forever."""
+    clip_timeout: float = 0.0
+    """Seconds that a worker may take for one clip; 0 is no limit."""
+    clip_memory: int = 0
+    """Bytes that a worker may come to hold beyond those it starts with; 0 is no limit."""
 
 
 ALONE = Share()
@@ -42,6 +46,9 @@ class Loading:
     """Samples a batch on this process; the last batch may be smaller."""
     decoding: Decoding = Decoding()
     """How files are decoded."""
+    tolerant: bool = False
+    """Whether a clip that cannot be decoded is replaced (training) or left out (evaluation), and
+    told in its batch, instead of being an error."""
     share: Share = ALONE
     """The part of this process."""
     device: torch.device = torch.device("cpu")

@@ -16,6 +16,11 @@ from cdb_video.data.loading import Loading, Training
 Labels = npt.NDArray[np.int64]
 
 
+def max_bad(fraction: float, num_records: int) -> int:
+    """How many of a split's records may be bad: ``fraction`` of them, but one always."""
+    return max(1, int(fraction * num_records))
+
+
 class Split(ABC):
     """The N records of one split.
 
@@ -94,8 +99,8 @@ class HasSplits(Protocol):
     def split(self, name: str) -> Split:
         """The split ``name``."""
 
-    def check_files(self, records: Sequence[Record]) -> None:
-        """Raises ``DataError`` that counts the files of ``records`` that are missing."""
+    def check_files(self, records: Sequence[Record], max_missing: int = 0) -> None:
+        """Raises ``DataError`` where more than ``max_missing`` of ``records`` lack their file."""
 
 
 class Splits:
@@ -115,9 +120,16 @@ class Splits:
     def __getitem__(self, name: str) -> Split:
         return self._splits[name]
 
-    def check_files(self, *names: str) -> None:
-        """Raises ``DataError`` where files of the splits ``names`` are missing."""
-        self._dataset.check_files([file for name in names for file in self._splits[name].files])
+    def check_files(self, *names: str, max_bad_fraction: float | None = None) -> None:
+        """Raises ``DataError`` where files of the splits ``names`` are missing.
+
+        Args:
+            max_bad_fraction: more than that of one of the splits, where some may be bad.
+        """
+        for name in names:
+            files = self._splits[name].files
+            allowed = 0 if max_bad_fraction is None else max_bad(max_bad_fraction, len(files))
+            self._dataset.check_files(files, allowed)
 
     def labels(self, name: str) -> Labels:
         """(N,) the class of each record of a split."""

@@ -45,6 +45,11 @@ def read_splits(config: Config, *names: str) -> Splits:
     return Splits(dataset, (*names, "train", *config.test.group_counts.split("+")))
 
 
+def tolerated(config: Config) -> float | None:
+    """The share of a split's clips that may be bad; None where none may."""
+    return config.data.max_bad_fraction if config.data.on_bad_clip == "replace" else None
+
+
 def class_groups(config: Config, splits: Splits) -> list[str]:
     """(K,) the name of each class's group, by the options in TEST."""
     test = config.test
@@ -107,12 +112,15 @@ def _loading(config: Config, batch_size: int, device: torch.device) -> Loading:
         num_workers=config.data_loader.num_workers,
         pin_memory=config.data_loader.pin_memory and torch.cuda.is_available(),
         timeout=config.data_loader.timeout,
+        clip_timeout=config.data_loader.clip_timeout,
+        clip_memory=config.data_loader.clip_memory_mb << 20,
     )
     return Loading(
         sampling=config.data,
         size=config.data.crop_size,
         batch_size=batch_size,
         decoding=config.data,
+        tolerant=config.data.on_bad_clip == "replace",
         share=share,
         device=device,
     )

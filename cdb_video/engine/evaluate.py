@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from cdb_video import distributed
-from cdb_video.data.batch import BatchLoader
+from cdb_video.data.batch import Batch, BatchLoader
+from cdb_video.errors import DataError, TrainingError
 from cdb_video.metrics import classification_metrics, recall_per_class
 
 
@@ -17,39 +18,50 @@ class Evaluation(NamedTuple):
     """What a model makes of the N clips of a split."""
 
     scores: torch.Tensor
-    """(N, K) float64 on the CPU: class probabilities, averaged over views."""
+    """(N, K) float64 on the CPU: class probabilities, averaged over the views that decode."""
     target: torch.Tensor
     """(N,) int64 true classes."""
+    valid: torch.Tensor
+    """(N,) bool: whether the clip could be decoded; scores are 0 where not."""
+    leave_out: bool = True
+    """Whether clips that are not valid do not count; otherwise they count as not recognised."""
 
     @property
     def prediction(self) -> torch.Tensor:
-        """(N,) int64: the class of the highest score, the lowest id where several are equal."""
-        return self.scores.argmax(dim=1)
+        """(N,) int64: the class of the highest score, the lowest id where several are equal; -1
+        for a clip that is not valid."""
+        return torch.where(self.valid, self.scores.argmax(dim=1), -1)
 
     @property
     def loss(self) -> float:
-        """Mean unweighted cross entropy of the scores, comparable between losses."""
-        p = self.scores.gather(1, self.target[:, None])
+        """Mean unweighted cross entropy of the scores of valid clips, comparable between losses."""
+        p = self.scores.gather(1, self.target[:, None])[self.valid]
         return float(-p.clamp(min=torch.finfo(torch.float32).tiny).log().mean())
+
+    @property
+    def counted(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(M,) target and prediction of the clips that count."""
+        counts = self.valid if self.leave_out else torch.ones_like(self.valid)
+        return self.target[counts], self.prediction[counts]
 
     def recall(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(K,) recall of each class, and (K,) how many clips it has."""
-        recall, counts = recall_per_class(self.target, self.prediction, self.scores.shape[1])
+        recall, counts = recall_per_class(*self.counted, self.scores.shape[1])
         return torch.from_numpy(recall), torch.from_numpy(counts)
 
     def metrics(
         self, class_names: Sequence[str], groups: Sequence[str], group_names: Sequence[str]
     ) -> dict[str, Any]:
         """The numbers of ``metrics.json`` that depend on predictions alone."""
-        return classification_metrics(
-            self.target,
-            self.prediction,
+        metrics = classification_metrics(
+            *self.counted,
             len(class_names),
-            scores=self.scores,
+            scores=self.scores[self.valid] if self.leave_out else self.scores,
             class_names=class_names,
             groups=groups,
             group_names=group_names,
         )
+        return {**metrics, "num_bad_clips": int((~self.valid).sum())}
 
 
 @torch.inference_mode()
@@ -58,7 +70,9 @@ def evaluate(
     loader: BatchLoader,
     labels: npt.NDArray[np.int64],
     num_classes: int,
-    on_batch: Callable[[], object] = lambda: None,
+    *,
+    leave_out: bool = True,
+    on_batch: Callable[[Batch], object] = lambda batch: None,
 ) -> Evaluation:
     """Runs ``model`` over this process's share of a split; every process gets the whole result.
 
@@ -66,19 +80,32 @@ def evaluate(
         model: gives logits (B, K) of uint8 clips; without the wrapper for several processes, whose
             hidden exchanges could hang here.
         labels: (N,) true class of each record.
+        leave_out: as in ``Evaluation``.
         on_batch: called after each batch.
+
+    Raises:
+        DataError: no clip could be decoded.
+        TrainingError: the model gives scores that are not finite.
     """
     model.eval()
     device = next(model.parameters()).device
     scores = torch.zeros(len(labels), num_classes, dtype=torch.float64, device=device)
     views = torch.zeros(len(labels), dtype=torch.int64, device=device)
     for batch in loader.batches():
-        batch = batch.to(device)
-        probability = model(batch.video).double().softmax(dim=1)
-        scores.index_add_(0, batch.index, probability)
-        views.index_add_(0, batch.index, torch.ones_like(batch.index))
-        on_batch()
+        if len(batch.label):
+            moved = batch.to(device)
+            probability = model(moved.video).double().softmax(dim=1)
+            scores.index_add_(0, moved.index, probability)
+            views.index_add_(0, moved.index, torch.ones_like(moved.index))
+        on_batch(batch)
     distributed.sum_(scores)
     distributed.sum_(views)
-    mean = scores / views[:, None]
-    return Evaluation(mean.cpu(), torch.from_numpy(labels))
+    mean, valid = (scores / views.clamp(min=1)[:, None]).cpu(), (views > 0).cpu()
+    if not valid.any():
+        raise DataError(f"none of the {len(labels)} clips can be decoded")
+    if not mean.isfinite().all():
+        raise TrainingError(
+            f"the scores of {int((~mean.isfinite()).any(dim=1).sum())} of {len(labels)} clips are "
+            "not finite: the weights have overflowed"
+        )
+    return Evaluation(mean, torch.from_numpy(labels), valid, leave_out)

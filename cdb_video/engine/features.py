@@ -1,7 +1,8 @@
 """What the backbone makes of every clip, computed once and kept in OUTPUT_DIR/features."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +13,12 @@ from rich.console import Console
 from torch import nn
 
 from cdb_video.config import dump
-from cdb_video.data.batch import BatchLoader, Record
+from cdb_video.data.batch import Batch, BatchLoader, Record
 from cdb_video.data.splits import Splits
 from cdb_video.engine import build
 from cdb_video.engine.log import progress_bar
+from cdb_video.engine.quarantine import Quarantine
+from cdb_video.errors import DataError
 from cdb_video.files import replacing
 from cdb_video.models import Classifier
 from cdb_video.options import Config
@@ -26,13 +29,26 @@ class Features(NamedTuple):
     """The features of a split's N records in their V views, on the CPU."""
 
     features: torch.Tensor
-    """(N, V, F) float32."""
+    """(N, V, F) float32; 0 for a clip that is not valid."""
     labels: torch.Tensor
     """(N,) int64."""
+    valid: torch.Tensor
+    """(N,) bool: whether every view could be decoded."""
+
+    @property
+    def first_views(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(M, F) features of the first view of valid clips, and (M,) their labels."""
+        return self.features[self.valid, 0], self.labels[self.valid]
 
 
 def split_features(
-    config: Config, splits: Splits, split: str, model: Classifier, checkpoint: str, screen: Console
+    config: Config,
+    splits: Splits,
+    split: str,
+    model: Classifier,
+    checkpoint: str,
+    epoch: int,
+    screen: Console,
 ) -> Features:
     """The features of a split: from OUTPUT_DIR/features where they are there, else computed.
 
@@ -42,6 +58,7 @@ def split_features(
     Args:
         model: the whole classifier, loaded from the checkpoint.
         checkpoint: what ``digest`` makes of the checkpoint's file.
+        epoch: that the model was trained for.
 
     Raises:
         DataError: a clip is missing and its features are not there either.
@@ -56,38 +73,69 @@ def split_features(
     if kept is not None:
         screen.print(f"{split} features are in {path} already")
         return kept
-    splits.check_files(split)
+    splits.check_files(split, max_bad_fraction=build.tolerated(config))
     device = next(model.parameters()).device
     loader = build.make_eval_loader(config, splits, split, device, views)
-    features = compute_features(model, loader, f"{split} features", screen)
+    quarantine = Quarantine(RunFolder(config.output_dir), splits, config.data, screen)
+    see = partial(quarantine.see, split)
+    indices, computed = compute_features(model, loader, f"{split} features", screen, see)
+    quarantine.tell(split, epoch)
     labels = torch.from_numpy(splits.labels(split))
-    content = Features(features.view(len(labels), -1, features.shape[1]), labels)
-    with replacing(path) as partial:
+    content = _by_record(indices, computed, labels, views[0] * views[1])
+    with replacing(path) as unfinished:
         metadata = {"fingerprint": fingerprint}
-        safetensors.torch.save_file(content._asdict(), partial, metadata=metadata)
+        safetensors.torch.save_file(content._asdict(), unfinished, metadata=metadata)
     return content
+
+
+def _by_record(
+    indices: torch.Tensor, computed: torch.Tensor, labels: torch.Tensor, num_views: int
+) -> Features:
+    """The features of samples (S, F), the record of each of which is in ``indices`` (S,)."""
+    valid = torch.bincount(indices, minlength=len(labels)) == num_views
+    if not valid.any():
+        raise DataError(f"none of the {len(labels)} clips can be decoded")
+    features = torch.zeros(len(labels), num_views, computed.shape[1])
+    features[valid] = computed[valid[indices]].view(-1, num_views, computed.shape[1])
+    return Features(features, labels, valid)
 
 
 @torch.no_grad()
 def compute_features(
-    model: Classifier, loader: BatchLoader, task: str, screen: Console
-) -> torch.Tensor:
-    """The input of the classifier ``fc`` for every sample of ``loader``: (samples, F) float32."""
+    model: Classifier,
+    loader: BatchLoader,
+    task: str,
+    screen: Console,
+    see: Callable[[Batch], Batch] = lambda batch: batch,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The input of the classifier ``fc`` for every sample of ``loader``.
+
+    Args:
+        see: called with each batch.
+
+    Returns:
+        (S,) int64, the record of each sample; (S, F) float32.
+    """
     model.eval()
     device = next(model.parameters()).device
     seen: list[torch.Tensor] = []
+    indices: list[torch.Tensor] = []
 
-    def see(_: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+    def keep(_: nn.Module, inputs: tuple[torch.Tensor]) -> None:
         seen.append(inputs[0].float().cpu())
 
-    hook = model.get_submodule("fc").register_forward_pre_hook(see)
+    hook = model.get_submodule("fc").register_forward_pre_hook(keep)
     try:
         with progress_bar(screen) as bar:
             for batch in bar.track(loader.batches(), total=len(loader), description=task):
-                model(batch.to(device).video)
+                if len(see(batch).label):
+                    indices.append(batch.index.cpu())
+                    model(batch.to(device).video)
     finally:
         hook.remove()
-    return torch.cat(seen)
+    if not seen:
+        raise DataError("none of the clips can be decoded")
+    return torch.cat(indices), torch.cat(seen)
 
 
 def digest(path: Path) -> str:
@@ -123,6 +171,6 @@ def _read(path: Path, fingerprint: str) -> Features | None:
         with safetensors.safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("fingerprint") != fingerprint:
                 return None
-            return Features(file.get_tensor("features"), file.get_tensor("labels"))
+            return Features(*(file.get_tensor(name) for name in Features._fields))
     except (OSError, safetensors.SafetensorError):  # absent or damaged: as if it were not there
         return None

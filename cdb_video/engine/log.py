@@ -17,7 +17,8 @@ from rich.progress import (
 
 from cdb_video import distributed
 from cdb_video.difficulty import ClassState
-from cdb_video.run_folder import DifficultyRow, RunFolder
+from cdb_video.run_folder import RunFolder
+from cdb_video.run_rows import DifficultyRow
 
 PIXELS = 8
 """Side of one value in TensorBoard's picture of difficulty."""

@@ -42,6 +42,8 @@ class Work(NamedTuple):
     group_names: Sequence[str]
     features: dict[str, Features]
     """By split."""
+    leave_out: bool
+    """Whether bad clips do not count."""
     trained: nn.Linear
     """The classifier of the checkpoint."""
     log: RunLog
@@ -89,7 +91,8 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     write_text(folder.config, identity.config)
     checkpoint = digest(source.path)
     features = {
-        split: split_features(config, splits, split, model, checkpoint, screen) for split in SPLITS
+        split: split_features(config, splits, split, model, checkpoint, source.epoch, screen)
+        for split in SPLITS
     }
     trained = model.get_submodule("fc").cpu()
     assert isinstance(trained, nn.Linear)
@@ -102,6 +105,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
         groups=groups,
         group_names=config.test.group_names,
         features=features,
+        leave_out=config.test.on_bad_clip == "leave_out",
         trained=trained,
         log=log,
         screen=screen,
@@ -117,7 +121,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
         f"{method}: validation {own.train.best_metric} {100 * after:.1f} %, "
         f"{100 * before:.1f} % with the classifier of {source.path}"
     )
-    result = evaluate_head(head, features["test"])
+    result = evaluate_head(head, features["test"], work.leave_out)
     return write_test(folder, own.test, splits, groups, result, folder.best, epochs)
 
 
@@ -132,9 +136,11 @@ def _own_config(config: Config) -> Config:
 
 
 @torch.inference_mode()
-def evaluate_head(head: nn.Module, split: Features) -> Evaluation:
+def evaluate_head(head: nn.Module, split: Features, leave_out: bool = True) -> Evaluation:
     """What a classifier makes of a split's features: probabilities averaged over views."""
-    return Evaluation(head(split.features).double().softmax(dim=-1).mean(dim=1), split.labels)
+    scores = head(split.features).double().softmax(dim=-1).mean(dim=1)
+    scores[~split.valid] = 0
+    return Evaluation(scores, split.labels, split.valid, leave_out)
 
 
 def _metrics(work: Work, result: Evaluation) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def _metrics(work: Work, result: Evaluation) -> dict[str, Any]:
 
 def _score(work: Work, head: nn.Module) -> float:
     """TRAIN.BEST_METRIC on the validation split."""
-    metrics = _metrics(work, evaluate_head(head, work.features["val"]))
+    metrics = _metrics(work, evaluate_head(head, work.features["val"], work.leave_out))
     return float(metrics[work.best_metric])
 
 
@@ -169,9 +175,9 @@ def _tau_norm(work: Work) -> tuple[nn.Linear, dict[str, Any]]:
 
 
 def _ncm(work: Work) -> tuple[nn.Linear, dict[str, Any]]:
-    train = work.features["train"]
+    features, labels = work.features["train"].first_views
     num_classes, distance = work.trained.out_features, work.options.distance
-    head = nearest_class_mean(train.features[:, 0], train.labels, num_classes, distance)
+    head = nearest_class_mean(features, labels, num_classes, distance)
     return head, {"distance": distance}
 
 
@@ -180,8 +186,8 @@ METHODS = {"crt": _crt, "lws": _lws, "tau_norm": _tau_norm, "ncm": _ncm}
 
 def fit(work: Work, head: nn.Module) -> None:
     """Trains ``head`` on the training features in class-balanced order, by cross entropy."""
-    options, train = work.options, work.features["train"]
-    features, labels = train.features[:, 0], train.labels
+    options = work.options
+    features, labels = work.features["train"].first_views
     balanced = SAMPLERS.get("class_balanced")
     sampler = balanced(
         balanced.Options(),
@@ -221,5 +227,5 @@ def fit(work: Work, head: nn.Module) -> None:
             step += 1
         lr = optimizer.param_groups[0]["lr"]
         work.log.write("train_epoch", epoch, step, loss=total / len(order), lr=lr)
-        result = evaluate_head(head, work.features["val"])
+        result = evaluate_head(head, work.features["val"], work.leave_out)
         work.log.write("val", epoch, step, loss=result.loss, **_metrics(work, result))

@@ -17,6 +17,7 @@ from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State, 
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
+from cdb_video.engine.quarantine import Quarantine
 from cdb_video.engine.seen import Seen
 from cdb_video.files import write_text
 from cdb_video.models import Checkpoint, Classifier, locate
@@ -49,6 +50,9 @@ class Run(NamedTuple):
     steps_per_epoch: int
     look_period: int
     """Steps from one read of the device to the next."""
+    quarantine: Quarantine
+    leave_out: bool
+    """Whether bad clips of validation do not count."""
     checkpoints: Checkpoints
     progress: Progress
     log: RunLog
@@ -65,7 +69,7 @@ def prepare(config: Config, device: torch.device) -> Run:
     validates = config.train.eval_period > 0
     used = ("train", "val") if validates else ("train",)
     splits = build.read_splits(config, *used)
-    splits.check_files(*used)
+    splits.check_files(*used, max_bad_fraction=build.tolerated(config))
     groups = build.class_groups(config, splits)
     sampler = build.make_sampler(config, splits)
     train_loader = build.make_train_loader(config, splits, sampler, device)
@@ -108,6 +112,8 @@ def prepare(config: Config, device: torch.device) -> Run:
         learning_rate=LearningRate(config.solver, steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
         look_period=1 if device.type == "cpu" else config.log_period,
+        quarantine=Quarantine(folder, splits, config.data, screen),
+        leave_out=config.test.on_bad_clip == "leave_out",
         checkpoints=checkpoints,
         progress=progress,
         log=RunLog(folder, progress.epoch, done),

@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from cdb_video import distributed
+from cdb_video.data.batch import Batch
 from cdb_video.data.splits import Splits
 from cdb_video.engine import build
 from cdb_video.engine.evaluate import Evaluation, evaluate
 from cdb_video.engine.log import console, progress_bar
 from cdb_video.engine.normalisation import set_normalisation
+from cdb_video.engine.quarantine import Quarantine
 from cdb_video.errors import CheckpointError
 from cdb_video.metrics.tables import confusion_rows, per_class_table
 from cdb_video.models import Checkpoint
 from cdb_video.options import Config
-from cdb_video.run_folder import ClassRow, PredictionRow, RunFolder
+from cdb_video.run_folder import RunFolder
+from cdb_video.run_rows import ClassRow, PredictionRow
 from cdb_video.sections import Test
 
 
@@ -29,7 +32,7 @@ def test(config: Config) -> dict[str, Any]:
         folder.check_test_folder()
         checkpoint = tested_checkpoint(config)
         splits = build.read_splits(config, "test")
-        splits.check_files("test")
+        splits.check_files("test", max_bad_fraction=build.tolerated(config))
         groups = build.class_groups(config, splits)
         checkpoint.check_classes(splits.class_names)
         model = build.make_model(config, len(splits.class_names), device)
@@ -38,9 +41,19 @@ def test(config: Config) -> dict[str, Any]:
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
         loader = build.make_eval_loader(config, splits, "test", device, views)
         labels, num_classes = splits.labels("test"), len(splits.class_names)
+        quarantine = Quarantine(folder, splits, config.data, console())
         with progress_bar(console()) as bar:
             task = bar.add_task("testing", total=len(loader))
-            result = evaluate(model, loader, labels, num_classes, lambda: bar.advance(task))
+
+            def on_batch(batch: Batch) -> None:
+                quarantine.see("test", batch)
+                bar.advance(task)
+
+            leave_out = config.test.on_bad_clip == "leave_out"
+            result = evaluate(
+                model, loader, labels, num_classes, leave_out=leave_out, on_batch=on_batch
+            )
+        quarantine.tell("test", checkpoint.epoch)
         tested = (checkpoint.path, checkpoint.epoch)
         metrics = write_test(folder, config.test, splits, groups, result, *tested)
         distributed.barrier()
@@ -70,7 +83,7 @@ def write_test(
         "checkpoint": str(checkpoint),
     }
     if distributed.is_main():
-        arguments = (result.target, result.prediction, len(names))
+        arguments = (*result.counted, len(names))
         sizes = splits.counts("train").tolist()
         per_class = per_class_table(
             *arguments, class_names=names, train_counts=sizes, groups=groups
@@ -109,5 +122,6 @@ def _predictions(
         scores = [round(score, 6) for score in result.scores[index].tolist()]
         predicted = predictions[index]
         span = (record.path, record.start, record.end)
-        row = PredictionRow(index, *span, record.label, predicted, scores[predicted])
+        score = scores[predicted] if predicted >= 0 else 0.0
+        row = PredictionRow(index, *span, record.label, predicted, score)
         yield row, scores

@@ -83,6 +83,7 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
             text = f"epoch {epoch}/{solver.max_epoch} loss {look.mean_loss:.3f}"
             bar.update(bar.task_ids[0], description=text)
         bar.update(bar.task_ids[0], completed=done)
+    run.quarantine.tell("train", epoch)
     loss, recall, counts = state.seen.take()
     run.log.write("train_epoch", epoch, done, loss=loss, lr=lr)
     tell(run, "train", recall, counts)
@@ -94,7 +95,7 @@ def windows(run: Run, progress: Progress) -> Iterator[list[Batch]]:
     size = run.solver.accumulation_steps
     window: list[Batch] = []
     for batch in run.train_loader.batches(progress.epoch + 1, first=progress.step * size):
-        window.append(batch)
+        window.append(run.quarantine.see("train", batch))
         if len(window) == size:
             yield window
             window = []
@@ -148,7 +149,15 @@ def validate(run: Run, epoch: int) -> float:
     model = state.average.model
     if run.bn.use_precise_stats:
         precise_statistics(model, run.train_loader, epoch, run.bn.num_batches_precise)
-    result = evaluate(model, run.val_loader, run.splits.labels("val"), len(names))
+    result = evaluate(
+        model,
+        run.val_loader,
+        run.splits.labels("val"),
+        len(names),
+        leave_out=run.leave_out,
+        on_batch=partial(run.quarantine.see, "val"),
+    )
+    run.quarantine.tell("val", epoch)
     metrics = result.metrics(names, run.groups, run.group_names)
     recall, counts = result.recall()
     tell(run, "val", recall, counts)

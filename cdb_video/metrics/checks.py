@@ -14,6 +14,8 @@ def check_labels(
 ) -> tuple[IntArray, IntArray]:
     """``target`` and ``prediction`` as two int64 arrays ``(N,)``, N >= 1, each in ``[0, K)``.
 
+    A prediction may also be -1: there is none, and the sample is not recognised.
+
     Raises:
         ValueError: for no sample, different lengths, other than integers, or a label outside.
     """
@@ -28,11 +30,13 @@ def check_labels(
             raise ValueError(f"{name} is empty: at least one sample is needed")
         if array.dtype.kind not in "iu":
             raise ValueError(f"{name} must hold integers, got {array.dtype}")
-        outside = (array < 0) | (array >= num_classes)
+        lowest = -1 if name == "prediction" else 0
+        outside = (array < lowest) | (array >= num_classes)
         if outside.any():
             first = int(outside.argmax())
             raise ValueError(
-                f"{name} must lie in [0, {num_classes}), got {array[first]} at position {first}"
+                f"{name} must lie in [{lowest}, {num_classes}), "
+                f"got {array[first]} at position {first}"
             )
         arrays.append(array.astype(np.int64))
     if len(arrays[0]) != len(arrays[1]):

@@ -32,7 +32,7 @@ def classification_metrics(
 
     Args:
         target: true class of each sample, ``(N,)``, integers in ``[0, K)``, N >= 1.
-        prediction: predicted class of each sample, ``(N,)``.
+        prediction: predicted class of each sample, ``(N,)``; -1 where there is none.
         num_classes: K.
         scores: score of each class, ``(N, K)``; needed for ``top5`` only.
         class_names: ``(K,)``, used in ``absent_classes``; the class ids stand there otherwise.
@@ -61,7 +61,7 @@ def classification_metrics(
         "num_samples": len(target),
         "num_classes": num_classes,
         "top1": float(accuracy_score(target, prediction)),
-        "top5": None if scores is None else _top_k(target, scores, num_classes, k=5),
+        "top5": None if scores is None else _top_k(target, prediction, scores, num_classes, k=5),
         "mean_class_recall": float(recall.mean()),
         "mean_class_precision": float(precision.mean()),
         "mean_class_f1": float(f1.mean()),
@@ -81,12 +81,17 @@ def recall_per_class(
     return recall.astype(np.float64), np.bincount(target, minlength=num_classes).astype(np.int64)
 
 
-def _top_k(target: IntArray, scores: npt.ArrayLike, num_classes: int, k: int) -> float:
+def _top_k(
+    target: IntArray, prediction: IntArray, scores: npt.ArrayLike, num_classes: int, k: int
+) -> float:
     scores = check_scores(scores, len(target), num_classes)
+    there = prediction >= 0
     # scikit-learn warns about a k that cannot fail, and takes no score matrix for two classes.
-    if k >= num_classes:
-        return 1.0
-    return float(top_k_accuracy_score(target, scores, k=k, labels=np.arange(num_classes)))
+    if k >= num_classes or not there.any():
+        return float(there.mean())
+    labels = np.arange(num_classes)
+    found = top_k_accuracy_score(target[there], scores[there], k=k, labels=labels)
+    return float(found * there.mean())
 
 
 def _group_means(

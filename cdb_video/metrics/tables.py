@@ -47,7 +47,7 @@ def per_class_table(
     precision, recall, f1, n_test = precision_recall_fscore_support(
         target, prediction, labels=np.arange(num_classes), average=None, zero_division=0
     )
-    n_predicted = np.bincount(prediction, minlength=num_classes)
+    n_predicted = np.bincount(prediction[prediction >= 0], minlength=num_classes)
     return [
         {
             "class": c,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cdb_video.report.curves import MUTED, STYLE, WIDTH_INCHES, inline_svg
-from cdb_video.run_folder import DifficultyRow
+from cdb_video.run_rows import DifficultyRow
 
 MAX_NAMED = 60
 """More class names than this would overlap."""

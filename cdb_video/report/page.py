@@ -13,10 +13,13 @@ from cdb_video.files import write_text
 from cdb_video.report.confusion import lay_out, worst_confusions
 from cdb_video.report.curves import difficulty_curves, training_curves
 from cdb_video.report.heat_map import difficulty_heat_map
-from cdb_video.run_folder import PredictionRow, RunFolder
+from cdb_video.run_folder import RunFolder
+from cdb_video.run_rows import PredictionRow
 
 MAX_CONFUSIONS = 15
 MAX_CLIPS = 15
+NONE = -1
+"""In place of a class: the clip cannot be decoded."""
 
 
 def write_report(output_dir: Path) -> Path:
@@ -73,6 +76,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "matrix": matrix,
         "confusions": worst_confusions(confusion, MAX_CONFUSIONS) if confusion else [],
         "mistakes": _surest_mistakes(run.predictions()),
+        "bad_clips": run.bad_clips(),
         "class_names": {row.class_id: row.name for row in per_class},
         "difficulty_svg": difficulty_curves(difficulty),
         "heat_map_svg": difficulty_heat_map(difficulty, sizes),
@@ -100,7 +104,7 @@ def _components(config: str) -> list[tuple[str, str]]:
 
 
 def _surest_mistakes(predictions: Sequence[PredictionRow]) -> list[PredictionRow]:
-    wrong = [row for row in predictions if row.label != row.predicted]
+    wrong = [row for row in predictions if row.predicted not in (row.label, NONE)]
     return sorted(wrong, key=lambda row: -row.score)[:MAX_CLIPS]
 
 

@@ -15,6 +15,7 @@ from videos import read_number, write_video
 from cdb_video.data.batch import Record
 from cdb_video.data.clip_dataset import ClipDataset
 from cdb_video.data.clips import ClipSampling
+from cdb_video.data.decode import DECODERS, Decoding
 from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.shuffle import Shuffle
@@ -85,7 +86,7 @@ def by_index(batches):
     """Index -> list of its (clip, label), in the order they came."""
     found = {}
     for batch in batches:
-        for video, label, index in zip(*batch, strict=True):
+        for video, label, index in zip(*batch[:3], strict=True):
             found.setdefault(int(index), []).append((video.numpy(), int(label)))
     return found
 
@@ -404,43 +405,144 @@ def test_workers_survive_the_signals_that_stop_a_run(records):
     assert len(list(batches)) == 20
 
 
-def test_a_worker_that_hangs_is_reported_and_ended(tmp_path, records, monkeypatch):
+@pytest.fixture
+def hanging(tmp_path):
+    """A record whose decoding never ends: opening it waits for a writer."""
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    return Record(str(pipe), 0)
+
+
+def test_no_batch_in_time_is_reported_with_what_is_in_work(records, hanging, monkeypatch):
     # How long torch waits for a worker to end by itself.
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.3)
     before = set(multiprocessing.active_children())
-    pipe = tmp_path / "pipe.mp4"
-    os.mkfifo(pipe)  # opening it waits for a writer, that is forever
-    loader = evaluation([*records, Record(str(pipe), 0)], num_workers=1, batch_size=1, timeout=1.5)
+    loader = evaluation([*records, hanging], num_workers=1, batch_size=1, timeout=1.5)
     batches = loader.batches()
     for _ in records:
         next(batches)
     [worker] = set(multiprocessing.active_children()) - before
-    with pytest.raises(DataError, match=r"hangs or died: DataLoader timed out after 1\.5"):
+    with pytest.raises(DataError, match=r"within 1\.5 s .*; in work: .*pipe\.mp4"):
         next(batches)
     assert not worker.is_alive()
 
 
-def test_a_dead_worker_is_reported(records):
+def test_a_worker_that_dies_between_clips_is_reported(records):
     before = set(multiprocessing.active_children())
     loader = training(records * 3, num_workers=1, batch_size=1)
     batches = loader.batches()
     next(batches)
     [worker] = set(multiprocessing.active_children()) - before
-
-    def go_on():
-        os.kill(worker.pid, signal.SIGKILL)
-        worker.join()
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    with pytest.raises((DataError, DecodeError), match="process .*(died|SIGKILL)"):
         list(batches)
 
-    # The news may come while the loader waits, or to whatever this process does then.
-    with pytest.raises((DataError, RuntimeError), match=r"hangs or died|DataLoader worker"):
-        go_on()
+
+@pytest.fixture
+def broken(tmp_path):
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(b"no video at all")
+    return Record(str(path), 0)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_bad_clip_of_training_is_replaced_by_one_of_its_class(records, broken, num_workers):
+    everything = [*records, broken]
+    plain = by_index(training(records).batches(3))
+    loader = training(everything, num_workers=num_workers, tolerant=True)
+    batches = list(loader.batches(3))
+    [bad] = [bad for batch in batches for bad in batch.bad]
+    assert bad == (7, f"{broken.path}: it is text")
+    found = by_index(batches)
+    assert sum(map(len, found.values())) == len(everything)
+    [stand_in] = [index for index, clips in found.items() if len(clips) == 2]
+    assert records[stand_in].label == broken.label
+    clips = [clip for clip, _ in found[stand_in]]
+    assert any(np.array_equal(clip, plain[stand_in][0][0]) for clip in clips)
+    assert not np.array_equal(*clips), "the replacement is cut in its own way"
+    # Others come as they would without it, and what replaces it follows from the key alone.
+    assert_same(found, by_index(training(everything, tolerant=True, batch_size=4).batches(3)))
+    other_epochs = [by_index(loader.batches(epoch)) for epoch in range(8)]
+    assert len({index for f in other_epochs for index in f if len(f[index]) == 2}) > 1
+
+
+def test_without_another_clip_of_its_class_any_replaces_it(records, broken):
+    alone = [broken._replace(label=2), *(record._replace(label=0) for record in records)]
+    [batch, *rest] = training(alone, tolerant=True, batch_size=9).batches()
+    assert not rest
+    assert batch.label.tolist() == [0] * 8
+
+
+def test_where_all_are_bad_the_first_error_stops(broken):
+    with pytest.raises(DecodeError, match=r"broken\.mp4: it is text"):
+        list(training([broken] * 3, tolerant=True).batches())
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_bad_clip_of_evaluation_is_left_out_and_told(records, broken, num_workers):
+    loader = evaluation(
+        [records[0], broken, *records[1:3], broken],
+        tolerant=True,
+        num_workers=num_workers,
+        batch_size=1,
+    )
+    batches = list(loader.batches())
+    assert [batch.index.tolist() for batch in batches] == [[0], [], [2], [3], []]
+    assert [len(batch.video) for batch in batches] == [1, 0, 1, 1, 0]
+    assert [bad.record for batch in batches for bad in batch.bad] == [1, 4]
+
+
+def test_a_clip_that_hangs_ends_its_worker_and_the_rest_comes(records, hanging):
+    everything = [*records[:3], hanging, *records[3:]]
+    loader = evaluation(
+        everything, tolerant=True, num_workers=2, batch_size=2, clip_timeout=1.0, timeout=60
+    )
+    for _ in range(2):  # workers live on into the next epoch, and do not try it again
+        batches = list(loader.batches())
+        [bad] = [bad for batch in batches for bad in batch.bad]
+        assert bad.record == 3
+        assert "was not decoded within 1 s (DATA_LOADER.CLIP_TIMEOUT)" in bad.reason
+        assert sorted(by_index(batches)) == [0, 1, 2, 4, 5, 6, 7]
+    with pytest.raises(DecodeError, match=r"pipe\.mp4: it was not decoded within 1 s"):
+        list(evaluation([hanging], num_workers=1, clip_timeout=1.0).batches())
+
+
+class Crash:
+    """A decoder that does what damaged native code does."""
+
+    def __init__(self, path, decoding, span):
+        if "3.mp4" in path:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if "5.mp4" in path:
+            self.memory = np.ones(3 << 30, np.uint8)
+        self.reader = DECODERS.get("pyav")(path, decoding, span)
+        for name in ("fps", "times", "size", "end_s", "frames", "close"):
+            setattr(self, name, getattr(self.reader, name))
+
+
+def test_a_crash_or_a_flood_of_memory_costs_one_clip(records, monkeypatch):
+    monkeypatch.setitem(DECODERS._classes._obj_map, "crash", Crash)
+    loader = training(
+        records,
+        tolerant=True,
+        num_workers=2,
+        batch_size=2,
+        clip_memory=1 << 30,
+        decoding=Decoding(decoder="crash"),
+    )
+    batches = list(loader.batches())
+    reasons = {bad.record: bad.reason for batch in batches for bad in batch.bad}
+    assert "the process that decoded it ended with SIGSEGV" in reasons[3]
+    assert "allocate" in reasons[5]
+    assert sum(len(batch.label) for batch in batches) == len(records)
 
 
 LEFT_AT_EXIT = """
 import sys
 from cdb_video.data.batch import Record
 from cdb_video.data.clips import ClipSampling
+from cdb_video.data.decode import DECODERS, Decoding
 from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Share
 

@@ -90,7 +90,7 @@ def test_features_are_what_the_classifier_sees(trained):
     Checkpoint.read(f"{config.output_dir}/checkpoints/best.pt").load_into(model)
     model.eval()
     for split in ("train", "val"):
-        features, labels = kept(config, split)
+        features, labels, _ = kept(config, split)
         for batch in build.make_eval_loader(config, clips, split, torch.device("cpu")).batches():
             with torch.no_grad():
                 logits = model(batch.video)
@@ -154,7 +154,7 @@ def test_tau_is_the_smallest_that_validates_best(trained):
     config = trained("RETRAIN.METHOD", "tau_norm", "RETRAIN.TAUS", list(taus))
     retrain(config)
     before, after, origin = states(config, "tau_norm")
-    w, (features, labels) = before["fc.weight"], kept(config, "val")
+    w, (features, labels, _) = before["fc.weight"], kept(config, "val")
     recall = {}
     for tau in sorted(taus):
         right = (features[:, 0] @ (w / w.norm(dim=1, keepdim=True) ** tau).T).argmax(1) == labels
@@ -168,7 +168,7 @@ def test_tau_is_the_smallest_that_validates_best(trained):
 def test_ncm_takes_the_training_means(trained):
     config = trained("RETRAIN.METHOD", "ncm", "RETRAIN.DISTANCE", "euclidean")
     retrain(config)
-    features, labels = kept(config, "train")
+    features, labels, _ = kept(config, "train")
     _, after, _ = states(config, "ncm")
     for c in range(3):
         mean = features[labels == c].mean(dim=(0, 1))
@@ -180,14 +180,16 @@ def test_classes_are_drawn_equally_often(trained):
     """Where features say nothing, a classifier learns how often it has seen each class."""
     config = trained("RETRAIN.MAX_EPOCH", 150, "RETRAIN.BATCH_SIZE", 200, "RETRAIN.BASE_LR", 1)
     labels = torch.tensor([0] * 150 + [1] * 40 + [2] * 10)
-    train_features = Features(torch.zeros(len(labels), 1, 5), labels)
-    features = {"train": train_features, "val": Features(torch.zeros(3, 1, 5), torch.arange(3))}
+    features = {
+        split: Features(torch.zeros(len(of), 1, 5), of, torch.ones(len(of), dtype=torch.bool))
+        for split, of in {"train": labels, "val": torch.arange(3)}.items()
+    }
     log = RunLog(RunFolder(config.output_dir).retrained("crt"))
     head = nn.Linear(5, 3)
     names = ["blue", "green", "red"]
     groups = ["majority", "minority", "minority"]
     own = (config.retrain, "top1", 0, names, groups, config.test.group_names)
-    fit(Work(*own, features, head, log, console()), head)
+    fit(Work(*own, features, True, head, log, console()), head)
     log.close()
     assert head.bias.softmax(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
 

@@ -183,7 +183,8 @@ def test_recall_per_class_with_an_absent_class():
         ([], [], {}, "target is empty"),
         ([0, 1], [0], {}, "equally long, got 2 and 1"),
         ([0, 3], [0, 1], {}, r"target must lie in \[0, 3\), got 3 at position 1"),
-        ([0, 1], [-1, 1], {}, r"prediction must lie in \[0, 3\), got -1 at position 0"),
+        ([0, 1], [-2, 1], {}, r"prediction must lie in \[-1, 3\), got -2 at position 0"),
+        ([-1, 1], [0, 1], {}, r"target must lie in \[0, 3\), got -1 at position 0"),
         ([0.0, 1.0], [0, 1], {}, "target must hold integers, got float64"),
         ([[0], [1]], [0, 1], {}, r"target must have the shape \(N,\), got \(2, 1\)"),
         ([0, 1], [0, 1], {"scores": np.ones((2, 2))}, r"shape \(2, 3\), got \(2, 2\)"),
@@ -202,3 +203,14 @@ def test_wrong_input_is_one_line(target, prediction, options, message):
 def test_no_class_is_refused():
     with pytest.raises(ValueError, match="num_classes must be at least 1, got 0"):
         recall_per_class([0], [0], 0)
+
+
+def test_a_sample_without_prediction_is_not_recognised():
+    target, prediction = [0, 0, 1, 1, 2, 3, 4, 5], [0, -1, 1, 0, 2, 3, 4, -1]
+    scores = np.eye(6)[target]
+    metrics = classification_metrics(target, prediction, 6, scores=scores)
+    assert metrics["num_samples"] == 8
+    assert metrics["top1"] == 5 / 8
+    assert metrics["top5"] == 6 / 8
+    assert metrics["mean_class_recall"] == pytest.approx((0.5 + 0.5 + 1 + 1 + 1 + 0) / 6)
+    assert metrics["mean_class_precision"] == pytest.approx((0.5 + 1 + 1 + 1 + 1 + 0) / 6)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cdb_video.report.confusion import lay_out, worst_confusions
-from cdb_video.run_folder import Confusion
+from cdb_video.run_rows import Confusion
 
 SMALL = Confusion(["a", "b", "c"], np.array([[3, 1, 0], [0, 0, 0], [2, 0, 2]]))
 

@@ -13,6 +13,7 @@ import torch
 
 from cdb_video.commands import WORDS, main
 from cdb_video.models import read_checkpoint
+from cdb_video.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -155,11 +156,30 @@ def test_a_bad_clip_stops_all_processes(tool, tiny_yaml, tmp_path, colour_clips)
     shutil.copytree(colour_clips, root)
     (root / "train red 1.mp4").write_bytes(b"no video")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    words = ("--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root)
+    words = ("--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root, "DATA.ON_BAD_CLIP", "stop")
     result = tool("train_net.py", *words, launcher=launcher)
     assert result.returncode != 0
     assert "error: " in result.stderr
     assert "train red 1.mp4" in result.stderr
+
+
+def test_processes_replace_a_bad_clip_in_the_same_way(tool, tiny_yaml, tmp_path, colour_clips):
+    root = tmp_path / "damaged"
+    shutil.copytree(colour_clips, root)
+    (root / "train red 1.mp4").write_bytes(b"no video")
+    (root / "val blue 0.mp4").unlink()
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    words = ("--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root, "SOLVER.MAX_EPOCH", 2)
+    scores = []
+    for name in ("one", "other"):
+        result = tool("train_net.py", *words, "OUTPUT_DIR", name, launcher=launcher)
+        assert result.returncode == 0, result.stderr
+        bad = RunFolder(tmp_path / name).bad_clips()
+        assert [Path(row.path).name for row in bad] == ["train red 1.mp4", "val blue 0.mp4"]
+        records, _ = RunFolder(tmp_path / name).records()
+        scores.append([r for r in records if r["kind"] == "val"])
+    assert scores[0] == scores[1]
+    assert [r["num_samples"] for r in scores[0]] == [5, 5]
 
 
 @pytest.fixture(scope="module")

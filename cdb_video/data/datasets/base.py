@@ -53,16 +53,21 @@ class LabelledClips(ABC):
         """``records(name)`` with what it takes to load them."""
         return FileSplit(self.records(name))
 
-    def check_files(self, records: Sequence[Record]) -> None:
-        """Raises ``DataError`` that counts the files of ``records`` that are missing."""
-        paths = list(dict.fromkeys(record.path for record in records))
-        missing = [path for path in paths if not os.path.isfile(path)]
-        if missing:
+    def check_files(self, records: Sequence[Record], max_missing: int = 0) -> None:
+        """Raises ``DataError`` that counts the files of ``records`` that are missing.
+
+        Args:
+            max_missing: as many records may lack their file.
+        """
+        there = {path: os.path.isfile(path) for path in {record.path for record in records}}
+        num_missing = sum(not there[record.path] for record in records)
+        if num_missing > max_missing:
+            missing = [path for path in dict.fromkeys(r.path for r in records) if not there[path]]
             names = ", ".join(os.path.relpath(path, self.root) for path in missing[:NUM_NAMED])
             more = len(missing) - NUM_NAMED
             tail = f", and {more} more" if more > 0 else ""
             raise DataError(
-                f"{len(missing)} of {len(paths)} clips are missing under {self.root}: {names}{tail}"
+                f"{len(missing)} of {len(there)} clips are missing under {self.root}: {names}{tail}"
             )
 
     def path_of(self, name: str) -> str:

@@ -31,9 +31,9 @@ class Clips(LabelledClips):
 
     Paths are relative to ROOT; a value with a comma stands in double quotes; other columns are
     ignored. ``start`` and ``end`` (seconds, ``[start, end)``, empty for the beginning or the end
-    of the file) make a clip of a part of a longer video; they count from the start of the file, as in
-    players and ``ffmpeg -ss``, also where the sound begins before the pictures. A path may also be
-    that of an image.
+    of the file) make a clip of a part of a longer video; they count from the start of the file, as
+    in players and ``ffmpeg -ss``, also where the sound begins before the pictures. A path may also
+    be that of an image.
 
     Labels are names, or class numbers from 0 if all labels are whole numbers; a number that does
     not occur is a class without clips. The classes are those of all three files together, names
