@@ -75,6 +75,11 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
+def anywhere(flag: bool) -> bool:
+    """Whether ``flag`` is true on any process; every process must call it."""
+    return any(gather(flag))
+
+
 def barrier() -> None:
     """Waits until every process is here."""
     if dist.is_initialized():

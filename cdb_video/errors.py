@@ -23,3 +23,16 @@ class CheckpointError(CdbVideoError):
 
 class TrainingError(CdbVideoError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class Stopped(CdbVideoError):
+    """A run that was asked to stop has saved itself.
+
+    Args:
+        message: where it is.
+        number: of the signal that asked; the exit code is 128 more, as in a shell.
+    """
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + int(number)

@@ -181,7 +181,7 @@ class RunFolder:
             record
             for record in self.records()[0]
             if record["epoch"] <= epoch
-            or (record.get("kind") == "train_step" and record.get("step", 0) <= step)
+            or (record.get("kind", "").startswith("train_") and record.get("step", 0) <= step)
         ]
         if self.log.exists():
             write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))

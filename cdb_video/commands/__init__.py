@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from cdb_video import __version__
-from cdb_video.errors import CdbVideoError
+from cdb_video.errors import CdbVideoError, Stopped
 
 WORDS = {
     "train": "train a model, or go on where an earlier run stopped",
@@ -56,12 +56,21 @@ def run(word: str, argv: Sequence[str] | None = None, prog: str | None = None) -
 def in_one_line(work: Callable[[], int | None]) -> int:
     """Calls ``work`` and returns its exit code, 0 if it gives none.
 
-    A mistake of the user's becomes one line on stderr and exit code 2.
+    A mistake of the user's becomes one line on stderr and exit code 2, as does what the system
+    refuses, such as to write to a full disk. A run that was stopped by a signal gives 128 and the
+    signal's number.
     """
     try:
         return work() or 0
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except CdbVideoError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename is not None else ""
+        print(f"error: {name}{error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on after what is finished", file=sys.stderr)

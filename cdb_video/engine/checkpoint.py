@@ -1,12 +1,14 @@
-"""Saves a run, at the end of an epoch or within one, and brings it back to where it was."""
+"""Saves a run, at the end of an epoch or within one."""
 
+import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import yaml
 from torch.optim import Optimizer
 
 import cdb_video
@@ -14,34 +16,11 @@ from cdb_video import distributed
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.seen import Seen
-from cdb_video.errors import CheckpointError
+from cdb_video.errors import CheckpointError, TrainingError
 from cdb_video.files import point, replacing
 from cdb_video.losses.base import Loss
-from cdb_video.models import Checkpoint, Classifier
+from cdb_video.models import Classifier
 from cdb_video.run_folder import RunFolder
-
-FREE_TO_CHANGE = (
-    "OUTPUT_DIR",
-    "DEVICE",
-    "IMPORTS",
-    "LOG_PERIOD",
-    "TEST.",
-    "RETRAIN.",
-    "DATA_LOADER.",
-    "DATA.MEAN",  # what the model was trained with is checked instead
-    "DATA.STD",
-    "DATA.DAMAGE",
-    "DATA.MAX_",
-    "DATA.ON_BAD_CLIP",
-    "TRAIN.AUTO_RESUME",
-    "TRAIN.CHECKPOINT_",
-    "TRAIN.KEEP_CHECKPOINTS",
-    "SOLVER.MAX_EPOCH",
-    "SOLVER.ACCUMULATION_STEPS",
-    "MODEL.PRETRAINED",
-    "MODEL.ACT_CHECKPOINT",
-)
-"""Beginnings of the keys that may differ between a run and its resumption; ROOT may, too."""
 
 
 class State(NamedTuple):
@@ -103,26 +82,34 @@ class Checkpoints:
         Args:
             keep: write it as this epoch's checkpoint and as ``latest.pt``.
             best: write it as ``best.pt``.
+
+        Raises:
+            CheckpointError: it cannot be written; those that are there stay.
         """
         if not (keep or best) or not distributed.is_main():
             return
         path = self._folder.of_epoch(progress.epoch) if keep else self._folder.best
-        with replacing(path) as partial:
+        with written(path) as partial:
             torch.save(self._content(state, progress, []), partial)
         self._saved = time.monotonic()
+        # The best first: whoever goes on from latest.pt relies on it.
+        if best and keep:
+            point(self._folder.best, path)
         if keep:
             point(self._folder.latest, path)
             for old in self._folder.epoch_checkpoints()[: -self._keep] if self._keep else []:
                 old.unlink()
-        if best and keep:
-            point(self._folder.best, path)
 
     def save_within(self, state: State, progress: Progress) -> None:
-        """Writes the state within an epoch as ``latest.pt``; every process must call it."""
+        """Writes the state within an epoch as ``latest.pt``; every process must call it.
+
+        Raises:
+            CheckpointError: it cannot be written; the one that is there stays.
+        """
         own = {"seen": state.seen.state_dict(), "averaged": state.average.own_buffers()}
         processes = distributed.gather(own)
         if distributed.is_main():
-            with replacing(self._folder.latest) as partial:
+            with written(self._folder.latest) as partial:
                 torch.save(self._content(state, progress, processes), partial)
         self._saved = time.monotonic()
 
@@ -135,61 +122,9 @@ class Checkpoints:
             "loss_state": state.loss.state_dict(),
             "sampler_state": state.sampler.state_dict(),
             "processes": processes,
+            "world_size": distributed.world_size(),
             **describe(state.model, self._identity),
         }
-
-    def latest(self) -> Checkpoint | None:
-        """The checkpoint that the run goes on from, read; None where there is none.
-
-        Raises:
-            CheckpointError: it is unreadable, or of a run with other options.
-        """
-        if not self._folder.latest.exists():
-            return None
-        checkpoint = Checkpoint.read(self._folder.latest, training=True)
-        self._check_same_run(checkpoint)
-        return checkpoint
-
-    def _check_same_run(self, checkpoint: Checkpoint) -> None:
-        path = checkpoint.path
-        advice = "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME false"
-        if checkpoint.class_names != self._identity.class_names:
-            raise CheckpointError(f"{path} is of a run with other classes; {advice}")
-        before = _leaves(checkpoint.config)
-        now = _leaves(yaml.safe_load(self._identity.config))
-        # An option of only one of them came or went with a version, or with a NAME that differs.
-        for key in sorted(before.keys() & now.keys()):
-            free = key.startswith(FREE_TO_CHANGE) or key.endswith(".ROOT")
-            if not free and before.get(key) != now.get(key):
-                raise CheckpointError(
-                    f"{path} is of a run with {key} {before.get(key)}, got {now.get(key)}; {advice}"
-                )
-
-
-def restore(state: State, checkpoint: Checkpoint) -> Progress:
-    """Puts ``state`` where ``checkpoint`` left it.
-
-    Raises:
-        CheckpointError: it does not fit.
-    """
-    content: Mapping[str, Any] = checkpoint.training or {}
-    try:
-        state.model.load_state_dict(content["model_state"])
-        state.average.load_state_dict(content["average_state"])
-        state.optimizer.load_state_dict(content["optimizer_state"])
-        state.loss.load_state_dict(content["loss_state"])
-        state.sampler.load_state_dict(content["sampler_state"])
-        processes = content.get("processes", [])
-        if len(processes) == distributed.world_size():
-            own = processes[distributed.rank()]
-            state.seen.load_state_dict(own["seen"])
-            state.average.load_own_buffers(own["averaged"])
-        elif distributed.is_main():
-            state.seen.load_sum([own["seen"] for own in processes])
-        return Progress(content["epoch"], content.get("step", 0), content["best"])
-    except (KeyError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from None
 
 
 def save_model(
@@ -207,8 +142,38 @@ def save_model(
         "origin": origin,
         **describe(model, identity),
     }
-    with replacing(folder.best) as partial:
+    with written(folder.best) as partial:
         torch.save(content, partial)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """As ``replacing``, of a checkpoint.
+
+    Raises:
+        CheckpointError: it cannot be written; the message says how much room there is.
+    """
+    try:
+        with replacing(path) as partial:
+            yield partial
+    except (OSError, RuntimeError) as error:  # torch tells of a full disk by the latter
+        free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:100]
+        raise CheckpointError(
+            f"cannot write {path}: {reason}; {free / 1e6:,.0f} MB are free there and a checkpoint "
+            "takes as much as the one before; what was saved before is as it was"
+        ) from None
+
+
+def check_finite(state: State, epoch: int, step: int) -> None:
+    """Raises ``TrainingError`` where a weight or a statistic of the model is not finite."""
+    for model in (state.model, state.average.model):
+        for name, tensor in model.state_dict().items():
+            if not tensor.isfinite().all():
+                raise TrainingError(
+                    f"epoch {epoch}, step {step}: {name} is not finite, the weights have "
+                    "overflowed; nothing of this is saved, and what was saved before is as it was"
+                )
 
 
 def describe(model: Classifier, identity: Identity) -> dict[str, Any]:
@@ -223,13 +188,3 @@ def describe(model: Classifier, identity: Identity) -> dict[str, Any]:
             "python": sys.version.split()[0],
         },
     }
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            leaves |= _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves[prefix + key] = value
-    return leaves

@@ -12,6 +12,7 @@ from cdb_video import distributed
 from cdb_video.data.batch import Batch, BatchLoader
 from cdb_video.errors import DataError, TrainingError
 from cdb_video.metrics import classification_metrics, recall_per_class
+from cdb_video.stopping import StopRequest
 
 
 class Evaluation(NamedTuple):
@@ -73,6 +74,7 @@ def evaluate(
     *,
     leave_out: bool = True,
     on_batch: Callable[[Batch], object] = lambda batch: None,
+    stop: StopRequest | None = None,
 ) -> Evaluation:
     """Runs ``model`` over this process's share of a split; every process gets the whole result.
 
@@ -82,8 +84,10 @@ def evaluate(
         labels: (N,) true class of each record.
         leave_out: as in ``Evaluation``.
         on_batch: called after each batch.
+        stop: by which this process can be asked to leave off.
 
     Raises:
+        Stopped: a process was asked to.
         DataError: no clip could be decoded.
         TrainingError: the model gives scores that are not finite.
     """
@@ -98,6 +102,10 @@ def evaluate(
             scores.index_add_(0, moved.index, probability)
             views.index_add_(0, moved.index, torch.ones_like(moved.index))
         on_batch(batch)
+        if stop is not None and stop.asked:
+            break
+    if stop is not None and distributed.anywhere(stop.asked):
+        raise stop.stopped("validation was begun")
     distributed.sum_(scores)
     distributed.sum_(views)
     mean, valid = (scores / views.clamp(min=1)[:, None]).cpu(), (views > 0).cpu()

@@ -13,17 +13,19 @@ from cdb_video.data.batch import BatchLoader
 from cdb_video.data.splits import Splits
 from cdb_video.engine import build
 from cdb_video.engine.average import WeightAverage
-from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State, restore
+from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
 from cdb_video.engine.quarantine import Quarantine
+from cdb_video.engine.resume import go_on, newest
 from cdb_video.engine.seen import Seen
 from cdb_video.files import write_text
 from cdb_video.models import Checkpoint, Classifier, locate
 from cdb_video.options import Config
 from cdb_video.run_folder import RunFolder
 from cdb_video.sections import BatchNorm, Solver, Train
+from cdb_video.stopping import StopRequest
 
 
 class Run(NamedTuple):
@@ -57,10 +59,14 @@ class Run(NamedTuple):
     progress: Progress
     log: RunLog
     screen: Console
+    stop: StopRequest
 
 
-def prepare(config: Config, device: torch.device) -> Run:
+def prepare(config: Config, device: torch.device, stop: StopRequest | None = None) -> Run:
     """Builds a run, or brings an interrupted one back to where it was.
+
+    Args:
+        stop: by which the run can be asked to stop; nobody asks without.
 
     Raises:
         CdbVideoError: options, data, weights or a checkpoint are wrong.
@@ -76,8 +82,7 @@ def prepare(config: Config, device: torch.device) -> Run:
     val_loader = build.make_eval_loader(config, splits, "val", device) if validates else None
     identity = Identity(splits.class_names, groups, dump(config))
     train = config.train
-    checkpoints = Checkpoints(folder, identity, train.keep_checkpoints, train.checkpoint_minutes)
-    latest = checkpoints.latest() if train.auto_resume else None
+    latest = newest(folder, identity, screen) if train.auto_resume else None
     model = starting_model(config, len(splits.class_names), latest, device, screen)
     loss = build.make_loss(config, splits, device)
     build.check_validation(config, loss, sampler)
@@ -85,16 +90,10 @@ def prepare(config: Config, device: torch.device) -> Run:
     optimizer = make_optimizer(model, config.solver)
     average = WeightAverage(model, train.ema_decay)
     state = State(model, optimizer, loss, sampler, average, Seen(len(splits.class_names), device))
-    progress = restore(state, latest) if latest else Progress()
+    progress = go_on(state, latest, folder, screen) if latest else Progress()
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     _announce(config, splits, model, progress, screen)
-    folder.check_test_folder()
-    if distributed.is_main():
-        if not train.auto_resume:
-            folder.clear()
-        write_text(folder.config, identity.config)
-    distributed.barrier()
-    done = progress.epoch * steps_per_epoch + progress.step
+    _take_folder(folder, identity, anew=not train.auto_resume)
     return Run(
         train=train,
         solver=config.solver,
@@ -114,10 +113,11 @@ def prepare(config: Config, device: torch.device) -> Run:
         look_period=1 if device.type == "cpu" else config.log_period,
         quarantine=Quarantine(folder, splits, config.data, screen),
         leave_out=config.test.on_bad_clip == "leave_out",
-        checkpoints=checkpoints,
+        checkpoints=Checkpoints(folder, identity, train.keep_checkpoints, train.checkpoint_minutes),
         progress=progress,
-        log=RunLog(folder, progress.epoch, done),
+        log=RunLog(folder, progress.epoch, progress.epoch * steps_per_epoch + progress.step),
         screen=screen,
+        stop=StopRequest() if stop is None else stop,
     )
 
 
@@ -148,6 +148,16 @@ def fetch(source: str) -> Checkpoint | None:
     path = locate(source) if distributed.local_rank() == 0 else None
     distributed.barrier()
     return Checkpoint.read(path or locate(source))
+
+
+def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:
+    """Makes ``folder`` this run's, without an earlier one in it where it starts ``anew``."""
+    folder.check_test_folder()
+    if distributed.is_main():
+        if anew:
+            folder.clear()
+        write_text(folder.config, identity.config)
+    distributed.barrier()
 
 
 def _announce(

@@ -18,6 +18,8 @@ class Look(NamedTuple):
     """Over this process's clips of the epoch so far."""
     save: bool
     """Whether the main process asks for a checkpoint."""
+    stop: bool
+    """Whether any process was asked to stop."""
 
 
 class Seen:
@@ -58,12 +60,15 @@ class Seen:
         self._loss += self._step_loss
         self._step_loss.zero_()
 
-    def look(self, name: Callable[[int, list[int], str], str], save: bool = False) -> Look:
+    def look(
+        self, name: Callable[[int, list[int], str], str], save: bool = False, stop: bool = False
+    ) -> Look:
         """Reads, once, what has come since the last look; every process must look.
 
         Args:
             name: (step, indices of clips, what is wrong) -> the error's message.
             save: whether this process asks for a checkpoint; the main process's word counts.
+            stop: whether this process was asked to stop.
 
         Raises:
             TrainingError: a loss is not finite, here or in another process.
@@ -73,14 +78,15 @@ class Seen:
             [
                 (~losses.isfinite()).any().double(),
                 losses.new_tensor(float(save and distributed.is_main())),
+                losses.new_tensor(float(stop)),
             ]
         )
         read = torch.cat([distributed.sum_(flags), self._loss[None], losses]).tolist()
-        broken, asked, total, *values = read
+        broken, save_asked, stop_asked, total, *values = read
         if broken:
             self._stop(values, name)
         self._unread.clear()
-        return Look(total / self._num_clips, bool(asked))
+        return Look(total / self._num_clips, bool(save_asked), bool(stop_asked))
 
     def _stop(self, losses: list[float], name: Callable[[int, list[int], str], str]) -> None:
         for (step, _, index), loss in zip(self._unread, losses, strict=True):

@@ -11,15 +11,16 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import Batch
-from cdb_video.difficulty import ClassState, Feedback
 from cdb_video.engine import build
-from cdb_video.engine.checkpoint import Progress
-from cdb_video.engine.evaluate import evaluate
+from cdb_video.engine.checkpoint import Progress, check_finite
 from cdb_video.engine.log import progress_bar
 from cdb_video.engine.run import Run, prepare
-from cdb_video.engine.statistics import merge_statistics, precise_statistics
+from cdb_video.engine.statistics import merge_statistics
+from cdb_video.engine.validate import tell, validate
+from cdb_video.errors import Stopped
 from cdb_video.options import Config
 from cdb_video.run_folder import RunFolder
+from cdb_video.stopping import stop_requests
 
 
 def train(config: Config) -> None:
@@ -31,10 +32,12 @@ def train(config: Config) -> None:
     Raises:
         CdbVideoError: options, data or a checkpoint are wrong, another process trains in
             OUTPUT_DIR, or the loss is not finite.
+        Stopped: a signal asked the run to stop; it has saved itself.
     """
     device = build.choose_device(config)
-    with distributed.process_group(device), RunFolder(config.output_dir).locked("train"):
-        fit(prepare(config, device))
+    folder = RunFolder(config.output_dir)
+    with distributed.process_group(device), folder.locked("train"), stop_requests() as stop:
+        fit(prepare(config, device, stop))
 
 
 def fit(run: Run) -> None:
@@ -43,15 +46,25 @@ def fit(run: Run) -> None:
     with progress_bar(run.screen) as bar:
         bar.add_task("training", total=run.learning_rate.num_steps)
         for epoch in range(progress.epoch + 1, last + 1):
-            train_one_epoch(run, progress, bar)
+            run.state.loss.start_epoch(epoch)
+            if progress.step < run.steps_per_epoch:
+                train_one_epoch(run, progress, bar)
             score = None
             if epoch == last or epoch % (run.train.eval_period or 1) == 0:
-                score = validate(run, epoch)
+                try:
+                    score = validate(run, epoch)
+                except Stopped:
+                    trained = progress._replace(step=run.steps_per_epoch)
+                    run.checkpoints.save_within(run.state, trained)
+                    raise
             is_best = score is not None and (progress.best is None or score > progress.best)
             progress = Progress(epoch, 0, score if is_best else progress.best)
-            keep = epoch == last or epoch % run.train.checkpoint_period == 0
+            stop = epoch < last and distributed.anywhere(run.stop.asked)
+            keep = stop or epoch == last or epoch % run.train.checkpoint_period == 0
             run.checkpoints.save(run.state, progress, keep=keep, best=is_best)
             distributed.barrier()
+            if stop:
+                raise run.stop.stopped(f"epoch {epoch}")
     run.log.close()
 
 
@@ -59,30 +72,29 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
     """What ``progress`` leaves of an epoch: an optimiser step for each TRAIN.BATCH_SIZE clips."""
     state, solver, epoch = run.state, run.solver, progress.epoch + 1
     run.network.train()
-    state.loss.start_epoch(epoch)
     for step, window in enumerate(windows(run, progress), start=progress.step):
         seed_step(run.seed, epoch, step)
         done = progress.epoch * run.steps_per_epoch + step
         lr = run.learning_rate(done)
         for group in state.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
-        accumulate_gradient(run, window, done)
-        if solver.clip_grad_l2norm:
-            nn.utils.clip_grad_norm_(run.network.parameters(), solver.clip_grad_l2norm)
-        state.optimizer.step()
-        state.optimizer.zero_grad()
-        state.average.update()
+        take_step(run, window, done)
         done += 1
         is_last = step + 1 == run.steps_per_epoch
         if done % run.look_period == 0 or is_last:
-            look = state.seen.look(partial(message, run, epoch), run.checkpoints.due())
+            due, asked = run.checkpoints.due(), run.stop.asked
+            look = state.seen.look(partial(message, run, epoch), due, asked)
             if done % run.log_period == 0:
                 run.log.write("train_step", epoch, done, loss=look.mean_loss, lr=lr)
-            if look.save and not is_last:
+            if (look.save or look.stop) and not is_last:
+                check_finite(state, epoch, step + 1)
                 run.checkpoints.save_within(state, progress._replace(step=step + 1))
+                if look.stop:
+                    raise run.stop.stopped(f"epoch {epoch}, step {step + 1}")
             text = f"epoch {epoch}/{solver.max_epoch} loss {look.mean_loss:.3f}"
             bar.update(bar.task_ids[0], description=text)
         bar.update(bar.task_ids[0], completed=done)
+    check_finite(state, epoch, run.steps_per_epoch)
     run.quarantine.tell("train", epoch)
     loss, recall, counts = state.seen.take()
     run.log.write("train_epoch", epoch, done, loss=loss, lr=lr)
@@ -109,6 +121,16 @@ def seed_step(seed: int, epoch: int, step: int) -> None:
     torch.manual_seed(int(sequence.generate_state(1)[0]))
 
 
+def take_step(run: Run, window: list[Batch], step: int) -> None:
+    """One step of the optimiser, by the gradient of ``window``, and of the average."""
+    accumulate_gradient(run, window, step)
+    if run.solver.clip_grad_l2norm:
+        nn.utils.clip_grad_norm_(run.network.parameters(), run.solver.clip_grad_l2norm)
+    run.state.optimizer.step()
+    run.state.optimizer.zero_grad()
+    run.state.average.update()
+
+
 def accumulate_gradient(run: Run, window: list[Batch], step: int) -> None:
     """Adds up the gradient of the mean loss over the clips in ``window``."""
     num_clips = sum(len(part.label) for part in window)
@@ -126,59 +148,3 @@ def message(run: Run, epoch: int, step: int, clips: list[int], what: str) -> str
     """That the loss of ``step`` is not finite, with the paths of ``clips``, if they are here."""
     paths = ", ".join(run.splits["train"].records[index].path for index in clips)
     return f"epoch {epoch}, step {step + 1}: the loss is {what}{f'; clips: {paths}' * bool(paths)}"
-
-
-def tell(run: Run, split: str, recall: torch.Tensor, counts: torch.Tensor) -> None:
-    """Hands the recall (K,) on ``split``, and its clips (K,), to who learns from it."""
-    learners: tuple[Feedback, ...] = (run.state.loss, run.state.sampler)
-    for part in learners:
-        if part.source == split:
-            part.observe(recall, counts)
-
-
-def validate(run: Run, epoch: int) -> float:
-    """Evaluates the validation split and hands its recall to loss and sampler.
-
-    Returns:
-        TRAIN.BEST_METRIC; without validation the epoch, so that the newest is the best.
-    """
-    state, names = run.state, run.splits.class_names
-    if run.val_loader is None:
-        write_difficulty(run, epoch, *torch.zeros(2, len(names)))
-        return float(epoch)
-    model = state.average.model
-    if run.bn.use_precise_stats:
-        precise_statistics(model, run.train_loader, epoch, run.bn.num_batches_precise)
-    result = evaluate(
-        model,
-        run.val_loader,
-        run.splits.labels("val"),
-        len(names),
-        leave_out=run.leave_out,
-        on_batch=partial(run.quarantine.see, "val"),
-    )
-    run.quarantine.tell("val", epoch)
-    metrics = result.metrics(names, run.groups, run.group_names)
-    recall, counts = result.recall()
-    tell(run, "val", recall, counts)
-    run.log.write("val", epoch, epoch * run.steps_per_epoch, loss=result.loss, **metrics)
-    write_difficulty(run, epoch, recall, counts)
-    run.screen.print(
-        f"epoch {epoch}: validation loss {result.loss:.3f}, top-1 {100 * metrics['top1']:.1f} %, "
-        f"mean class recall {100 * metrics['mean_class_recall']:.1f} %"
-    )
-    return float(metrics[run.train.best_metric])
-
-
-def write_difficulty(run: Run, epoch: int, recall: torch.Tensor, counts: torch.Tensor) -> None:
-    """What loss or sampler make of the results of ``epoch``; 1 - recall where neither goes by it.
-
-    ``recall`` (K,) of the validation and ``counts`` (K,), its clips; all 0 without validation.
-    """
-    loss, sampler = run.state.loss, run.state.sampler
-    state = loss.class_state(epoch + 1) or sampler.class_state(epoch + 1)
-    if state is None and counts.any():
-        state = ClassState(1 - recall, loss.weights_in(epoch + 1), 0.0)
-    if state is not None:
-        sizes = run.splits.counts("train")
-        run.log.write_difficulty(epoch, run.splits.class_names, state, recall, counts, sizes)

@@ -122,6 +122,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             content: Any = safetensors.torch.load_file(path)
         else:
             mmap = zipfile.is_zipfile(path)  # not the form of torch before 1.6
+            if mmap:
+                _check_sums(path)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # a damaged file makes the readers raise nearly anything
         raise CheckpointError(f"{path}: {_reason(error)}") from error
@@ -129,6 +131,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         kind = type(content).__name__
         raise CheckpointError(f"{path}: must hold a dict with text keys, got {kind}")
     return content
+
+
+def _check_sums(path: Path) -> None:
+    """Compares every part of a file of ``torch.save`` with its CRC-32, which torch only writes."""
+    with zipfile.ZipFile(path) as parts:
+        if (damaged := parts.testzip()) is not None:
+            raise ValueError(f"damaged, the checksum of {damaged} is wrong")
 
 
 def _reason(error: Exception) -> str:

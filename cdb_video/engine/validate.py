@@ -1,0 +1,67 @@
+"""Validates a run, and hands the recall of each class to who learns from it."""
+
+from functools import partial
+
+import torch
+
+from cdb_video.difficulty import ClassState, Feedback
+from cdb_video.engine.evaluate import evaluate
+from cdb_video.engine.run import Run
+from cdb_video.engine.statistics import precise_statistics
+
+
+def tell(run: Run, split: str, recall: torch.Tensor, counts: torch.Tensor) -> None:
+    """Hands the recall (K,) on ``split``, and its clips (K,), to who learns from it."""
+    learners: tuple[Feedback, ...] = (run.state.loss, run.state.sampler)
+    for part in learners:
+        if part.source == split:
+            part.observe(recall, counts)
+
+
+def validate(run: Run, epoch: int) -> float:
+    """Evaluates the validation split and hands its recall to loss and sampler.
+
+    Returns:
+        TRAIN.BEST_METRIC; without validation the epoch, so that the newest is the best.
+    """
+    state, names = run.state, run.splits.class_names
+    if run.val_loader is None:
+        write_difficulty(run, epoch, *torch.zeros(2, len(names)))
+        return float(epoch)
+    model = state.average.model
+    if run.bn.use_precise_stats:
+        precise_statistics(model, run.train_loader, epoch, run.bn.num_batches_precise)
+    result = evaluate(
+        model,
+        run.val_loader,
+        run.splits.labels("val"),
+        len(names),
+        leave_out=run.leave_out,
+        on_batch=partial(run.quarantine.see, "val"),
+        stop=run.stop,
+    )
+    run.quarantine.tell("val", epoch)
+    metrics = result.metrics(names, run.groups, run.group_names)
+    recall, counts = result.recall()
+    tell(run, "val", recall, counts)
+    run.log.write("val", epoch, epoch * run.steps_per_epoch, loss=result.loss, **metrics)
+    write_difficulty(run, epoch, recall, counts)
+    run.screen.print(
+        f"epoch {epoch}: validation loss {result.loss:.3f}, top-1 {100 * metrics['top1']:.1f} %, "
+        f"mean class recall {100 * metrics['mean_class_recall']:.1f} %"
+    )
+    return float(metrics[run.train.best_metric])
+
+
+def write_difficulty(run: Run, epoch: int, recall: torch.Tensor, counts: torch.Tensor) -> None:
+    """What loss or sampler make of the results of ``epoch``; 1 - recall where neither goes by it.
+
+    ``recall`` (K,) of the validation and ``counts`` (K,), its clips; all 0 without validation.
+    """
+    loss, sampler = run.state.loss, run.state.sampler
+    state = loss.class_state(epoch + 1) or sampler.class_state(epoch + 1)
+    if state is None and counts.any():
+        state = ClassState(1 - recall, loss.weights_in(epoch + 1), 0.0)
+    if state is not None:
+        sizes = run.splits.counts("train")
+        run.log.write_difficulty(epoch, run.splits.class_names, state, recall, counts, sizes)
