@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
-import yaml
 from fvcore.common.config import BASE_KEY, CfgNode
 
 from cdb_video.errors import ConfigError
 from cdb_video.option_types import Text, coerce
 from cdb_video.registry import Registry
+from cdb_video.yaml_text import parse_yaml
 
 T = TypeVar("T")
 
@@ -42,19 +42,6 @@ class UnknownKeyError(ConfigError):
         self.key = key
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a key that is given twice, where YAML would let the last one win."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise ConfigError(f"line {key_node.start_mark.line + 1}: {key} is given twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path, allow_base: bool = True) -> dict[str, Any]:
     """The tree in a YAML file, on top of the file that its ``_BASE_`` names (one level, relative).
 
@@ -62,17 +49,15 @@ def read_yaml(path: Path, allow_base: bool = True) -> dict[str, Any]:
         ConfigError: the file is missing, empty, not YAML, not a mapping, or repeats a key.
     """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"config {path} is not a UTF-8 text file") from None
-    except ConfigError as error:
-        raise ConfigError(f"config {path}, {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config {path} is not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise ConfigError(f"config {path}: {error}") from None
     if not isinstance(tree, dict):
-        raise ConfigError(f"config {path} must hold KEY: value lines, got {tree!r}")
+        raise ConfigError(f"config {path} must hold KEY: value lines, got {tree!r:.100}")
     base = tree.pop(BASE_KEY, None)
     if base is None:
         return tree
@@ -144,13 +129,13 @@ def from_node(cls: type[T], node: Any, key: str = "") -> T:
 
 def _values(cls: type, node: Any, key: str) -> dict[str, Any]:
     if not isinstance(node, Mapping):
-        raise ConfigError(f"{key} must be a section of KEY: value lines, got {node!r}")
+        raise ConfigError(f"{key} must be a section of KEY: value lines, got {node!r:.100}")
     hints = get_type_hints(cls, include_extras=True)
     leaves = {name.upper(): name for name in _field_names(cls)}
     values: dict[str, Any] = {}
     for name, value in node.items():
         if not isinstance(name, str):
-            raise ConfigError(f"a key{' in ' + key if key else ''} must be text, got {name!r}")
+            raise ConfigError(f"a key{' in ' + key if key else ''} must be text, got {name!r:.100}")
         full_key = _join(key, name)
         if name in leaves:
             hint = hints[leaves[name]]

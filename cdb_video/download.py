@@ -1,8 +1,12 @@
 """Downloads a file, whole or not at all."""
 
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
+MAX_BYTES = 50 * 10**9
+"""Of one file."""
 TIMEOUT_S = 30
 """Without an answer for as long, a download is given up."""
 
@@ -29,6 +33,7 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
     downloader = pooch.HTTPDownloader(timeout=TIMEOUT_S, progressbar=sys.stderr.isatty())
     known = f"sha256:{sha256}" if sha256 else None
     try:
+        _check_room(requests.head(url, timeout=TIMEOUT_S, allow_redirects=True), path.parent)
         pooch.retrieve(url, known, path.name, path.parent, downloader=downloader)
     except requests.HTTPError as error:
         answer = error.response
@@ -38,6 +43,15 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
         raise DownloadError(_innermost(error)) from None
     except ValueError:  # as pooch says it
         raise DownloadError("wrong checksum") from None
+
+
+def _check_room(answer: Any, folder: Path) -> None:
+    """Refuses a file that says it is longer than there is room for, or than any should be."""
+    size = int(answer.headers.get("Content-Length", 0)) if answer.ok else 0
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    room = min(shutil.disk_usage(there).free, MAX_BYTES)
+    if size > room:
+        raise DownloadError(f"it is {size:,} bytes long, there is room for {room:,}")
 
 
 def _innermost(error: BaseException) -> str:

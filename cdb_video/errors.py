@@ -1,8 +1,21 @@
 """The errors a user can cause or meet: one line each, shown without a traceback, exit code 2."""
 
+MAX_CHARACTERS = 1500
+"""Of a message; of a longer one the beginning and the end are kept."""
+
 
 class CdbVideoError(Exception):
-    """Base of every error that is a message to the user, not a defect of the program."""
+    """Base of every error that is a message to the user, not a defect of the program.
+
+    The message is one line, whatever it quotes.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        line = " ".join(str(message).splitlines())
+        if len(line) > MAX_CHARACTERS:
+            half = MAX_CHARACTERS // 2
+            line = f"{line[:half]} ... {line[-half:]}"
+        super().__init__(line)
 
 
 class ConfigError(CdbVideoError):

@@ -1,5 +1,6 @@
 """Writes files so that a reader, or a run killed at any moment, finds a whole file."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,9 +24,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces ``path`` by a UTF-8 file with ``text``."""
+    """Replaces ``path`` by a UTF-8 file with ``text``; names of files in it may be of any bytes."""
     with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
@@ -68,7 +69,18 @@ def point(path: Path, target: Path) -> None:
     _sync_folder(path.parent)
 
 
+def sha256(path: Path) -> str:
+    """The digest of a file's contents, in hexadecimal."""
+    content = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
+
+
 def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows opens no folders
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,9 +5,8 @@ import types
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import yaml
-
 from cdb_video.errors import ConfigError
+from cdb_video.yaml_text import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def coerce(value: Any, annotation: Any, key: str) -> Any:
         return _fit(value, annotation)
     except _NoFit:
         shown = str(value) if isinstance(value, Text) else value
-        raise ConfigError(f"{key} must be {describe(annotation)}, got {shown!r}") from None
+        raise ConfigError(f"{key} must be {describe(annotation)}, got {shown!r:.100}") from None
 
 
 def _fit(value: Any, annotation: Any) -> Any:
@@ -97,8 +96,8 @@ def _fit(value: Any, annotation: Any) -> Any:
 def _fit_tuple(value: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     if isinstance(value, Text):
         try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
+            value = parse_yaml(value)
+        except ValueError:
             raise _NoFit from None
     if not isinstance(value, (list, tuple)):
         raise _NoFit

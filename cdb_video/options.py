@@ -172,15 +172,25 @@ PYSLOWFAST = {
 """Key of PySlowFast -> what to write here."""
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load(path: str | Path, overrides: Sequence[str] = (), *, trust_imports: bool = False) -> Config:
     """The options in a YAML file, with ``KEY VALUE ...`` on top. Imports the modules in IMPORTS.
+
+    Args:
+        trust_imports: import what the file names, too, not ``overrides`` alone: it is code.
 
     Raises:
         ConfigError: one line that names the key, what is allowed and what was given.
     """
-    layers = (config.read_yaml(Path(path)), config.parse_overrides(overrides))
-    tree = config.merge(*map(_moved, layers))
-    import_modules(coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS"))
+    below, above = config.read_yaml(Path(path)), config.parse_overrides(overrides)
+    tree = config.merge(_moved(below), _moved(above))
+    modules = coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS")
+    strange = [name for name in modules if name not in sys.modules]
+    if strange and "IMPORTS" not in above and not trust_imports:
+        raise ConfigError(
+            f"{path} wants to run the code of {', '.join(strange)} (IMPORTS); where you trust it, "
+            f"add --trust-imports, or name it yourself: IMPORTS '[{', '.join(modules)}]'"
+        )
+    import_modules(modules)
     try:
         return config.from_node(Config, tree)
     except config.UnknownKeyError as error:

@@ -133,12 +133,15 @@ def import_modules(modules: Sequence[str]) -> None:
     the folder of the script, where names such as ``compare`` are taken.
 
     Raises:
-        ConfigError: a module, or one that it imports, cannot be found.
+        ConfigError: a module, or one that it imports, cannot be found or is broken.
     """
+    for module in modules:
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise ConfigError(f"IMPORTS must name modules, such as my_net, got {module!r:.100}")
     if modules and sys.path[0] != os.getcwd():
         sys.path.insert(0, os.getcwd())
     for module in modules:
         try:
             importlib.import_module(module)
-        except ImportError as error:
+        except (ImportError, SyntaxError) as error:
             raise ConfigError(f"IMPORTS: cannot import {module!r}: {error}") from None

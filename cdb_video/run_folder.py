@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from cdb_video import distributed
-from cdb_video.csv_rows import header, read_rows, write_csv
+from cdb_video.csv_rows import header, open_csv, plain, read_rows, write_csv
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.files import replacing, replacing_folder, write_text
 from cdb_video.lock import InUse, locked
@@ -133,14 +133,17 @@ class RunFolder:
     def records(self) -> tuple[list[dict[str, Any]], int]:
         """The objects in ``log.jsonl``, and how many lines an interruption has cut short."""
         records, num_bad = [], 0
-        for line in _lines(self.log):
+        for line in filter(None, _lines(self.log)):
             try:
                 record = json.loads(line)
             except ValueError:
                 num_bad += 1
                 continue
-            if isinstance(record, dict) and isinstance(record.get("epoch"), int):
-                records.append(record)
+            if isinstance(record, dict):
+                record.setdefault("step", 0)
+                kinds = {"kind": str, "epoch": int, "step": int}
+                if all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
+                    records.append(record)
         return records, num_bad
 
     def append_difficulty(self, rows: Sequence[DifficultyRow]) -> None:
@@ -181,7 +184,7 @@ class RunFolder:
             record
             for record in self.records()[0]
             if record["epoch"] <= epoch
-            or (record.get("kind", "").startswith("train_") and record.get("step", 0) <= step)
+            or (record["kind"].startswith("train_") and record["step"] <= step)
         ]
         if self.log.exists():
             write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
@@ -191,7 +194,7 @@ class RunFolder:
                 write_csv(
                     partial, [header(DifficultyRow), *(row for row in rows if row.epoch <= epoch)]
                 )
-        return max((record.get("step", 0) for record in kept), default=0)
+        return max((record["step"] for record in kept), default=0)
 
     def write_test(
         self,
@@ -245,9 +248,9 @@ class RunFolder:
         path = self._test / "confusion.csv"
         if not path.is_file():
             return None
-        with path.open(newline="", encoding="utf-8") as file:
+        with open_csv(path) as file:
             first, *rows = list(csv.reader(file)) or [[]]
-        names = first[1:]
+        names = [plain(name) for name in first[1:]]
         try:
             counts = np.array([[int(cell) for cell in row[1:]] for row in rows], dtype=np.int64)
         except ValueError as error:
@@ -258,7 +261,8 @@ class RunFolder:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    """Of a file that an interruption, or somebody, may have damaged."""
+    return path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
 
 
 def _remove_if_empty(folder: Path) -> None:

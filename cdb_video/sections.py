@@ -89,9 +89,10 @@ class Solver:
             )
         if list(self.steps) != sorted(set(self.steps)):
             raise ValueError(f"STEPS must ascend, got {self.steps}")
-        if self.warmup_epochs >= self.max_epoch:
+        if self.warmup_epochs > self.max_epoch:
             raise ValueError(
-                f"WARMUP_EPOCHS must be below MAX_EPOCH {self.max_epoch}, got {self.warmup_epochs}"
+                f"WARMUP_EPOCHS must be at most MAX_EPOCH {self.max_epoch}, "
+                f"got {self.warmup_epochs}"
             )
         if self.nesterov and not self.momentum:
             raise ValueError("NESTEROV needs MOMENTUM > 0, got 0")

@@ -5,10 +5,19 @@ import os
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from videos import write_video
 
 COLOURS = {"blue": (30, 40, 210), "green": (30, 200, 40), "red": (210, 40, 30)}
 NUM_CLIPS = {"train": (6, 3, 2), "val": (2, 2, 2), "test": (3, 2, 2)}
+
+
+# The second by make test-faults; the first is always the same.
+slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much]
+common = {"deadline": None, "suppress_health_check": slow, "database": None}
+settings.register_profile("quick", max_examples=60, derandomize=True, **common)
+settings.register_profile("faults", max_examples=2000, **common)
+settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items):

@@ -172,12 +172,13 @@ def test_a_base_is_read_first(tmp_path, load):
         ("LOSS.NAME cdb", "LOSS.NAME: unknown loss 'cdb'; did you mean 'cdb_ce'?"),
         ("MODEL.RESNEXT3D.CARDINALITY 7", "MODEL.RESNEXT3D: cardinality must divide width 128"),
         ("SOLVER.STEPS [0,5,2]", "SOLVER: STEPS must"),
-        ("SOLVER.WARMUP_EPOCHS 100", "SOLVER: WARMUP_EPOCHS must be below MAX_EPOCH 100"),
+        ("SOLVER.WARMUP_EPOCHS 101", "SOLVER: WARMUP_EPOCHS must be at most MAX_EPOCH 100"),
         ("AUG.CROP_SCALE [0.9,0.2]", "AUG: CROP_SCALE must be [smallest, largest]"),
         ("TRAIN 3", "TRAIN must be a section of KEY: value lines, got '3'"),
         ("SOLVER.BASE_LR", "options come as KEY VALUE pairs, got a KEY without VALUE"),
         ("RNG_SEED 1 RNG_SEED.X 2", "RNG_SEED.X contradicts an earlier option"),
         ("IMPORTS [no_such_module]", "IMPORTS: cannot import 'no_such_module'"),
+        ("IMPORTS [.os]", "IMPORTS must name modules, such as my_net, got '.os'"),
     ],
 )
 def test_a_wrong_word_is_one_clear_line(load, overrides, message):
@@ -195,6 +196,14 @@ def test_a_wrong_word_is_one_clear_line(load, overrides, message):
         ("DATA: {NAME: egtea}\nDATA: {NAME: clips}\n", "line 2: DATA is given twice"),
         ("DATA: {NAME: [egtea}\n", "is not YAML"),
         ("DATA: {NAME: egtea}\n1: 2\n", "a key must be text, got 1"),
+        ("DATA: {NAME: egtea}\n[1, 2]: 2\n", "line 2: a key must be plain text"),
+        ("OUTPUT_DIR: 2024-02-30\n", "is not YAML: day "),
+        ("RNG_SEED: 0x_\n", "is not YAML: invalid literal"),
+        ("RNG_SEED: !!bool 7\n", "is not YAML"),
+        ("A: &a [x]\nB: *a\n", "line 2: aliases are not understood, got *a"),
+        ("A: " + "[" * 400 + "]" * 400 + "\n", "more than 50 levels are nested"),
+        ("A: " + "x" * 1_000_001 + "\n", "longer than 1,000,000 characters"),
+        ("DATA: {NAME: egtea}\nIMPORTS: ['.os']\n", "wants to run the code of .os"),
         ("SOLVER: {BASE_LR: 1}\n", "DATA.NAME is required and was not given"),
         ("DATA: {NAME: egtea}\nRNG_SEED: null\n", "RNG_SEED must be an integer >= 0, got None"),
         ("DATA: {NAME: egtea}\nRNG_SEED: true\n", "RNG_SEED must be an integer >= 0, got True"),
@@ -233,7 +242,12 @@ def test_every_option_is_documented():
 
 IMPORTING = """
 from cdb_video import options
-loaded = options.load("some.yaml", ["LOSS.NAME", "mine", "LOSS.MINE.DEPTH", "5"])
+words = ["LOSS.NAME", "mine", "LOSS.MINE.DEPTH", "5"]
+try:
+    options.load("some.yaml", words)
+except Exception as error:
+    print(error)
+loaded = options.load("some.yaml", words, trust_imports=True)
 print(loaded.loss.options.depth)
 """
 
@@ -254,7 +268,10 @@ def test_imports_register_a_users_own_component(tmp_path):
     result = subprocess.run(
         [sys.executable, "-c", IMPORTING], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert result.stdout == "5\n"
+    refused, depth = result.stdout.splitlines()
+    assert "some.yaml wants to run the code of my_losses (IMPORTS)" in refused
+    assert "--trust-imports" in refused
+    assert depth == "5"
 
 
 def test_the_package_carries_the_demo_s_config_and_all_that_it_needs(tmp_path):

@@ -26,11 +26,24 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     words = parse(parser, argv)
     if words.seeds < 1:
         parser.error(f"--seeds must be an integer >= 1, got {words.seeds}")
-    folder = compare(words.cfg, words.opts, words.losses.split(","), words.seeds)
+    folder = compare(
+        words.cfg,
+        words.opts,
+        words.losses.split(","),
+        words.seeds,
+        trust_imports=words.trust_imports,
+    )
     print(", ".join(str(folder / f"compare.{kind}") for kind in ("csv", "md", "png")))
 
 
-def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_seeds: int) -> Path:
+def compare(
+    path: Path,
+    overrides: Sequence[str],
+    losses: Sequence[str],
+    num_seeds: int,
+    *,
+    trust_imports: bool = False,
+) -> Path:
     """Runs every loss with every seed below OUTPUT_DIR and writes what came out of it.
 
     Leaves ``<loss>/seed_<seed>/`` for each run, ``compare.csv``, ``compare.md`` and
@@ -42,6 +55,7 @@ def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_see
         losses: each a registered name, with options of it or of anything else as ``loss_words``
             reads them; the first is what the others are compared with.
         num_seeds: runs of each loss, >= 1.
+        trust_imports: import the modules that ``path`` names.
 
     Returns:
         OUTPUT_DIR.
@@ -56,7 +70,7 @@ def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_see
     from cdb_video.report.page import write_report
     from cdb_video.report.scores import read_scores
 
-    base = options.load(path, overrides)
+    base = options.load(path, overrides, trust_imports=trust_imports)
     root = Path(base.output_dir)
     configs = {}
     for seed in range(base.rng_seed, base.rng_seed + num_seeds):
@@ -66,7 +80,7 @@ def compare(path: Path, overrides: Sequence[str], losses: Sequence[str], num_see
             configs[loss, seed] = options.load(path, [*overrides, *words])
     for (loss, seed), config in configs.items():
         if not _is_done(config):
-            Console(stderr=True).print(f"{loss}, seed {seed}:")
+            Console(stderr=True, markup=False).print(f"{loss}, seed {seed}:")
             train(config)
             test(config)
             if distributed.is_main():

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
                 return code
     from cdb_video.report.compare import comparison_table
 
-    screen = Console()
+    screen = Console(markup=False)
     screen.print(comparison_table(runs))
     for title, folder in runs.items():
         screen.print(f"report of {title}: {folder / 'report.html'}", soft_wrap=True)

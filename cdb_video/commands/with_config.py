@@ -11,6 +11,8 @@ from cdb_video import distributed, options
 from cdb_video.option_docs import option_help
 from cdb_video.options import Config
 
+TRUST = "--trust-imports"
+
 
 class _Help(argparse.Action):
     """Prints the help and ends; it alone reads the documentation of every option."""
@@ -25,7 +27,7 @@ def make_parser(prog: str | None, description: str, usage: str) -> argparse.Argu
     """A parser of ``--cfg FILE`` and ``KEY VALUE ...``, with ``usage`` between the two."""
     parser = argparse.ArgumentParser(
         prog=prog,
-        usage=f"%(prog)s [-h] --cfg FILE {usage}[KEY VALUE ...]",
+        usage=f"%(prog)s [-h] --cfg FILE [{TRUST}] {usage}[KEY VALUE ...]",
         description=textwrap.fill(description, 98),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
@@ -33,6 +35,11 @@ def make_parser(prog: str | None, description: str, usage: str) -> argparse.Argu
     parser.add_argument("-h", "--help", action=_Help, nargs=0, help="show this and every option")
     parser.add_argument(
         "--cfg", type=Path, required=True, metavar="FILE", help="YAML file with options"
+    )
+    parser.add_argument(
+        TRUST,
+        action="store_true",
+        help="import the modules that FILE names in IMPORTS: they are code, and may be anyone's",
     )
     parser.add_argument(
         "opts",
@@ -46,7 +53,9 @@ def make_parser(prog: str | None, description: str, usage: str) -> argparse.Argu
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """The words of the command line; ``--opts`` before the options is allowed, as in PySlowFast."""
     given = sys.argv[1:] if argv is None else argv
-    return parser.parse_args([word for word in given if word != "--opts"])
+    # Options take all that follows them, so that this one would be theirs.
+    trusts = [TRUST] if TRUST in given else []
+    return parser.parse_args(trusts + [word for word in given if word not in ("--opts", TRUST)])
 
 
 def read_config(
@@ -66,7 +75,7 @@ def read_config(
     words = parse(make_parser(prog, description, ""), argv)
     opts = list(words.opts)
     opts[::2] = [(short or {}).get(key, key) for key in opts[::2]]
-    return options.load(words.cfg, opts)
+    return options.load(words.cfg, opts, trust_imports=words.trust_imports)
 
 
 def report(folder: Path) -> None:
@@ -76,4 +85,5 @@ def report(folder: Path) -> None:
 
         from cdb_video.report.page import write_report
 
-        Console().print(f"report: {write_report(folder)}", soft_wrap=True)
+        # A folder may be called [/x], which is markup to rich.
+        Console(markup=False).print(f"report: {write_report(folder)}", soft_wrap=True)

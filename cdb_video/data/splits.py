@@ -1,5 +1,6 @@
 """The splits of a dataset: their records and labels, and the loaders that they hand over."""
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -139,3 +140,23 @@ class Splits:
         """(K,) clips of each class in a split, or in several joined by '+'."""
         joined = np.concatenate([self.labels(name) for name in names.split("+")])
         return np.bincount(joined, minlength=len(self.class_names))
+
+    def oddities(self) -> list[str]:
+        """What is seldom meant, in a line each: classes without training clips, clips in two
+        splits."""
+        found = []
+        empty = np.flatnonzero(self.counts("train") == 0)
+        if len(empty):
+            names = ", ".join(self.class_names[label] for label in empty[:10])
+            more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
+            hint = "; are labels counted from 1?" if self.class_names[empty[0]] == "0" else ""
+            found.append(f"{len(empty)} classes have no training clip: {names}{more}{hint}")
+        clips = {
+            name: {(r.path, r.start, r.end) for r in split.records}
+            for name, split in self._splits.items()
+        }
+        for one, other in itertools.combinations(clips, 2):
+            if both := clips[one] & clips[other]:
+                path = min(both, key=str)[0]
+                found.append(f"{len(both)} clips are in {one} and in {other}, such as {path}")
+        return found

@@ -57,7 +57,7 @@ def split_features(
 
     Args:
         model: the whole classifier, loaded from the checkpoint.
-        checkpoint: what ``digest`` makes of the checkpoint's file.
+        checkpoint: the SHA-256 of the checkpoint's file.
         epoch: that the model was trained for.
 
     Raises:
@@ -136,15 +136,6 @@ def compute_features(
     if not seen:
         raise DataError("none of the clips can be decoded")
     return torch.cat(indices), torch.cat(seen)
-
-
-def digest(path: Path) -> str:
-    """A short text that differs between files of different content."""
-    content = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            content.update(block)
-    return content.hexdigest()
 
 
 def _fingerprint(

@@ -78,7 +78,9 @@ class LearningRate:
             )
         warmup = solver.warmup_epochs / solver.max_epoch
         self._schedule = main
-        if warmup:
+        if warmup == 1:  # a first try of a few steps: nothing comes after the rise
+            self._schedule = LinearParamScheduler(solver.warmup_start_lr, main(0))
+        elif warmup:
             rise = LinearParamScheduler(solver.warmup_start_lr, main(warmup))
             self._schedule = CompositeParamScheduler(
                 [rise, main], lengths=[warmup, 1 - warmup], interval_scaling=["rescaled", "fixed"]

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from cdb_video import distributed
@@ -14,6 +13,7 @@ from cdb_video.errors import CheckpointError
 from cdb_video.files import point
 from cdb_video.models import Checkpoint
 from cdb_video.run_folder import RunFolder
+from cdb_video.yaml_text import parse_yaml
 
 FREE_TO_CHANGE = (
     "OUTPUT_DIR",
@@ -90,7 +90,7 @@ def _check_same_run(checkpoint: Checkpoint, identity: Identity) -> None:
     if checkpoint.class_names != identity.class_names:
         raise CheckpointError(f"{path} is of a run with other classes; {ADVICE}")
     before = _leaves(checkpoint.config)
-    now = _leaves(yaml.safe_load(identity.config))
+    now = _leaves(parse_yaml(identity.config))
     # An option of only one of them came or went with a version, or with a NAME that differs.
     for key in sorted(before.keys() & now.keys()):
         free = key.startswith(FREE_TO_CHANGE) or key.endswith(".ROOT")

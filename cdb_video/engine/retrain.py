@@ -14,13 +14,13 @@ from cdb_video.config import dump
 from cdb_video.engine import build
 from cdb_video.engine.checkpoint import Identity, save_model
 from cdb_video.engine.evaluate import Evaluation
-from cdb_video.engine.features import Features, digest, split_features
+from cdb_video.engine.features import Features, split_features
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
 from cdb_video.engine.test import tested_checkpoint, write_test
 from cdb_video.errors import ConfigError, TrainingError
-from cdb_video.files import write_text
+from cdb_video.files import sha256, write_text
 from cdb_video.models.heads import ScaledHead, nearest_class_mean, tau_normalised
 from cdb_video.options import Config
 from cdb_video.registry import SAMPLERS
@@ -89,7 +89,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     folder.check_test_folder()
     identity = Identity(splits.class_names, groups, dump(own))
     write_text(folder.config, identity.config)
-    checkpoint = digest(source.path)
+    checkpoint = sha256(source.path)
     features = {
         split: split_features(config, splits, split, model, checkpoint, source.epoch, screen)
         for split in SPLITS

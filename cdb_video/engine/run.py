@@ -163,6 +163,8 @@ def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:
 def _announce(
     config: Config, splits: Splits, model: nn.Module, progress: Progress, screen: Console
 ) -> None:
+    for oddity in splits.oddities():
+        screen.print(f"warning: {oddity}")
     num_val = len(splits["val"].records) if config.train.eval_period else "no"
     screen.print(
         f"{len(splits['train'].records)} training and {num_val} validation clips "

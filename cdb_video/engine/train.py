@@ -17,7 +17,7 @@ from cdb_video.engine.log import progress_bar
 from cdb_video.engine.run import Run, prepare
 from cdb_video.engine.statistics import merge_statistics
 from cdb_video.engine.validate import tell, validate
-from cdb_video.errors import Stopped
+from cdb_video.errors import ConfigError, Stopped
 from cdb_video.options import Config
 from cdb_video.run_folder import RunFolder
 from cdb_video.stopping import stop_requests
@@ -137,11 +137,24 @@ def accumulate_gradient(run: Run, window: list[Batch], step: int) -> None:
     for part in window:
         batch = part.to(run.device)
         with nullcontext() if part is window[-1] else distributed.no_sync(run.network):
-            logits = run.network(batch.video)
+            try:
+                logits = run.network(batch.video)
+            except ValueError as error:
+                raise _too_small(batch, error) from None
             loss = run.state.loss(logits, batch.label)
             (loss * (len(batch.label) / num_clips)).backward()
         run.state.seen.add(step, batch, logits, loss)
     run.state.seen.end_step()
+
+
+def _too_small(batch: Batch, error: ValueError) -> Exception:
+    """What to say where batch norm has a single value to average over, else ``error``."""
+    if not str(error).startswith("Expected more than 1 value per channel"):
+        return error
+    return ConfigError(
+        f"TRAIN.BATCH_SIZE must give batch norm more than one value to average over, got "
+        f"{len(batch.label)} clip for a process; MODEL.FROZEN_BN true averages nothing"
+    )
 
 
 def message(run: Run, epoch: int, step: int, clips: list[int], what: str) -> str:

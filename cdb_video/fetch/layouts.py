@@ -55,7 +55,7 @@ def npm_digits(folder: Path) -> Contents | None:
         return None
     train, test = [], []
     for digit in range(10):
-        values = json.loads((root / f"{digit}.json").read_text())["data"]
+        values = json.loads((root / f"{digit}.json").read_text(encoding="utf-8"))["data"]
         images = np.rint(np.asarray(values) * 255).astype(np.uint8).reshape(-1, 28, 28)
         train.append(images[:-NUM_TEST_PER_DIGIT])
         test.append(images[-NUM_TEST_PER_DIGIT:])
@@ -75,7 +75,9 @@ def npm_sheets(folder: Path) -> Contents | None:
     contents = {"batches.meta.txt": "\n".join([*CIFAR10_CLASSES, "\n"]).encode()}
     train = [f"data_batch_{number}" for number in range(1, 6)]
     for part, sheets in {"train": train, "test": ["test_batch"]}.items():
-        labels = np.array(json.loads((root / f"{part}_lables.json").read_text()), np.uint8)
+        labels = np.array(
+            json.loads((root / f"{part}_lables.json").read_text(encoding="utf-8")), np.uint8
+        )
         start = 0
         for sheet in sheets:
             pixels = cv2.imread(str(root / f"{sheet}.png"), cv2.IMREAD_COLOR)  # in the order BGR

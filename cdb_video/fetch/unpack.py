@@ -14,6 +14,10 @@ DAMAGE = tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeErro
 """What the readers of archives raise; the last for a password or an unknown compression."""
 
 
+MAX_BYTES = 50 * 10**9
+"""Of all that an archive holds: several times what the largest of the data sets takes."""
+
+
 def unpack(archive: Path, folder: Path) -> None:
     """Unpacks ``archive``, of a kind that ``ARCHIVES`` lists, into ``folder``.
 
@@ -26,9 +30,11 @@ def unpack(archive: Path, folder: Path) -> None:
             run_client(["dpkg-deb", "-x", str(archive.resolve()), "."], folder)
         elif archive.suffix == ".zip":
             with zipfile.ZipFile(archive) as zipped:
+                _check_size(sum(member.file_size for member in zipped.infolist()))
                 zipped.extractall(folder)  # drops roots and ".." of the names by itself
         elif archive.name.endswith((".tar", ".tar.gz", ".tgz")):
             with tarfile.open(archive) as tarred:
+                _check_size(sum(member.size for member in tarred))
                 tarred.extractall(folder, filter="data")
         elif archive.suffix == ".npz":  # is read as it is
             shutil.copy(archive, folder)
@@ -37,3 +43,8 @@ def unpack(archive: Path, folder: Path) -> None:
     except (*DAMAGE, OSError) as error:
         why = str(error).partition("\n")[0]  # tarfile adds a line for each method that it tried
         raise DataError(f"{archive} cannot be unpacked: {why}") from None
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise DataError(f"an archive must hold at most {MAX_BYTES:,} bytes, got {size:,}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from cdb_video.config import from_node
@@ -16,8 +15,9 @@ from cdb_video.models.classifier import Classifier, Normalisation, build_model
 from cdb_video.models.weights.files import read_content, tensors_in
 from cdb_video.models.weights.fit import WeightReport, fit_tensors
 from cdb_video.models.weights.normalisation import normalisation_in
-from cdb_video.models.weights.sources import locate
+from cdb_video.models.weights.sources import forget, locate
 from cdb_video.registry import BACKBONES
+from cdb_video.yaml_text import parse_yaml
 
 SAMPLING = ("NUM_FRAMES", "SAMPLING", "SAMPLING_RATE")
 
@@ -59,7 +59,11 @@ class Checkpoint:
             CheckpointError: it cannot be read, or holds something else.
         """
         path = locate(source)
-        content = read_content(path)
+        try:
+            content = read_content(path)
+        except CheckpointError:
+            forget(source)
+            raise
         ours = isinstance(content.get("versions"), dict) and "cdb_video" in content["versions"]
         epoch = content.get("epoch")
         return cls(
@@ -154,8 +158,8 @@ def _names(value: object) -> list[str] | None:
 
 def _tree(path: Path, text: object) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(text) if isinstance(text, str) else None
-    except yaml.YAMLError:
+        tree = parse_yaml(text) if isinstance(text, str) else None
+    except ValueError:
         tree = None
     if not isinstance(tree, dict):
         raise CheckpointError(f"{path} must hold the text of its config")

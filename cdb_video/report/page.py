@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import cdb_video
@@ -15,6 +14,7 @@ from cdb_video.report.curves import difficulty_curves, training_curves
 from cdb_video.report.heat_map import difficulty_heat_map
 from cdb_video.run_folder import RunFolder
 from cdb_video.run_rows import PredictionRow
+from cdb_video.yaml_text import parse_yaml
 
 MAX_CONFUSIONS = 15
 MAX_CLIPS = 15
@@ -91,8 +91,8 @@ def _content(run: RunFolder) -> dict[str, Any]:
 def _components(config: str) -> list[tuple[str, str]]:
     """The sections of the config that choose a component by ``NAME``, as (section, name)."""
     try:
-        sections = yaml.safe_load(config)
-    except yaml.YAMLError:
+        sections = parse_yaml(config)
+    except ValueError:
         return []
     if not isinstance(sections, dict):
         return []

@@ -81,9 +81,61 @@ def test_number_labels_are_class_numbers_and_gaps_are_empty_classes(tmp_path):
     assert labels(dataset, "val") == [10]
 
 
-def test_one_name_among_numbers_makes_all_of_them_names(tmp_path):
-    dataset = read(make(tmp_path, "path,label\na.mp4,2\nb.mp4,10\nc.mp4,none\n"))
-    assert dataset.class_names == ["10", "2", "none"]
+@pytest.mark.parametrize("odd", ["none", "-1", "nan", "3.0", "1e2"])
+def test_one_odd_label_among_numbers_is_an_error_and_renumbers_nothing(tmp_path, odd):
+    make(tmp_path, f"path,label\na.mp4,2\nb.mp4,10\nc.mp4,{odd}\n")
+    with pytest.raises(
+        DataError, match=rf"train\.csv:4: .* got '{odd}' here and 2 in .*csv:2; .*CLA"
+    ):
+        read(tmp_path)
+    dataset = read(tmp_path, classes=("2", odd, "10"))
+    assert labels(dataset) == [0, 2, 1]
+
+
+def test_a_number_far_too_large_is_an_error_with_its_line(tmp_path):
+    make(tmp_path, "path,label\na.mp4,0\nb.mp4," + "9" * 5000 + "\n")
+    with pytest.raises(DataError, match=r"train\.csv:3: a class number must be below") as caught:
+        read(tmp_path)
+    assert len(str(caught.value)) < 500
+
+
+def test_accents_have_one_form(tmp_path):
+    make(tmp_path, "path,label\na.mp4,caf\u00e9\nb.mp4,cafe\u0301\nc.mp4,tea\n")
+    dataset = read(tmp_path)
+    assert dataset.class_names == ["caf\u00e9", "tea"]
+    assert labels(dataset) == [0, 0, 1]
+    assert labels(read(tmp_path, classes=("tea", "cafe\u0301"))) == [1, 1, 0]
+
+
+def test_the_same_clip_by_another_way_is_found(tmp_path):
+    make(tmp_path, "path,label\nx/a.mp4,walk\nx/../x//a.mp4,run\n")
+    with pytest.raises(DataError, match=r"train\.csv:3: the clip is already in line 2"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("path;label\na.mp4;walk\n", "semicolons between its columns, where commas"),
+        ("path\tlabel\na.mp4\twalk\n", "tabs between its columns"),
+        ("a.mp4 3\nb.mp4 4\n", "list of PySlowFast or MMAction2"),
+        ("a.mp4,walk\nb.mp4,run\n", "first line is a clip: put path,label above it"),
+        ("label,youtube_id,time_start,time_end,split\nwalk,--x,1,2,train\n", "list of Kinetics"),
+    ],
+)
+def test_a_list_of_another_kind_gets_a_hint(tmp_path, text, hint):
+    with pytest.raises(DataError, match=rf"train\.csv:1: the header must name .*{hint}"):
+        read(make(tmp_path, text))
+
+
+def test_paths_may_lead_outside_where_that_is_allowed(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    make(root, "path,label\n../a.mp4,walk\n/elsewhere/b.mp4,run\n")
+    with pytest.raises(DataError, match="must lie under"):
+        read(root).records("train")
+    paths = [record.path for record in read(root, allow_outside=True).records("train")]
+    assert paths == [str(tmp_path / "a.mp4"), "/elsewhere/b.mp4"]
 
 
 def test_classes_fix_the_order_for_names_and_for_numbers(tmp_path):

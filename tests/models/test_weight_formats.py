@@ -1,7 +1,11 @@
 """Weights as other programs lay them out, loaded into a network that has names of its own."""
 
+import argparse
+import collections
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from fvcore.common.config import CfgNode
@@ -71,6 +75,64 @@ def pickled_folder(model, path):
     (path / "config.json").write_text('{"model_type": "any"}')
     torch.save(published_names(model), path / "pytorch_model.bin")
     return path
+
+
+def under(prefix, wrapper="state_dict", **beside):
+    """Writes names after ``prefix``, and other tensors beside them."""
+
+    def write(model, path):
+        weights = {f"{prefix}{name}": value for name, value in published_names(model).items()}
+        content = {wrapper: {**beside, **weights}, "args": argparse.Namespace(out=Path("/x"))}
+        content |= {"best": np.float64(0.5), "seen": collections.defaultdict(list, a=[1])}
+        torch.save(content if wrapper else content[wrapper], path / "other.pt")
+        return path / "other.pt"
+
+    write.__name__ = f"{wrapper}: {prefix}{', '.join(beside)}"
+    return write
+
+
+ONE = torch.ones(3)
+OTHERS = (
+    under("model.", criterion_weight=ONE, **{"criterion.weight": ONE}),
+    under("module.", n_averaged=torch.tensor(7)),
+    *map(under, ("model.module.", "model._orig_mod.", "net.", "backbone.", "a.b.c.")),
+    under("", "model_state_dict"),
+    under("", "net"),
+    under("module.", "weights", **{"loss.weight": ONE}),
+)
+
+
+@pytest.mark.parametrize("write", OTHERS, ids=lambda write: write.__name__)
+def test_what_stands_before_the_names_or_beside_them_does_not_matter(tmp_path, monkeypatch, write):
+    source, model = (stand_in(monkeypatch, 5, seed=seed) for seed in (0, 1))
+    report = load_weights(model, write(source, tmp_path))
+    assert report.fraction == 1.0
+    assert report.missing == report.mismatched == []
+    for name, value in source.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+
+
+def test_averaged_weights_are_taken_before_others(tmp_path, monkeypatch):
+    last, average, model = (stand_in(monkeypatch, 5, seed=seed) for seed in (0, 1, 2))
+    content = {"state_dict": last.state_dict(), "state_dict_ema": average.state_dict()}
+    torch.save(content, tmp_path / "timm.pth")
+    load_weights(model, tmp_path / "timm.pth")
+    assert torch.equal(model.fc.weight, average.fc.weight)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<!DOCTYPE html><title>Sign in</title>", "it is an HTML or XML page"),
+        ("version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        ("epoch 1\n", "it is text"),
+        ("", "it is empty"),
+    ],
+)
+def test_a_file_that_holds_no_weights_says_what_it_is(tmp_path, text, reason):
+    (tmp_path / "net.pth").write_text(text)
+    with pytest.raises(CheckpointError, match=rf"net\.pth: .*{reason}"):
+        read_state_dict(tmp_path / "net.pth")
 
 
 WRITERS = (

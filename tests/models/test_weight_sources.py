@@ -1,5 +1,6 @@
 """Where weights are: paths, URLs that a real server answers, names on the transformers hub."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from cdb_video.errors import CheckpointError
-from cdb_video.models import locate, read_state_dict
+from cdb_video.models import Checkpoint, locate, read_state_dict
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,6 +29,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) + extra))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
 
     def log_message(self, *words):
         pass
@@ -63,6 +69,35 @@ def test_a_url_is_downloaded_once_with_a_message(server, tmp_path, capsys):
     assert server.asked == ["/zoo/net.pth?download=true"]
     assert capsys.readouterr().err == ""
     assert kept_files(tmp_path) == [path]
+
+
+@pytest.mark.parametrize("how", ["fragment", "name"])
+def test_contents_are_compared_with_what_the_url_promises(server, tmp_path, how):
+    right = hashlib.sha256(server.body).hexdigest()
+    for digest in (right[::-1], right):
+        name = f"net-{digest[:8]}.pth" if how == "name" else f"net.pth#sha256={digest}"
+        if digest == right:
+            assert read_state_dict(locate(f"{server.url}/{name}"))["a"].tolist() == [0, 1, 2]
+        else:
+            with pytest.raises(CheckpointError, match="SHA-256 must begin with"):
+                locate(f"{server.url}/{name}")
+            assert kept_files(tmp_path) == []
+
+
+def test_what_cannot_be_read_is_downloaded_anew(server, tmp_path):
+    good, server.body = server.body, b"<html>busy</html>"
+    with pytest.raises(CheckpointError, match="HTML"):
+        Checkpoint.read(f"{server.url}/net.pth")
+    assert kept_files(tmp_path) == []
+    server.body = good
+    assert Checkpoint.read(f"{server.url}/net.pth").tensors["a"].tolist() == [0, 1, 2]
+
+
+def test_a_file_larger_than_the_disk_is_refused_before_it_comes(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("cdb_video.download.MAX_BYTES", len(server.body) - 1)
+    with pytest.raises(CheckpointError, match=r"it is [\d,]+ bytes long, there is room for"):
+        locate(f"{server.url}/net.pth")
+    assert server.asked == []
 
 
 def test_files_of_one_name_from_two_places_stay_apart(server):

@@ -1,6 +1,7 @@
 """What a dataset is: lists of labelled clips, read from annotation files and checked."""
 
 import os
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class LabelledClips(ABC):
 
     def __init__(self, options: Any) -> None:
         self.root = Path(options.root).expanduser()
+        self._allow_outside = bool(getattr(options, "allow_outside", False))
 
     def records(self, split: str) -> list[Record]:
         """The clips of ``split`` (train, val or test), always in the same order; never empty.
@@ -74,13 +76,14 @@ class LabelledClips(ABC):
         """``name``, relative to the root, joined to it.
 
         Raises:
-            ValueError: the path leaves the root or cannot be a path.
+            ValueError: the path leaves the root, where the dataset's ``allow_outside`` is not
+                given, or cannot be a path.
         """
         path = os.path.normpath(os.path.join(self.root, name))
         top = os.path.abspath(self.root)
         inside = os.path.abspath(path).startswith(os.path.join(top, ""))
-        if not inside or "\0" in name:
-            raise ValueError(f"the path must lie under {self.root}, got {name!r}")
+        if not (inside or self._allow_outside) or "\0" in name:
+            raise ValueError(f"the path must lie under {self.root}, got {name!r:.200}")
         return path
 
 
@@ -105,7 +108,20 @@ class Line:
 
     def error(self, what: str) -> DataError:
         """``file:line: what, text``."""
-        return DataError(f"{self.path}:{self.number}: {what}, in the line {self.text!r}")
+        return DataError(f"{self.path}:{self.number}: {what[:600]}, in the line {self.text!r:.200}")
+
+
+def composed(name: str) -> str:
+    """The name of a class, as people read it: accents in the one form of Unicode (NFC).
+
+    Raises:
+        ValueError: it is not text.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the name of a class must be UTF-8 text, got {name!r:.200}") from None
+    return unicodedata.normalize("NFC", name)
 
 
 def read_text(path: Path) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdb_video.data.batch import Record
-from cdb_video.data.datasets.base import SPLITS, LabelledClips
+from cdb_video.data.datasets.base import SPLITS, LabelledClips, composed
 from cdb_video.data.decode import is_image
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
@@ -30,7 +30,10 @@ class ImageFolder(LabelledClips):
         super().__init__(options)
         if not self.root.is_dir():
             raise DataError(f"no folder {self.root}: it should hold {', '.join(SPLITS)}")
-        self.class_names = _visible(self._folder("train"), folders=True)
+        folder = self._folder("train")
+        self.class_names = sorted(
+            {self._class_of(folder / n) for n in _visible(folder, folders=True)}
+        )
         self._label_of = {name: label for label, name in enumerate(self.class_names)}
 
     def _folder(self, split: str) -> Path:
@@ -39,14 +42,22 @@ class ImageFolder(LabelledClips):
             raise DataError(f"no folder {path}: it should hold a folder of images for each class")
         return path
 
+    @staticmethod
+    def _class_of(folder: Path) -> str:
+        try:
+            return composed(folder.name)
+        except ValueError as error:
+            raise DataError(f"{folder.parent}: {error}") from None
+
     def _read(self, split: str) -> list[Record]:
         folder = self._folder(split)
         records = []
         for name in _visible(folder, folders=True):
-            if name not in self._label_of:
+            label = self._label_of.get(self._class_of(folder / name))
+            if label is None:
                 raise DataError(f"{folder / name}: train has no class of this name")
             records += [
-                Record(str(folder / name / image), self._label_of[name])
+                Record(str(folder / name / image), label)
                 for image in _visible(folder / name, folders=False)
                 if is_image(image)
             ]

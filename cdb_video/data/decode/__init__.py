@@ -3,6 +3,7 @@
 An image file is a video of one frame.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -80,7 +81,9 @@ class VideoReader:
         with self._named():
             if decoding.damage != "accept" and (fault := what_is_missing(path)):
                 raise ValueError(fault)
-            self._decoder: Decoder = decoder_class(self.path, decoding, span)
+            # From the root on, as FFmpeg takes what stands before a colon for a protocol.
+            absolute = os.path.abspath(self.path)
+            self._decoder: Decoder = decoder_class(absolute, decoding, span)
         self.fps = self._decoder.fps
         self.size = self._decoder.size
         self.times = self._decoder.times

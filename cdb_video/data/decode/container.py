@@ -19,7 +19,9 @@ def open_video(path: str, decoding: Decoding) -> tuple[InputContainer, VideoStre
         ValueError: it holds no video stream; or what PyAV raises.
     """
     detect = {} if decoding.damage == "accept" else {"err_detect": "crccheck+explode"}
-    container = av.open(path, metadata_errors="replace", options=dict(detect))
+    # Playlists may name addresses: nothing is fetched.
+    options = {**detect, "protocol_whitelist": "file"}
+    container = av.open(path, metadata_errors="replace", options=options)
     try:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):

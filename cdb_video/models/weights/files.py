@@ -1,20 +1,29 @@
 """Owns reading weight files and folders without running code from them."""
 
+import argparse
 import json
+import pathlib
 import pickle
 import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from cdb_video.errors import CheckpointError
+from cdb_video.file_kinds import what_instead
 
-WRAPPERS = ("state_dict", "model_state", "model")
-"""Keys under which training programs keep a model's weights in their checkpoints."""
+WRAPPERS = (
+    *("state_dict_ema", "model_ema", "ema_state_dict"),
+    *("state_dict", "model_state", "model_state_dict"),
+    *("model", "module", "net", "network", "weights"),
+)
+"""Keys under which training programs keep a model's weights in their checkpoints: averaged ones,
+which are what such programs test, before others."""
 PREFIXES = ("module.", "_orig_mod.")
 """What ``DataParallel`` and ``torch.compile`` put before every name."""
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -22,12 +31,43 @@ FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 INDEX = ".index.json"
 
 
+def _plain_dict(*factory: object) -> dict[Any, Any]:
+    """What is read in the place of a ``defaultdict``."""
+    return {}
+
+
+def _harmless() -> list[Any]:
+    """What training programs keep beside weights, and what can do nothing but hold values.
+
+    A path of any system becomes one that opens no file.
+    """
+    kinds = [np.dtype(kind) for kind in "?bBhHiIlLqQefdFD"]
+    makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.empty(0).__reduce__()[0]}
+    return [
+        argparse.Namespace,
+        (_plain_dict, "collections.defaultdict"),
+        *(np.dtype, np.ndarray, *{type(kind) for kind in kinds}),
+        *(
+            (maker, f"{module}.multiarray.{name}")
+            for name, maker in makers.items()
+            for module in ("numpy.core", "numpy._core")
+        ),
+        *(int, float, str, bool, list, dict, set, tuple),
+        *(
+            (pathlib.PurePosixPath, f"{module}.{name}")
+            for module in ("pathlib", "pathlib._local")
+            for name in ("PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
+        ),
+    ]
+
+
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weight file or of a transformers folder on the CPU, by name.
 
     Reads ``.safetensors`` and what ``torch.save`` wrote: a state dict, or a checkpoint that holds
-    one under ``state_dict``, ``model_state`` or ``model``. The ``module.`` that ``DataParallel``
-    puts before every name is dropped, and so is the ``_orig_mod.`` of ``torch.compile``.
+    one under one of ``WRAPPERS``. What is no tensor is passed over. The ``module.`` that
+    ``DataParallel`` puts before every name is dropped, and so is the ``_orig_mod.`` of
+    ``torch.compile``.
 
     Raises:
         CheckpointError: the file cannot be read, or holds something else.
@@ -43,29 +83,30 @@ def read_content(path: Path) -> dict[str, Any]:
 
 def tensors_in(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
     """The tensors in the content of ``path``; see ``read_state_dict``."""
-    for key in WRAPPERS:
-        if isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    if not content:
-        raise CheckpointError(f"{path}: must hold named tensors, got none")
-    for name, value in content.items():
-        if not isinstance(name, str) or not _is_dense(value):
+    held = next((content[key] for key in WRAPPERS if _is_state_dict(content.get(key))), content)
+    weights = {name: value for name, value in held.items() if isinstance(value, Tensor)}
+    if not weights:
+        kinds = ", ".join(f"{name!r} {type(value).__name__}" for name, value in held.items())
+        raise CheckpointError(f"{path}: must hold named tensors, got {kinds[:200] or 'none'}")
+    for name, value in weights.items():
+        if not _is_dense(value):
             kind = type(value).__name__
             raise CheckpointError(f"{path}: must hold named dense tensors, got {kind} at {name!r}")
+    content = weights
     while prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in content)), ""):
         content = {name.removeprefix(prefix): value for name, value in content.items()}
     return content
 
 
-def _is_dense(value: object) -> bool:
-    """Whether ``value`` is a tensor of plain numbers; others would fail amid the copying."""
-    return (
-        isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not value.is_meta
-        and not value.is_quantized
+def _is_state_dict(value: object) -> bool:
+    return isinstance(value, dict) and any(
+        isinstance(name, str) and isinstance(part, Tensor) for name, part in value.items()
     )
+
+
+def _is_dense(value: Tensor) -> bool:
+    """Whether ``value`` is of plain numbers; others would fail amid the copying."""
+    return value.layout == torch.strided and not value.is_meta and not value.is_quantized
 
 
 def _read_folder(folder: Path) -> dict[str, Any]:
@@ -124,9 +165,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             mmap = zipfile.is_zipfile(path)  # not the form of torch before 1.6
             if mmap:
                 _check_sums(path)
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            with torch.serialization.safe_globals(_harmless()):
+                content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # a damaged file makes the readers raise nearly anything
-        raise CheckpointError(f"{path}: {_reason(error)}") from error
+        raise CheckpointError(f"{path}: {what_instead(path) or _reason(error)}") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         kind = type(content).__name__
         raise CheckpointError(f"{path}: must hold a dict with text keys, got {kind}")
@@ -147,7 +189,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError) and unsafe:
         return (
             f"refused, it refers to {unsafe[1]}: only tensors and plain values are read, as "
-            "anything else could run code"
+            "anything else could run code; where you trust it, save its weights alone again with "
+            "torch.save(model.state_dict(), ...) or as safetensors"
         )
     first_line = next(iter(str(error).splitlines()), "")
     return f"not a readable weight file ({type(error).__name__}: {first_line[:120]})"

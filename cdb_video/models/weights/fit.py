@@ -1,5 +1,7 @@
 """Owns fitting the tensors of a weight file into a model, by name and shape."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +15,8 @@ from cdb_video.option_types import PositiveFraction
 
 HEAD = "fc."
 """Prefix of the classification head's names."""
-LIGHTNING = "model."
-"""What a LightningModule that keeps its network as ``self.model`` puts before every name."""
+MAX_PREFIXES = 30
+"""Beginnings of names that are tried: the most frequent ones."""
 MIN_FRACTION = 0.8
 """Smallest share of the backbone that must fit, where nothing else is asked for: above the 0.73
 that a ResNeXt-152 takes from a ResNeXt-101, below the 0.94 of one with the other shortcut."""
@@ -100,7 +102,7 @@ def fit_tensors(
 ) -> WeightReport:
     """``load_weights`` of tensors that were read from ``path``."""
     wanted = model.state_dict()
-    names = _local_names(model, list(read), path)
+    names = _local_names(model, read, path)
     fitted = {
         name: tensor
         for name, target in wanted.items()
@@ -129,28 +131,60 @@ def fit_tensors(
     )
 
 
-def _local_names(model: nn.Module, read: list[str], path: Path) -> dict[str, str]:
-    """The model's name for a tensor -> the file's."""
-    here = model.state_dict()
-    wrapped = all(name.startswith(LIGHTNING) for name in read)
-    prefix = LIGHTNING if wrapped and not any(name.startswith(LIGHTNING) for name in here) else ""
+def _local_names(model: nn.Module, read: dict[str, Tensor], path: Path) -> dict[str, str]:
+    """The model's name for a tensor -> the file's.
+
+    Training programs put the names of what holds the network before those of its tensors
+    (``model.``, ``module.``, ``net.``, ``model.backbone.``), and keep others beside it, such as the
+    weight of a loss. The beginning under which most numbers fit is dropped where it stands.
+    """
+    wanted = model.state_dict()
     local_name = getattr(model, "local_name", Backbone.local_name)
+
+    def fitting(prefix: str) -> int:
+        under = ((name, t) for name, t in read.items() if name.startswith(prefix))
+        pairs = ((local_name(name.removeprefix(prefix)), tensor) for name, tensor in under)
+        return sum(
+            tensor.numel()
+            for here, tensor in pairs
+            if here in wanted and _fits(tensor, wanted[here])
+        )
+
+    prefix = max(_prefixes(read), key=fitting)  # of several the shortest
     names: dict[str, str] = {}
     for name in read:
         local = local_name(name.removeprefix(prefix))
-        if local in names:
+        # The file's own tensor of a name wins over one that stands elsewhere.
+        if local in names and name.startswith(prefix) == names[local].startswith(prefix):
             raise CheckpointError(f"{path}: {names[local]} and {name} are both {local} here")
-        names[local] = name
+        if local not in names or name.startswith(prefix):
+            names[local] = name
     return names
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """The frequent beginnings of ``names`` up to a dot, none among them; the shortest first."""
+    found: Counter[str] = Counter()
+    for name in names:
+        parts = name.split(".")[:-1]
+        found.update(".".join(parts[:depth]) + "." for depth in range(1, len(parts) + 1))
+    frequent = [prefix for prefix, _ in found.most_common(MAX_PREFIXES)]
+    return sorted(["", *frequent], key=len)
 
 
 def _fit(tensor: Tensor, target: Tensor) -> Tensor | None:
     """``tensor`` in the shape of ``target``, or None where it is of something else."""
+    if not _fits(tensor, target):
+        return None
     if tensor.shape == target.shape:
         return tensor
-    if tensor.ndim == 4 and target.ndim == 5 and tensor.shape == target[:, :, 0].shape:
-        return inflate(tensor.to(target.dtype), target.shape[2])
-    return None
+    return inflate(tensor.to(target.dtype), target.shape[2])
+
+
+def _fits(tensor: Tensor, target: Tensor) -> bool:
+    """Whether ``tensor`` has the shape of ``target``, or is a 2D kernel of its sizes."""
+    shape = tuple(target.shape)
+    return tensor.shape == shape or (len(shape) == 5 and tensor.shape == (*shape[:2], *shape[3:]))
 
 
 def inflate(kernel: Tensor, num_frames: int) -> Tensor:

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from cdb_video.errors import CheckpointError, ConfigError
 from cdb_video.models.classifier import Normalisation
 from cdb_video.models.weights.files import read_json
 from cdb_video.option_types import PositiveFloat, coerce
+from cdb_video.yaml_text import parse_yaml
 
 SETTINGS = ("video_preprocessor_config.json", "preprocessor_config.json")
 """Where transformers writes how the input is prepared; the first that is there counts."""
@@ -62,8 +61,8 @@ def normalisation_in(content: dict[str, Any], path: Path) -> Normalisation | Non
 def _data_section(text: object) -> dict[str, Any]:
     """The DATA section of a config's YAML text."""
     try:
-        config = yaml.safe_load(text) if isinstance(text, str) else None
-    except yaml.YAMLError:
+        config = parse_yaml(text) if isinstance(text, str) else None
+    except ValueError:
         return {}
     data = config.get("DATA") if isinstance(config, dict) else None
     return data if isinstance(data, dict) else {}

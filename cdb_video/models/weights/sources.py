@@ -11,9 +11,12 @@ import torch
 
 from cdb_video.download import DownloadError, download
 from cdb_video.errors import CheckpointError
+from cdb_video.files import sha256
 from cdb_video.models.weights.files import FOLDER_FILES, INDEX
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
+"""The first digits of a file's SHA-256, as PyTorch puts them into the names of its files."""
 FILE_SUFFIXES = {".pt", ".pth", ".pyth", ".bin", ".ckpt", ".safetensors"}
 """Endings that make a text a path, although it could be a name on the hub."""
 
@@ -23,8 +26,9 @@ def locate(source: str | Path) -> Path:
 
     Args:
         source: a path; an ``http(s)://`` URL, whose file goes to the ``checkpoints`` folder of
-            ``torch.hub.get_dir()``; a ``file://`` URL; or the name ``owner/model`` of a model on
-            the transformers hub, which goes to the cache of huggingface_hub.
+            ``torch.hub.get_dir()``, and which may end in ``#sha256=...``; a ``file://`` URL; or the
+            name ``owner/model`` of a model on the transformers hub, which goes to the cache of
+            huggingface_hub.
 
     Raises:
         CheckpointError: a download failed, or ``source`` is a URL of another kind. Whether a path
@@ -50,11 +54,12 @@ def locate(source: str | Path) -> Path:
     return _from_hub(source) if is_name and not path.exists() else path
 
 
-def _download(url: str) -> Path:
-    """The file behind ``url``, whole or not at all.
+def _download(source: str) -> Path:
+    """The file behind a URL, whole or not at all, with the contents that the URL promises.
 
     Its folder is named after the URL: files of different networks often have the same name.
     """
+    url, _, promise = source.partition("#")
     name = PurePosixPath(urlsplit(url).path).name
     folder = Path(torch.hub.get_dir(), "checkpoints", hashlib.sha256(url.encode()).hexdigest()[:8])
     path = folder / name
@@ -69,7 +74,18 @@ def _download(url: str) -> Path:
         raise CheckpointError(
             f"cannot download {url}: {error}; where there is no network, give the path of a copy"
         ) from None
+    in_name = HASH_IN_NAME.search(name)
+    expected = promise.removeprefix("sha256=") or (in_name[1] if in_name else "")
+    if not sha256(path).startswith(expected.lower()):
+        path.unlink()
+        raise CheckpointError(f"{url}: its SHA-256 must begin with {expected}, which it does not")
     return path
+
+
+def forget(source: str | Path) -> None:
+    """Deletes what ``locate`` has downloaded for a URL, so that the next one downloads it anew."""
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        locate(source).unlink(missing_ok=True)
 
 
 def _from_hub(name: str) -> Path:
