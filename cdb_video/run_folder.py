@@ -25,7 +25,10 @@ from cdb_video.run_rows import BadClipRow, ClassRow, Confusion, DifficultyRow, P
 METHODS = ("crt", "lws", "tau_norm", "ncm")
 """Names of the retrained classifiers, each a run folder in the run folder."""
 FILES = {
-    "": ("config.yaml", "log.jsonl", "difficulty.csv", "quarantine.jsonl", "report.html"),
+    "": (
+        *("config.yaml", "log.jsonl", "difficulty.csv", "quarantine.jsonl", "report.html"),
+        "bad_batch*.pt",
+    ),
     "checkpoints": ("epoch_*.pt", "latest.pt", "best.pt"),
     "tensorboard": ("events.out.tfevents.*",),
     "test": ("metrics.json", "per_class.csv", "predictions.csv", "confusion.csv"),
@@ -56,6 +59,10 @@ class RunFolder:
     def epoch_checkpoints(self) -> list[Path]:
         """Those that are there, oldest first."""
         return sorted(self.latest.parent.glob("epoch_*.pt"))
+
+    def bad_batch(self, rank: int) -> Path:
+        """Where a process leaves the clips of a step whose loss is not finite."""
+        return self.path / f"bad_batch{rank or ''}.pt"
 
     def features(self, split: str) -> Path:
         """Where the features of a split are kept."""

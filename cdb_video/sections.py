@@ -36,11 +36,27 @@ class Train:
         "mean_class_recall"
     )
     """Validation number whose highest value makes best.pt."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """What the network computes in: 'bf16' and 'fp16' are autocast, 'fp16' with a gradient scaler;
+    weights and the loss stay in float32. Slow on a CPU."""
     mixed_precision: bool = False
-    """Run the network under bfloat16 autocast; the loss stays in float32. Slow on a CPU."""
+    """Short for PRECISION bf16."""
+    on_nan: Literal["stop", "skip"] = "stop"
+    """What becomes of a step whose loss is not finite: 'stop' ends the run with the step, its clips
+    and, on a CPU or with LOG_PERIOD 1, OUTPUT_DIR/bad_batch.pt, which ``cdb-video replay-batch``
+    runs again; 'skip' leaves the step out, also where only its gradient is not finite, and reads
+    the device at each step."""
+    max_skipped: NonNegativeInt = 10
+    """Steps of an epoch that may be skipped before the run stops."""
     ema_decay: FractionBelowOne = 0.0
     """Validate, test and keep an exponential moving average of the weights, which each step carries
     on by average = EMA_DECAY * average + (1 - EMA_DECAY) * weights; in [0, 1), 0 is off."""
+
+    def __post_init__(self) -> None:
+        if self.mixed_precision and self.precision == "fp32":
+            object.__setattr__(self, "precision", "bf16")
+        if self.mixed_precision and self.precision != "bf16":
+            raise ValueError(f"MIXED_PRECISION is PRECISION bf16, got {self.precision!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

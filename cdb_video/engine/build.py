@@ -13,7 +13,7 @@ from cdb_video.data.splits import Splits
 from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
 from cdb_video.metrics.groups import group_classes
-from cdb_video.models import Classifier, build_model
+from cdb_video.models import AUTOCAST, Classifier, build_model
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages
 from cdb_video.options import Config
@@ -27,7 +27,7 @@ def choose_device(config: Config) -> torch.device:
     if config.device == "cpu" or not torch.cuda.is_available():
         # oneDNN reads uninitialised memory in bfloat16 3D convolutions of few frames (torch 2.13).
         torch.backends.mkldnn.set_flags(  # type: ignore[no-untyped-call]
-            not config.train.mixed_precision
+            config.train.precision == "fp32"
         )
         return torch.device("cpu")
     device = torch.device("cuda", distributed.local_rank())
@@ -147,7 +147,7 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> Classi
             f"DATA.NUM_FRAMES and DATA.CROP_SIZE must be {wanted} for MODEL.NAME {name} with its "
             f"options, got {given}"
         )
-    model.autocast = torch.bfloat16 if config.train.mixed_precision else None
+    model.autocast = AUTOCAST[config.train.precision]
     prepared: Classifier = model.to(device).to(memory_format=torch.channels_last_3d)
     return prepared
 

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 import cdb_video
 from cdb_video import distributed
+from cdb_video.data.batch import Batch
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.seen import Seen
@@ -31,6 +32,8 @@ class State(NamedTuple):
     loss: Loss
     sampler: Sampler
     average: WeightAverage
+    scaler: torch.amp.GradScaler
+    """Of the loss for fp16; it does nothing in another precision."""
     seen: Seen
 
 
@@ -113,6 +116,29 @@ class Checkpoints:
                 torch.save(self._content(state, progress, processes), partial)
         self._saved = time.monotonic()
 
+    def save_batch(
+        self, state: State, epoch: int, step: int, batches: Sequence[Batch], paths: list[str]
+    ) -> Path:
+        """Writes the clips of a step, with the weights before it, to be run again; any process may.
+
+        Returns:
+            where.
+        """
+        path = self._folder.bad_batch(distributed.rank())
+        content = {
+            "epoch": epoch,
+            "step": step,
+            "rank": distributed.rank(),
+            "paths": paths,
+            "batches": [tuple(batch[:3]) for batch in batches],
+            "class_weights": state.loss.weights_in(epoch),
+            "model_state": state.model.state_dict(),
+            **describe(state.model, self._identity),
+        }
+        with written(path) as partial:
+            torch.save(content, partial)
+        return path
+
     def _content(self, state: State, progress: Progress, processes: list[Any]) -> dict[str, Any]:
         return {
             **progress._asdict(),
@@ -121,6 +147,7 @@ class Checkpoints:
             "optimizer_state": state.optimizer.state_dict(),
             "loss_state": state.loss.state_dict(),
             "sampler_state": state.sampler.state_dict(),
+            "scaler_state": state.scaler.state_dict(),
             "processes": processes,
             "world_size": distributed.world_size(),
             **describe(state.model, self._identity),

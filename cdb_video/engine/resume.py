@@ -30,6 +30,8 @@ FREE_TO_CHANGE = (
     "DATA.ON_BAD_CLIP",
     "TRAIN.AUTO_RESUME",
     "TRAIN.CHECKPOINT_",
+    "TRAIN.MAX_SKIPPED",
+    "TRAIN.ON_NAN",
     "TRAIN.KEEP_CHECKPOINTS",
     "SOLVER.MAX_EPOCH",
     "SOLVER.ACCUMULATION_STEPS",
@@ -129,6 +131,7 @@ def restore(state: State, checkpoint: Checkpoint) -> Progress:
         state.optimizer.load_state_dict(content["optimizer_state"])
         state.loss.load_state_dict(content["loss_state"])
         state.sampler.load_state_dict(content["sampler_state"])
+        state.scaler.load_state_dict(content.get("scaler_state", {}))
         processes = content.get("processes", [])
         if len(processes) == distributed.world_size():
             own = processes[distributed.rank()]

@@ -16,6 +16,7 @@ from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
+from cdb_video.engine.numbers import LossWatch
 from cdb_video.engine.optim import LearningRate, make_optimizer
 from cdb_video.engine.quarantine import Quarantine
 from cdb_video.engine.resume import go_on, newest
@@ -52,6 +53,7 @@ class Run(NamedTuple):
     steps_per_epoch: int
     look_period: int
     """Steps from one read of the device to the next."""
+    watch: LossWatch
     quarantine: Quarantine
     leave_out: bool
     """Whether bad clips of validation do not count."""
@@ -89,7 +91,9 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     network = distributed.wrap(model, device)
     optimizer = make_optimizer(model, config.solver)
     average = WeightAverage(model, train.ema_decay)
-    state = State(model, optimizer, loss, sampler, average, Seen(len(splits.class_names), device))
+    scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "fp16")
+    seen = Seen(len(splits.class_names), device)
+    state = State(model, optimizer, loss, sampler, average, scaler, seen)
     progress = go_on(state, latest, folder, screen) if latest else Progress()
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     _announce(config, splits, model, progress, screen)
@@ -111,6 +115,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         learning_rate=LearningRate(config.solver, steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
         look_period=1 if device.type == "cpu" else config.log_period,
+        watch=LossWatch(),
         quarantine=Quarantine(folder, splits, config.data, screen),
         leave_out=config.test.on_bad_clip == "leave_out",
         checkpoints=Checkpoints(folder, identity, train.keep_checkpoints, train.checkpoint_minutes),

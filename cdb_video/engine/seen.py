@@ -20,6 +20,8 @@ class Look(NamedTuple):
     """Whether the main process asks for a checkpoint."""
     stop: bool
     """Whether any process was asked to stop."""
+    losses: list[tuple[int, torch.Tensor, float]]
+    """What has come since the last look: step, indices of clips, their loss."""
 
 
 class Seen:
@@ -36,8 +38,11 @@ class Seen:
     def __init__(self, num_classes: int, device: torch.device) -> None:
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._step_loss = torch.zeros_like(self._loss)
-        self._num_clips = 0
+        self._num_clips, self._step_clips = 0, 0
         self._counts = torch.zeros(2, num_classes, dtype=torch.int64, device=device)
+        self._step_counts = torch.zeros_like(self._counts)
+        self.num_skipped = 0
+        """Steps of the epoch that were left out."""
         self._unread: list[tuple[int, torch.Tensor, torch.Tensor]] = []
 
     def add(self, step: int, batch: Batch, logits: torch.Tensor, loss: torch.Tensor) -> None:
@@ -47,18 +52,32 @@ class Seen:
             batch: on the device.
             logits: (B, K), and ``loss`` (), their mean loss.
         """
-        recognised, total = self._counts
+        recognised, total = self._step_counts
         hits = logits.detach().argmax(dim=1) == batch.label
         recognised.index_add_(0, batch.label, hits.long())
         total.index_add_(0, batch.label, torch.ones_like(batch.label))
         self._step_loss += loss.detach() * len(batch.label)
-        self._num_clips += len(batch.label)
+        self._step_clips += len(batch.label)
         self._unread.append((step, loss.detach(), batch.index))
 
     def end_step(self) -> None:
-        """Says that all parts of a step are in: its loss joins those of the epoch."""
+        """Says that all parts of a step are in: they join those of the epoch."""
         self._loss += self._step_loss
+        self._counts += self._step_counts
+        self._num_clips += self._step_clips
+        self._clear_step()
+
+    def drop_step(self) -> None:
+        """Forgets the parts of the step that is not at its end: it is left out."""
+        self.num_skipped += 1
+        first = self._unread[-1][0] if self._unread else 0
+        self._unread = [part for part in self._unread if part[0] != first]
+        self._clear_step()
+
+    def _clear_step(self) -> None:
         self._step_loss.zero_()
+        self._step_counts.zero_()
+        self._step_clips = 0
 
     def look(
         self, name: Callable[[int, list[int], str], str], save: bool = False, stop: bool = False
@@ -73,7 +92,9 @@ class Seen:
         Raises:
             TrainingError: a loss is not finite, here or in another process.
         """
-        losses = torch.stack([loss for _, loss, _ in self._unread]).double()
+        # The first is of no step: all may have been left out.
+        parts = [torch.zeros_like(self._loss), *(loss for _, loss, _ in self._unread)]
+        losses = torch.stack([part.double() for part in parts])[1:]
         flags = torch.stack(
             [
                 (~losses.isfinite()).any().double(),
@@ -85,8 +106,12 @@ class Seen:
         broken, save_asked, stop_asked, total, *values = read
         if broken:
             self._stop(values, name)
+        parts_read = [
+            (step, index, loss) for (step, _, index), loss in zip(self._unread, values, strict=True)
+        ]
         self._unread.clear()
-        return Look(total / self._num_clips, bool(save_asked), bool(stop_asked))
+        mean = total / max(1, self._num_clips)
+        return Look(mean, bool(save_asked), bool(stop_asked), parts_read)
 
     def _stop(self, losses: list[float], name: Callable[[int, list[int], str], str]) -> None:
         for (step, _, index), loss in zip(self._unread, losses, strict=True):
@@ -105,8 +130,8 @@ class Seen:
         recognised, total = distributed.sum_(self._counts.clone())
         self._loss.zero_()
         self._counts.zero_()
-        self._num_clips = 0
-        return loss / num_clips, recognised.double() / total.clamp(min=1), total
+        self._num_clips = self.num_skipped = 0
+        return loss / max(1, num_clips), recognised.double() / total.clamp(min=1), total
 
     def state_dict(self) -> dict[str, Any]:
         """The sums so far, on the CPU."""
@@ -114,6 +139,7 @@ class Seen:
             "loss": self._loss.cpu(),
             "num_clips": self._num_clips,
             "counts": self._counts.cpu(),
+            "num_skipped": self.num_skipped,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -121,6 +147,7 @@ class Seen:
         self._loss.copy_(state["loss"])
         self._num_clips = state["num_clips"]
         self._counts.copy_(state["counts"])
+        self.num_skipped = state.get("num_skipped", 0)
 
     def load_sum(self, states: Sequence[dict[str, Any]]) -> None:
         """Takes over what other processes had seen, however many they were."""
@@ -128,3 +155,4 @@ class Seen:
             self._loss += state["loss"].to(self._loss.device)
             self._num_clips += state["num_clips"]
             self._counts += state["counts"].to(self._counts.device)
+            self.num_skipped = max(self.num_skipped, state.get("num_skipped", 0))

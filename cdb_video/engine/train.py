@@ -13,7 +13,9 @@ from cdb_video import distributed
 from cdb_video.data.batch import Batch
 from cdb_video.engine import build
 from cdb_video.engine.checkpoint import Progress, check_finite
+from cdb_video.engine.faults import buffers_before, not_finite, skip_step
 from cdb_video.engine.log import progress_bar
+from cdb_video.engine.numbers import is_finite
 from cdb_video.engine.run import Run, prepare
 from cdb_video.engine.statistics import merge_statistics
 from cdb_video.engine.validate import tell, validate
@@ -78,12 +80,26 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
         lr = run.learning_rate(done)
         for group in state.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
-        take_step(run, window, done)
+        buffers = buffers_before(run)
+        accumulate_gradient(run, window, done)
+        # The scaler of fp16 leaves out steps that overflow by itself.
+        decides = run.train.on_nan == "skip" and not state.scaler.is_enabled()
+        kept = not decides or is_finite(run.network.parameters())
+        if kept:
+            state.seen.end_step()
+        else:
+            skip_step(run, epoch, step, window, buffers)
         done += 1
         is_last = step + 1 == run.steps_per_epoch
+        look = None
         if done % run.look_period == 0 or is_last:
             due, asked = run.checkpoints.due(), run.stop.asked
-            look = state.seen.look(partial(message, run, epoch), due, asked)
+            look = state.seen.look(partial(not_finite, run, epoch, window), due, asked)
+        if kept:
+            take_step(run)
+        state.optimizer.zero_grad()
+        if look is not None:
+            run.watch.see(look, run.screen)
             if done % run.log_period == 0:
                 run.log.write("train_step", epoch, done, loss=look.mean_loss, lr=lr)
             if (look.save or look.stop) and not is_last:
@@ -121,14 +137,15 @@ def seed_step(seed: int, epoch: int, step: int) -> None:
     torch.manual_seed(int(sequence.generate_state(1)[0]))
 
 
-def take_step(run: Run, window: list[Batch], step: int) -> None:
-    """One step of the optimiser, by the gradient of ``window``, and of the average."""
-    accumulate_gradient(run, window, step)
+def take_step(run: Run) -> None:
+    """One step of the optimiser, and of the average, by the gradient that is there."""
+    state = run.state
     if run.solver.clip_grad_l2norm:
+        state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(run.network.parameters(), run.solver.clip_grad_l2norm)
-    run.state.optimizer.step()
-    run.state.optimizer.zero_grad()
-    run.state.average.update()
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.average.update()
 
 
 def accumulate_gradient(run: Run, window: list[Batch], step: int) -> None:
@@ -142,9 +159,8 @@ def accumulate_gradient(run: Run, window: list[Batch], step: int) -> None:
             except ValueError as error:
                 raise _too_small(batch, error) from None
             loss = run.state.loss(logits, batch.label)
-            (loss * (len(batch.label) / num_clips)).backward()
+            run.state.scaler.scale(loss * (len(batch.label) / num_clips)).backward()
         run.state.seen.add(step, batch, logits, loss)
-    run.state.seen.end_step()
 
 
 def _too_small(batch: Batch, error: ValueError) -> Exception:
@@ -155,9 +171,3 @@ def _too_small(batch: Batch, error: ValueError) -> Exception:
         f"TRAIN.BATCH_SIZE must give batch norm more than one value to average over, got "
         f"{len(batch.label)} clip for a process; MODEL.FROZEN_BN true averages nothing"
     )
-
-
-def message(run: Run, epoch: int, step: int, clips: list[int], what: str) -> str:
-    """That the loss of ``step`` is not finite, with the paths of ``clips``, if they are here."""
-    paths = ", ".join(run.splits["train"].records[index].path for index in clips)
-    return f"epoch {epoch}, step {step + 1}: the loss is {what}{f'; clips: {paths}' * bool(paths)}"

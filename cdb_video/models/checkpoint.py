@@ -11,7 +11,7 @@ from torch import Tensor
 from cdb_video.config import from_node
 from cdb_video.errors import CheckpointError, ConfigError
 from cdb_video.models.backbone import InputFormat
-from cdb_video.models.classifier import Classifier, Normalisation, build_model
+from cdb_video.models.classifier import AUTOCAST, Classifier, Normalisation, build_model
 from cdb_video.models.weights.files import read_content, tensors_in
 from cdb_video.models.weights.fit import WeightReport, fit_tensors
 from cdb_video.models.weights.normalisation import normalisation_in
@@ -119,10 +119,18 @@ class Checkpoint:
         model = build_model(
             name, len(self.class_names), head=self.option("MODEL", "HEAD"), **vars(options)
         )
-        if self.option("TRAIN", "MIXED_PRECISION"):
-            model.autocast = torch.bfloat16
+        model.autocast = self._autocast()
         self.load_into(model)
         return model.eval()
+
+    def _autocast(self) -> torch.dtype | None:
+        train = self.config.get("TRAIN", {})
+        # Checkpoints of before PRECISION have MIXED_PRECISION alone.
+        precision = "bf16" if train.get("MIXED_PRECISION") else train.get("PRECISION", "fp32")
+        try:
+            return AUTOCAST[precision]
+        except (KeyError, TypeError):
+            raise CheckpointError(f"{self.path}: unknown TRAIN.PRECISION {precision!r}") from None
 
     def load_into(self, model: Classifier) -> None:
         """Fills the whole model, or refuses; its input is normalised as in training.

@@ -111,6 +111,14 @@ class Classifier(nn.Module):
         return nullcontext() if self.autocast is None else torch.autocast(device, self.autocast)
 
 
+AUTOCAST: dict[str, torch.dtype | None] = {
+    "fp32": None,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""TRAIN.PRECISION -> what a classifier computes in; None without autocast."""
+
+
 def build_model(
     name: str,
     num_classes: int,

@@ -107,11 +107,13 @@ def test_training_recall_counts_each_clip_once_however_batches_are_split(configu
     run = prepare(configured("out"), torch.device("cpu"))
     window = list(run.train_loader.batches(1))
     accumulate_gradient(run, window, 0)
+    run.state.seen.end_step()
     loss, recall, counts = run.state.seen.take()
     assert loss > 0
     assert counts.tolist() == [6, 3, 2]
     assert ((recall >= 0) & (recall <= 1)).all()
     accumulate_gradient(run, window[:1], 1)
+    run.state.seen.end_step()
     assert sum(run.state.seen.take()[2].tolist()) == 4
 
 
@@ -127,12 +129,27 @@ def test_what_was_seen_by_hand():
     add(seen, 0, logits, [0, 1, 0, 3], 2.0)
     add(seen, 1, logits[:2], [1, 1], 5.0)
     look = seen.look(lambda *_: "")
-    assert look == (pytest.approx(3.0), False)
+    assert look[:3] == (pytest.approx(3.0), False, False)
+    assert [(step, loss) for step, _, loss in look.losses] == [(0, 2.0), (1, 5.0)]
     loss, recall, counts = seen.take()
     assert loss == pytest.approx(3.0)
     assert counts.tolist() == [2, 3, 0, 1]
     assert recall.tolist() == pytest.approx([1 / 2, 2 / 3, 0, 1])
     assert not math.isnan(recall.sum())
+
+
+def test_a_step_that_is_left_out_was_not_seen():
+    seen = Seen(2, torch.device("cpu"))
+    add(seen, 0, torch.eye(2), [0, 1], 1.0)
+    label = torch.tensor([0, 0])
+    for _ in range(2):
+        seen.add(1, Batch(label, label, label), torch.eye(2), torch.tensor(float("nan")))
+    seen.drop_step()
+    assert seen.num_skipped == 1
+    assert seen.look(lambda *_: "").mean_loss == 1
+    loss, recall, counts = seen.take()
+    assert (loss, recall.tolist(), counts.tolist()) == (1, [1, 1], [1, 1])
+    assert seen.num_skipped == 0
 
 
 def test_what_was_seen_survives_a_checkpoint():

@@ -1,0 +1,43 @@
+"""Watches the numbers of training: gradients that are not finite, losses that explode."""
+
+import statistics
+from collections import deque
+from collections.abc import Iterable
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from cdb_video.engine.seen import Look
+
+EXPLOSION = 10
+"""Times the median of the losses before it: a loss above is told with its clips."""
+REMEMBERED = 101
+"""Losses that the median is of."""
+ENOUGH = 20
+"""Losses before the first may be told."""
+
+
+class LossWatch:
+    """Compares each loss with the median of those before it, on this process."""
+
+    def __init__(self) -> None:
+        self._before: deque[float] = deque(maxlen=REMEMBERED)
+
+    def see(self, look: Look, screen: Console) -> None:
+        """Tells of each loss that has exploded: the step, the losses, positions of its clips."""
+        for step, index, loss in look.losses:
+            median = statistics.median(self._before) if len(self._before) >= ENOUGH else loss
+            if loss > EXPLOSION * median:
+                clips = ", ".join(map(str, index.tolist()))
+                screen.print(
+                    f"warning: step {step + 1}: the loss is {loss:.4g}, more than {EXPLOSION} "
+                    f"times its median {median:.4g}; training clips {clips}"
+                )
+            self._before.append(loss)
+
+
+def is_finite(parameters: Iterable[nn.Parameter]) -> bool:
+    """Whether all gradients are: one read from the device; the same on every process."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
