@@ -54,8 +54,10 @@ ALLOWED = {
     "metrics": GROUND | {"metrics"},
     "options": GROUND | {"data", "models", "losses", "metrics"},
     "engine": GROUND | {"data", "models", "losses", "metrics", "options", "engine"},
+    "doctor": GROUND | {"data", "options", "engine", "doctor"},
     "report": GROUND | {"report"},
-    "commands": GROUND | {"options", "engine", "report", "models", "demo", "fetch", "commands"},
+    "commands": GROUND
+    | {"options", "engine", "report", "models", "demo", "fetch", "doctor", "commands"},
 }
 FORBIDDEN = ("eval", "exec", "os.system", "pickle.load", "pickle.loads")
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -17,6 +17,7 @@ WORDS = {
     "test": "test a checkpoint",
     "retrain": "make another classifier on the frozen backbone of a checkpoint",
     "compare": "train and test several losses with several seeds",
+    "doctor": "look over the machine and the data before a run",
     "replay-batch": "run the clips of a step again whose loss was not finite",
     "list": "list every backbone, loss, dataset, sampler and decoder",
     "check-backbone": "check a backbone against its contract, and measure what it costs",

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,19 @@ from cdb_video.errors import DataError
 SPLITS = ("train", "val", "test")
 NUM_NAMED = 10
 """How many missing clips an error names."""
+
+
+class Source(NamedTuple):
+    """Where a clip comes from; clips of the same session may show the same moments."""
+
+    session: str
+    """The recording, or the file."""
+    start: float | None = None
+    """In seconds of the session; None is its beginning."""
+    end: float | None = None
+    """In seconds; None is the end of the session."""
+    subject: str | None = None
+    """Who recorded or is shown, where names tell it."""
 
 
 class LabelledClips(ABC):
@@ -50,6 +63,10 @@ class LabelledClips(ABC):
     @abstractmethod
     def _read(self, split: str) -> list[Record]:
         """The clips of one of ``SPLITS``."""
+
+    def source(self, record: Record) -> Source:
+        """Where a clip comes from, as far as names tell."""
+        return Source(record.path, record.start, record.end)
 
     def split(self, name: str) -> Split:
         """``records(name)`` with what it takes to load them."""

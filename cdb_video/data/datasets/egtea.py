@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from cdb_video.data.batch import Record
-from cdb_video.data.datasets.base import LabelledClips, Line, read_lines
+from cdb_video.data.datasets.base import LabelledClips, Line, Source, read_lines
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
 
 ANNOTATION = "action_annotation"
 CLIPS = "cropped_clips"
+FPS = 24
+"""Frames a second of all recordings."""
 COLUMN = {"action": 1, "verb": 2, "noun": 3}
 """Where the id stands in a line ``clip action verb noun [noun [noun]]``."""
 
@@ -66,6 +68,18 @@ class Egtea(LabelledClips):
             for line in _lines(path)
             if (line.text.split("-")[0] in self.options.val_subjects) == (split == "val")
         ]
+
+    def source(self, record: Record) -> Source:
+        """By the clip's name, ``<subject>-<recipe>-<dish>-<ms>-<ms>-F<frame>-F<frame>``.
+
+        The file shows what lies between the frames, which is more than the milliseconds say.
+        """
+        fields = Path(record.path).stem.split("-")
+        session, frames = "-".join(fields[:3]), [field.removeprefix("F") for field in fields[5:7]]
+        if len(frames) < 2 or not all(map(_is_id, frames)):
+            return Source(session, subject=fields[0])
+        start, end = (int(frame) / FPS for frame in frames)
+        return Source(session, start, end, fields[0])
 
     def _record(self, line: Line) -> Record:
         clip, *ids = line.text.split()

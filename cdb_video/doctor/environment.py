@@ -1,0 +1,91 @@
+"""The machine: versions, devices, decoders, shared memory, room for the checkpoints to come."""
+
+import importlib
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import av
+import torch
+
+import cdb_video
+from cdb_video.doctor.findings import Diagnosis, Level
+from cdb_video.engine import build
+from cdb_video.errors import CdbVideoError
+from cdb_video.options import Config
+from cdb_video.registry import DECODERS
+
+CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg")
+SHARED = Path("/dev/shm")
+PREFETCHED = 2
+"""Batches that each worker of a DataLoader has ready."""
+COPIES = {"sgd": 2, "adamw": 3}
+"""Of the weights in a checkpoint: themselves, and what the optimiser keeps of each."""
+
+
+def check_environment(config: Config, diagnosis: Diagnosis) -> None:
+    """Versions, devices and decoders."""
+    versions = {
+        "cdb_video": cdb_video.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "av": av.__version__,
+    }
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    shown = ", ".join(f"{name} {version}" for name, version in versions.items())
+    diagnosis.numbers["environment"] = {"versions": versions, "devices": devices}
+    diagnosis.add("ok", "versions", f"{shown}, on {platform.system()}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    diagnosis.add("ok", "devices", f"{', '.join(devices) or 'no CUDA device'}; {cores} CPU cores")
+    there = []
+    for name in DECODERS.names():
+        try:
+            importlib.import_module(name if name != "pyav" else "av")
+            there.append(name)
+        except (ImportError, OSError, RuntimeError):
+            continue
+    reads = [codec for codec in CODECS if codec in av.codecs_available]
+    chosen = config.data.decoder
+    level: Level = (
+        "ok" if chosen in there or chosen not in ("pyav", "decord", "torchcodec") else "error"
+    )
+    text = f"{', '.join(there)} are installed, {chosen} is chosen; PyAV decodes {', '.join(reads)}"
+    diagnosis.add(level, "decoders", text)
+
+
+def check_shared_memory(config: Config, diagnosis: Diagnosis) -> None:
+    """Whether the batches that workers have ready fit into /dev/shm."""
+    workers = config.data_loader.num_workers
+    if not SHARED.is_dir() or not workers:
+        return
+    size = max(config.train.batch_size, config.test.batch_size)
+    clip = 3 * config.data.num_frames * config.data.crop_size**2
+    needed, free = PREFETCHED * workers * size * clip, shutil.disk_usage(SHARED).free
+    level: Level = "ok" if needed < free else "error"
+    text = f"{needed / 1e6:,.0f} MB for {workers} workers, {free / 1e6:,.0f} MB are free"
+    diagnosis.add(level, "/dev/shm", text)
+
+
+def check_disk(config: Config, num_classes: int, diagnosis: Diagnosis) -> None:
+    """Whether the checkpoints to come fit on the disk of OUTPUT_DIR."""
+    try:
+        model = build.make_model(config, num_classes, torch.device("cpu"))
+    except CdbVideoError as error:
+        diagnosis.add("error", "model", str(error))
+        return
+    weights = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
+    copies = COPIES[config.solver.optimizing_method] + (config.train.ema_decay > 0)
+    period, last = config.train.checkpoint_period, config.solver.max_epoch
+    kept = min(config.train.keep_checkpoints or last, -(-last // period))
+    needed = weights * copies * (kept + 2)  # the best, and one that is being written
+    folder = Path(config.output_dir).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    level: Level = "ok" if needed < free else "error"
+    advice = "" if needed < free else "; TRAIN.KEEP_CHECKPOINTS keeps fewer"
+    text = f"{kept} checkpoints of {weights * copies / 1e6:,.0f} MB and the best take "
+    text += f"{needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free{advice}"
+    diagnosis.add(level, "disk", text)
+    if not os.access(there, os.W_OK):
+        diagnosis.add("error", "disk", f"{there} cannot be written")

@@ -1,0 +1,124 @@
+"""Opens every clip in parallel: how long it is, how it looks, whether it decodes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cdb_video.data.batch import Record
+from cdb_video.data.clip_dataset import ClipDataset, Key
+from cdb_video.data.clips import frame_range
+from cdb_video.data.decode import VideoReader
+from cdb_video.data.loading import Loading
+from cdb_video.data.workers import ClipDied, Workers
+from cdb_video.errors import CdbVideoError
+
+CONTRAST = 6.0
+"""Standard deviation of grey below which a picture has nothing to be recognised by."""
+CHUNK = 64
+"""Frames that are decoded at a time."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a look at a clip told."""
+
+    num_frames: int = 0
+    fps: float = 0.0
+    height: int = 0
+    width: int = 0
+    hashes: tuple[int, ...] = ()
+    """Of three frames, 64 bits each; none where one of them has no contrast."""
+    error: str = ""
+
+
+class _Probes(ClipDataset):
+    """Probes in the place of clips.
+
+    Args:
+        deep: decode every frame.
+    """
+
+    def __init__(self, records: Sequence[Record], loading: Loading, deep: bool) -> None:
+        super().__init__(records, loading)
+        self.deep = deep
+
+    def __getitem__(self, key: Key) -> Any:
+        record = self.records[key.record]
+        if key.record in self.lethal:
+            return Probe(error=f"{record.path}: {self.lethal[key.record]}")
+        try:
+            with self._watched(key.record):
+                return self._probe(record)
+        except CdbVideoError as error:
+            text = str(error)
+            return Probe(error=text if record.path in text else f"{record.path}: {text}")
+
+    def _probe(self, record: Record) -> Probe:
+        span = (record.start, record.end)
+        with VideoReader(record.path, self.decoding, span) as video:
+            first, last = frame_range(video.times, video.end_s, *span)
+            thirds = first + (last - first) * np.array([1, 3, 5]) // 6
+            hashes = tuple(map(picture_hash, video.frames(thirds)))
+            for start in range(first, last, CHUNK) if self.deep else ():
+                video.frames(range(start, min(start + CHUNK, last)), scale=0.1)
+            known = tuple(one for one in hashes if one is not None)
+            height, width = video.size
+            kept = known if len(known) == len(hashes) else ()
+            return Probe(last - first, video.fps, height, width, kept)
+
+
+class _Keys:
+    """Keys of records one by one, from ``first`` on."""
+
+    def __init__(self, num_records: int) -> None:
+        self.num_records, self.first = num_records, 0
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return ([Key(0, record, 0, 0)] for record in range(self.first, self.num_records))
+
+
+def probe(
+    records: Sequence[Record],
+    loading: Loading,
+    deep: bool,
+    on_each: Callable[[], object] = lambda: None,
+) -> list[Probe]:
+    """A probe of each record, in their order; a file that hangs or crashes is one with an error."""
+    dataset, keys = _Probes(records, loading, deep), _Keys(len(records))
+    workers = Workers(dataset, keys, _only, loading.share)
+    found: list[Probe] = []
+    while len(found) < len(records):
+        keys.first = len(found)
+        try:
+            for one in workers.results():
+                found.append(one)
+                on_each()
+        except ClipDied as death:
+            dataset.lethal[death.record] = death.reason
+    workers.end()
+    return found
+
+
+def _only(samples: list[Probe]) -> Probe:
+    return replace(samples[0])
+
+
+def picture_hash(picture: npt.NDArray[np.uint8]) -> int | None:
+    """64 bits that stay nearly the same when a picture is scaled or compressed (dHash).
+
+    Whether each of 9 x 8 grey values is above its neighbour to the right. None without contrast.
+
+    Args:
+        picture: (H, W, 3) RGB.
+    """
+    grey = cv2.resize(
+        cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (9, 8), interpolation=cv2.INTER_AREA
+    )
+    if grey.std() < CONTRAST:
+        return None
+    bits = (grey[:, :-1] > grey[:, 1:]).ravel()
+    return int(sum(1 << place for place, bit in enumerate(bits) if bit))
