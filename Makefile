@@ -1,5 +1,6 @@
 # make demo             train, test and compare cross entropy and CDB on made videos
 # make test             ruff, mypy and pytest
+# make test-faults      kills, damaged files, full disks, random configs, at length (half an hour)
 # make backbones-table  write the table in docs/backbones.md anew
 # make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
 # make clean            remove what these made
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-gpu backbones-table bench-images clean
+.PHONY: install demo test test-gpu test-faults backbones-table bench-images clean
 
 install: $(INSTALLED)
 
@@ -28,6 +29,10 @@ test: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	FAIL_WITHOUT_CUDA=1 $(BIN)/pytest -m gpu
+
+test-faults: $(INSTALLED)
+	FAULTS=1 $(BIN)/pytest tests/faults -v
+	$(BIN)/pytest tests/test_fuzz.py --hypothesis-profile faults
 
 backbones-table: $(INSTALLED)
 	$(BIN)/python tools/backbones_table.py
