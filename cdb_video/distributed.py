@@ -14,12 +14,20 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from cdb_video.errors import CdbVideoError
+
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
+"""What stands in the errors of a process that waits for one that is gone."""
+
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
     """Joins the processes that torchrun started, and leaves them at the end.
 
     NCCL on CUDA, gloo on CPU. A failed start raises; nothing goes on alone.
+
+    Raises:
+        CdbVideoError: another process has ended while this one waited for it.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
@@ -30,6 +38,11 @@ def process_group(device: torch.device) -> Iterator[None]:
         dist.init_process_group("gloo")
     try:
         yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in LOST):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise CdbVideoError(f"another process has ended, its message says why ({reason})") from None
     finally:
         dist.destroy_process_group()
 

@@ -36,7 +36,7 @@ ALLOWED = {
     "config": {"errors", "registry", "option_types", "yaml_text"},
     "option_docs": {"config", "option_types"},
     "sections": {"option_types"},
-    "distributed": set(),
+    "distributed": {"errors"},
     "difficulty": {"option_types"},
     "files": set(),
     "file_kinds": set(),

@@ -17,9 +17,6 @@ from cdb_video.options import Config
 from cdb_video.registry import DECODERS
 
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg")
-SHARED = Path("/dev/shm")
-PREFETCHED = 2
-"""Batches that each worker of a DataLoader has ready."""
 COPIES = {"sgd": 2, "adamw": 3}
 """Of the weights in a checkpoint: themselves, and what the optimiser keeps of each."""
 
@@ -55,16 +52,12 @@ def check_environment(config: Config, diagnosis: Diagnosis) -> None:
 
 
 def check_shared_memory(config: Config, diagnosis: Diagnosis) -> None:
-    """Whether the batches that workers have ready fit into /dev/shm."""
-    workers = config.data_loader.num_workers
-    if not SHARED.is_dir() or not workers:
-        return
-    size = max(config.train.batch_size, config.test.batch_size)
-    clip = 3 * config.data.num_frames * config.data.crop_size**2
-    needed, free = PREFETCHED * workers * size * clip, shutil.disk_usage(SHARED).free
-    level: Level = "ok" if needed < free else "error"
-    text = f"{needed / 1e6:,.0f} MB for {workers} workers, {free / 1e6:,.0f} MB are free"
-    diagnosis.add(level, "/dev/shm", text)
+    """Whether the batches that workers have ready fit into shared memory."""
+    memory = build.shared_memory(config)
+    if memory is not None:
+        needed, free = memory
+        text = f"{needed / 1e6:,.0f} MB for batches that are ready, {free / 1e6:,.0f} MB are free"
+        diagnosis.add("ok" if needed < free else "error", "/dev/shm", text)
 
 
 def check_disk(config: Config, num_classes: int, diagnosis: Diagnosis) -> None:

@@ -1,5 +1,7 @@
 """Builds the parts of a run: here the options become values, and nowhere below."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,10 @@ from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages
 from cdb_video.options import Config
 from cdb_video.registry import DATASETS, LOSSES, SAMPLERS
+
+SHARED = Path("/dev/shm")
+PREFETCHED = 2
+"""Batches that each worker of a DataLoader has ready."""
 
 
 def choose_device(config: Config) -> torch.device:
@@ -103,6 +109,16 @@ def make_eval_loader(
     """This process's share of every view (temporal, spatial) of a split's records."""
     batch_size = max(1, config.test.batch_size // distributed.world_size())
     return splits[split].loader(_loading(config, batch_size, device), views=views)
+
+
+def shared_memory(config: Config) -> tuple[int, int] | None:
+    """Bytes of shared memory that batches need, and that are free; None where that is not told."""
+    workers = config.data_loader.num_workers
+    if not SHARED.is_dir() or not workers:
+        return None
+    size = max(config.train.batch_size, config.test.batch_size)
+    clip = 3 * config.data.num_frames * config.data.crop_size**2
+    return PREFETCHED * workers * size * clip, shutil.disk_usage(SHARED).free
 
 
 def _loading(config: Config, batch_size: int, device: torch.device) -> Loading:

@@ -170,6 +170,12 @@ def _announce(
 ) -> None:
     for oddity in splits.oddities():
         screen.print(f"warning: {oddity}")
+    memory = build.shared_memory(config)
+    if memory and memory[0] > memory[1] and len(splits["train"].files):
+        screen.print(
+            f"warning: {build.SHARED} has {memory[1] / 1e6:,.0f} MB free, batches need up to "
+            f"{memory[0] / 1e6:,.0f} MB: make it larger, or DATA_LOADER.NUM_WORKERS smaller"
+        )
     num_val = len(splits["val"].records) if config.train.eval_period else "no"
     screen.print(
         f"{len(splits['train'].records)} training and {num_val} validation clips "

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from videos import write_video
 
+from cdb_video import options
 from cdb_video.commands import run as run_command
 from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import Source
@@ -16,6 +17,8 @@ from cdb_video.data.datasets.egtea import Egtea
 from cdb_video.doctor.findings import Diagnosis
 from cdb_video.doctor.leaks import Overlap, check_leaks, near_duplicates, overlaps
 from cdb_video.doctor.probing import Probe, picture_hash
+from cdb_video.engine import build
+from cdb_video.engine.train import train
 
 
 def tree(folder):
@@ -156,3 +159,18 @@ def test_the_hash_of_a_picture_survives_compression_and_scaling(tmp_path):
     here = [Probe(hashes=(1, 2, 3)), Probe(), Probe(hashes=(2**64 - 1, 0, 0))]
     there = [Probe(hashes=(0, 2, 3)), Probe(hashes=(2**64 - 1, 1, 0))]
     assert near_duplicates(here, there) == [(0, 0), (2, 1)]
+
+
+def test_shared_memory_that_is_too_small_is_said_before_it_hangs(doctor, configured_shared, capsys):
+    code, found, text, _ = doctor("DATA_LOADER.NUM_WORKERS", 2)
+    assert ("error", "/dev/shm") in found
+    train(configured_shared)
+    assert "make it larger, or DATA_LOADER.NUM_WORKERS smaller" in capsys.readouterr().err
+
+
+@pytest.fixture
+def configured_shared(tiny_yaml, monkeypatch):
+    """A config with workers, where shared memory has a byte left."""
+    monkeypatch.setattr(build, "shared_memory", lambda config: (2, 1))
+    words = ["DATA_LOADER.NUM_WORKERS", "1", "SOLVER.MAX_EPOCH", "1"]
+    return options.load(tiny_yaml, [*words, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"])

@@ -1,0 +1,104 @@
+"""Two and three processes: the numbers of one, for data sets of any size, and errors of one."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SIZES = (1, 2, 3, 7)
+EVALUATE = """
+import json, sys
+import torch
+from cdb_video import distributed, options
+from cdb_video.engine import build
+from cdb_video.engine.evaluate import evaluate
+from cdb_video.engine.validate import tell
+from cdb_video.data.splits import FileSplit, Splits
+from cdb_video.registry import DATASETS
+
+config_file, out = sys.argv[1:3]
+config = options.load(config_file)
+device = torch.device("cpu")
+with distributed.process_group(device):
+    found = {}
+    for size in map(int, sys.argv[3:]):
+        dataset = DATASETS.get(config.data.name)(config.data.options)
+        clips = dataset.records("train")[::2] + dataset.records("train")[1::2]
+        dataset.records = lambda name: clips[:size]
+        splits = Splits(dataset, ["val", "train"])
+        model = build.make_model(config, 3, device)
+        loss = build.make_loss(config, splits, device)
+        loader = build.make_eval_loader(config, splits, "val", device)
+        result = evaluate(model, loader, splits.labels("val"), 3)
+        recall, counts = result.recall()
+        loss.observe(recall, counts)
+        metrics = result.metrics(["a", "b", "c"], ["g"] * 3, ["g"])
+        state = loss.class_state(2)
+        found[size] = [metrics, state.difficulty.tolist(), state.weight.tolist(), state.tau]
+    if distributed.is_main():
+        with open(out, "w") as file:
+            json.dump(found, file)
+"""
+
+
+def launch(command, processes, folder, **more):
+    launcher = [sys.executable]
+    if processes > 1:
+        launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", processes]
+    return subprocess.run(
+        list(map(str, [*launcher, *command])),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **more},
+    )
+
+
+def test_numbers_are_those_of_one_process_for_any_number_of_clips(tiny_yaml, tmp_path):
+    """Fewer clips than processes among them."""
+    script = tmp_path / "evaluate.py"
+    script.write_text(EVALUATE)
+    found = {}
+    for processes in (1, 2, 3):
+        out = tmp_path / f"{processes}.json"
+        done = launch([script, tiny_yaml, out, *SIZES], processes, tmp_path)
+        assert done.returncode == 0, done.stderr
+        found[processes] = json.loads(out.read_text())
+    assert [found[1][str(size)][0]["num_samples"] for size in SIZES] == list(SIZES)
+    assert found[2] == found[1]
+    assert found[3] == found[1]
+
+
+def test_fewer_training_clips_than_processes_train(tiny_yaml, tmp_path, colour_clips):
+    root = tmp_path / "two"
+    shutil.copytree(colour_clips, root)
+    lines = (root / "train.csv").read_text().splitlines()
+    (root / "train.csv").write_text("\n".join([lines[0], lines[1], lines[-1]]) + "\n")
+    words = ["--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root, "SOLVER.MAX_EPOCH", 1]
+    words += ["SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]", "TRAIN.BATCH_SIZE", 3]
+    # A picture of 16 x 16 leaves batch norm a single value: one line, and no process hangs.
+    done = launch([ROOT / "tools" / "train_net.py", *words], 3, tmp_path)
+    assert done.returncode != 0
+    assert "error: TRAIN.BATCH_SIZE must give batch norm more than one value" in done.stderr
+    words += ["DATA.CROP_SIZE", 64]
+    done = launch([ROOT / "tools" / "train_net.py", *words], 3, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_error_of_one_process_ends_all_and_is_told(tiny_yaml, tmp_path, colour_clips):
+    root = tmp_path / "damaged"
+    shutil.copytree(colour_clips, root)
+    (root / "train red 1.mp4").write_bytes(b"no video")
+    words = ["--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root, "DATA.ON_BAD_CLIP", "stop"]
+    begun = time.monotonic()
+    done = launch([ROOT / "tools" / "train_net.py", *words], 2, tmp_path)
+    assert time.monotonic() - begun < 60
+    assert done.returncode != 0
+    assert "train red 1.mp4: it is text" in done.stderr
+    # The others say in one line that they have lost it, or were ended before they could.
+    assert f'File "{ROOT}/cdb_video' not in done.stderr, done.stderr
