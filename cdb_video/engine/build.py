@@ -1,5 +1,6 @@
 """Builds the parts of a run: here the options become values, and nowhere below."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,17 @@ def choose_device(config: Config) -> torch.device:
     device = torch.device("cuda", distributed.local_rank())
     torch.cuda.set_device(device)
     return device
+
+
+def check_output_dir(config: Config) -> None:
+    """Raises ``ConfigError`` where what a run leaves would lie among the data."""
+    root = getattr(config.data.options, "root", None)
+    if root is not None and os.path.realpath(config.output_dir) == os.path.realpath(
+        os.path.expanduser(root)
+    ):
+        raise ConfigError(
+            f"OUTPUT_DIR must be another folder than the data's, got {config.output_dir} for both"
+        )
 
 
 def read_splits(config: Config, *names: str) -> Splits:

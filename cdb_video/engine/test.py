@@ -29,6 +29,7 @@ def test(config: Config) -> dict[str, Any]:
     """
     device, folder = build.choose_device(config), RunFolder(config.output_dir)
     with distributed.process_group(device), folder.locked("test"):
+        build.check_output_dir(config)
         folder.check_test_folder()
         checkpoint = tested_checkpoint(config)
         splits = build.read_splits(config, "test")

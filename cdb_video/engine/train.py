@@ -36,6 +36,7 @@ def train(config: Config) -> None:
             OUTPUT_DIR, or the loss is not finite.
         Stopped: a signal asked the run to stop; it has saved itself.
     """
+    build.check_output_dir(config)
     device = build.choose_device(config)
     folder = RunFolder(config.output_dir)
     with distributed.process_group(device), folder.locked("train"), stop_requests() as stop:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -129,12 +130,17 @@ def test_data_in_the_place_of_a_test_is_never_touched(configured, tmp_path):
     elsewhere = configured("elsewhere", *data, "SOLVER.MAX_EPOCH", 1)
     train(elsewhere)
     best = f"{elsewhere.output_dir}/checkpoints/best.pt"
+    shutil.copytree(root, tmp_path / "link")
     words = (*data, "OUTPUT_DIR", root)
     for use, more in (
         (run_test, ("TEST.CHECKPOINT_FILE_PATH", best)),
         (train, ()),
         (train, ("TRAIN.AUTO_RESUME", "false")),
     ):
-        with pytest.raises(ConfigError, match="OUTPUT_DIR/test must hold the files of a test and"):
+        with pytest.raises(ConfigError, match="OUTPUT_DIR must be another folder than the data's"):
             use(configured("unused", *words, *more))
+        # Also where the data is another's, and lies in the place of the test.
+        moved = ("DATA.IMAGE_FOLDER.ROOT", tmp_path / "link")
+        with pytest.raises(ConfigError, match="OUTPUT_DIR/test must hold the files of a test and"):
+            use(configured("unused", *words, *moved, *more))
         assert sorted(path.relative_to(root) for path in root.rglob("*")) == before
