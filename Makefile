@@ -1,5 +1,6 @@
 # make demo             train, test and compare cross entropy and CDB on made videos
 # make test             ruff, mypy and pytest
+# make test-all         all that make test leaves out for its time, too
 # make test-faults      kills, damaged files, full disks, random configs, at length (half an hour)
 # make backbones-table  write the table in docs/backbones.md anew
 # make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-gpu test-faults backbones-table bench-images clean
+.PHONY: install demo test test-all test-gpu test-faults backbones-table bench-images clean
 
 install: $(INSTALLED)
 
@@ -27,11 +28,14 @@ test: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
+test-all: $(INSTALLED)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not faults"
+
 test-gpu: $(INSTALLED)
 	FAIL_WITHOUT_CUDA=1 $(BIN)/pytest -m gpu
 
 test-faults: $(INSTALLED)
-	FAULTS=1 $(BIN)/pytest tests/faults -v
+	$(BIN)/pytest -m faults -v
 	$(BIN)/pytest tests/test_fuzz.py --hypothesis-profile faults
 
 backbones-table: $(INSTALLED)

@@ -67,7 +67,8 @@ def evaluation(images=None, **changes):
 
 def joined(loader, epoch=1):
     """(video, label, index) of a whole epoch."""
-    return [torch.cat(parts) for parts in zip(*loader.batches(epoch), strict=True)]
+    batches = [batch[:3] for batch in loader.batches(epoch)]
+    return [torch.cat(parts) for parts in zip(*batches, strict=True)]
 
 
 def assert_same(one, other):

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 SIZES = (1, 2, 3, 7)
 EVALUATE = """
@@ -74,6 +76,7 @@ def test_numbers_are_those_of_one_process_for_any_number_of_clips(tiny_yaml, tmp
     assert found[3] == found[1]
 
 
+@pytest.mark.slow
 def test_fewer_training_clips_than_processes_train(tiny_yaml, tmp_path, colour_clips):
     root = tmp_path / "two"
     shutil.copytree(colour_clips, root)

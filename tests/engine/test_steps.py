@@ -223,7 +223,13 @@ def whole_runs(tmp_path_factory):
     return {processes: tmp_path_factory.mktemp("whole") / "run" for processes in (1, 2)}
 
 
-@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0), (2, 2)])
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("processes", "workers"),
+    [pytest.param(1, 0, marks=slow), (1, 2), (2, 0), pytest.param(2, 2, marks=slow)],
+)
 def test_kill_9_within_an_epoch_changes_nothing(
     tiny_yaml, tmp_path, whole_runs, processes, workers
 ):

@@ -288,6 +288,7 @@ def test_all_together_resume_bit_equal(configured, epoch):
         assert_same(one[part], other[part])
 
 
+@pytest.mark.slow
 def test_all_together_on_two_processes(tiny_yaml, tmp_path):
     """Frozen tensors stay, equal runs are equal, and a resumed one ends as the whole one."""
     words = (*ALL, "TRAIN.BATCH_SIZE", 8, "SOLVER.MAX_EPOCH", 3)

@@ -23,6 +23,7 @@ from cdb_video.errors import CheckpointError
 from cdb_video.models.weights.files import read_checkpoint
 from cdb_video.run_folder import RunFolder
 
+pytestmark = pytest.mark.faults
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 KILLS, MUTATIONS = 300, 10_000

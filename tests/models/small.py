@@ -1,5 +1,7 @@
 """Options that make a network of each backbone small; without an entry its defaults are used."""
 
+import pytest
+
 NARROW = {"width": 8, "zero_init_final_bn": False}
 SMALL_X3D = {"width_factor": 0.5, "depth_factor": 0.5, "zero_init_final_bn": False}
 
@@ -32,3 +34,16 @@ SMALL = {
     "vivit": TRANSFORMER,
     "vjepa2": TRANSFORMER,
 }
+
+LARGE = ("c2d_r50", "csn_r101", "i3d_r50", "mvit_b", "r2plus1d_r50", "slow_r50", "slowfast_r50")
+LARGE += ("x3d_l", "x3d_m")
+"""Also as small as they get they take seconds for what others do in tenths."""
+
+
+def marked_slow(names, unless=()):
+    """Parameters of a test: the names in LARGE, but for those in ``unless``, are marked slow."""
+    slow = pytest.mark.slow
+    return [
+        pytest.param(name, marks=slow) if name in LARGE and name not in unless else name
+        for name in names
+    ]

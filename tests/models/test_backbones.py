@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models.small import SMALL
+from models.small import LARGE, SMALL
 
 from cdb_video.errors import ConfigError
 from cdb_video.models import Classifier, build_model
@@ -20,8 +20,22 @@ def test_resnext3d_is_registered():
     assert "resnext3d" in BACKBONES.names()
 
 
-@every_backbone
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+# What is slow for a large network; a small one of each kind does it in any case.
+LONG = ("compilation", "gradients", "channels_last", "byte_input", "bfloat16")
+LONG += ("batch_independence", "frame_size", "number_of_frames")
+PAIRS = [
+    pytest.param(
+        check,
+        name,
+        id=f"{check.__name__}-{name}",
+        marks=[pytest.mark.slow] if name in LARGE and check.__name__ in LONG else [],
+    )
+    for check in CHECKS
+    for name in BACKBONES.names()
+]
+
+
+@pytest.mark.parametrize(("check", "name"), PAIRS)
 def test_contract(name, check):
     check(Subject(name, SMALL.get(name, {})))
 

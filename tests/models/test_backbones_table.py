@@ -11,6 +11,8 @@ from cdb_video.registry import BACKBONES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "backbones.md").read_text()
+SLOW = ("mvit_b", "timesformer", "videomae", "vivit", "vjepa2")
+"""Whose row takes 5 to 10 seconds."""
 REMEDY = "docs/backbones.md is not up to date: run make backbones-table"
 PUBLISHED = {
     # name: (number of classes, millions of parameters, GMACs, (T, H, W) or None where not checked)

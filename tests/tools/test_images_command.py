@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
+@pytest.mark.slow
 def test_two_processes_agree_with_one_on_images(tool, tiny_yaml, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=":")
     words = ("--cfg", tiny_yaml, "IMPORTS", "[in_memory]", "DATA.NAME", "in_memory")

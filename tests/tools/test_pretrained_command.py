@@ -56,7 +56,7 @@ def test_processes_share_one_download(tool, tiny_yaml, tmp_path, weights, monkey
 
     class Handler(SimpleHTTPRequestHandler):
         def log_request(self, *words):
-            asked.append(self.path)
+            asked.append(f"{self.command} {self.path}")
 
     serve = partial(Handler, directory=weights.parent)
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
@@ -67,7 +67,7 @@ def test_processes_share_one_download(tool, tiny_yaml, tmp_path, weights, monkey
         result = tool("train_net.py", *words, launcher=launcher)
         server.shutdown()
     assert result.returncode == 0, result.stderr
-    assert asked == ["/the%20net.pyth"]
+    assert asked.count("GET /the%20net.pyth") == 1
     assert f"downloading {url} to " in result.stderr
     assert_started_from(weights, tmp_path / "out")
 
