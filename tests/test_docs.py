@@ -63,6 +63,7 @@ def without_numbers(line):
     return re.sub(r"\d[\d.,]*", "N", line)
 
 
+@pytest.mark.slow
 def test_the_worked_example_does_what_it_says(project):
     """Every file and command; what is said to be printed is, in this order, but for the numbers."""
     document = (ROOT / "docs" / "add_a_backbone.md").read_text()
@@ -79,7 +80,6 @@ def test_the_worked_example_does_what_it_says(project):
     assert (project / "output" / "my_net" / "test" / "metrics.json").exists()
 
 
-@pytest.mark.slow
 def test_the_readme_s_backbone_trains_in_two_processes_with_workers(project):
     readme = (ROOT / "README.md").read_text()
     write_files(readme, project)

@@ -109,7 +109,8 @@ def test_deep_decodes_every_frame(doctor, ill):
     last = packets[-1]
     content[last.pos + 5 : last.pos + last.size] = b"\xff" * (last.size - 5)
     path.write_bytes(content)
-    words = ("DATA.CLIPS.ROOT", ill, "DATA_LOADER.CLIP_TIMEOUT", 1)
+    (ill / "train.csv").write_text("path,label\n1.mp4,1\n")
+    words = ("DATA.CLIPS.ROOT", ill)
     assert not doctor(*words)[3]["bad"]["test"]
     assert "4.mp4" in doctor(*words, flags=["--deep"])[3]["bad"]["test"][0]
 

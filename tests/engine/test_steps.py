@@ -228,7 +228,7 @@ slow = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("processes", "workers"),
-    [pytest.param(1, 0, marks=slow), (1, 2), (2, 0), pytest.param(2, 2, marks=slow)],
+    [pytest.param(*pair, marks=slow) for pair in ((1, 0), (1, 2), (2, 2))] + [(2, 0)],
 )
 def test_kill_9_within_an_epoch_changes_nothing(
     tiny_yaml, tmp_path, whole_runs, processes, workers

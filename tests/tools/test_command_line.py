@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from cdb_video import options
 from cdb_video.commands import WORDS, main
+from cdb_video.engine.train import train
+from cdb_video.errors import ConfigError
 from cdb_video.models import read_checkpoint
 from cdb_video.run_folder import RunFolder
 
@@ -96,6 +99,7 @@ def test_the_installed_command_does_the_same(tiny_yaml, tmp_path):
     assert (tmp_path / "out" / "checkpoints" / "best.pt").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_agree_with_one(tool, tiny_yaml, tmp_path):
     """Under torchrun: the same validation counts, whole metrics, one writer, equal loss weights."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
@@ -131,11 +135,12 @@ def test_without_validation_clips_the_newest_epoch_is_the_best(
     (root / "val.csv").unlink()
     words = ("--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root, "SOLVER.MAX_EPOCH", 2)
     words += ("TRAIN.EVAL_PERIOD", 0)
-    wrong = tool("train_net.py", *words)
-    assert_one_line(wrong, "TRAIN.EVAL_PERIOD must be >= 1, as cdb_ce goes by validation recall")
+    expected = "TRAIN.EVAL_PERIOD must be >= 1, as cdb_ce goes by validation recall"
+    with pytest.raises(ConfigError, match=expected):
+        train(options.load(words[1], list(map(str, words[2:]))))
     words += ("LOSS.CDB_CE.SOURCE", "train")
-    wrong = tool("train_net.py", *words, "SAMPLER.NAME", "cdb_s")
-    assert_one_line(wrong, "as cdb_s goes by validation recall")
+    with pytest.raises(ConfigError, match="as cdb_s goes by validation recall"):
+        train(options.load(words[1], [*map(str, words[2:]), "SAMPLER.NAME", "cdb_s"]))
     trained = tool("train_net.py", *words)
     assert trained.returncode == 0, trained.stderr
     checkpoints = tmp_path / "out" / "checkpoints"
@@ -149,18 +154,6 @@ def test_without_validation_clips_the_newest_epoch_is_the_best(
     assert sum(float(row["weight"]) for row in rows[3:]) == pytest.approx(3, abs=1e-5)
     tested = tool("test_net.py", *words)
     assert tested.returncode == 0, tested.stderr
-
-
-def test_a_bad_clip_stops_all_processes(tool, tiny_yaml, tmp_path, colour_clips):
-    root = tmp_path / "damaged"
-    shutil.copytree(colour_clips, root)
-    (root / "train red 1.mp4").write_bytes(b"no video")
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    words = ("--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root, "DATA.ON_BAD_CLIP", "stop")
-    result = tool("train_net.py", *words, launcher=launcher)
-    assert result.returncode != 0
-    assert "error: " in result.stderr
-    assert "train red 1.mp4" in result.stderr
 
 
 @pytest.mark.slow
@@ -189,9 +182,8 @@ def whole_run(tmp_path_factory):
     return tmp_path_factory.mktemp("whole") / "run"
 
 
-@pytest.mark.parametrize(
-    "signal_number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_cut_off_goes_on_and_ends_bit_equal(
     tool, tiny_yaml, tmp_path, whole_run, signal_number, monkeypatch
 ):
