@@ -26,10 +26,10 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 test-all: $(INSTALLED)
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not faults"
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal -m "not faults"
 
 test-gpu: $(INSTALLED)
 	FAIL_WITHOUT_CUDA=1 $(BIN)/pytest -m gpu
