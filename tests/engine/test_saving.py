@@ -193,3 +193,13 @@ def test_a_checkpoint_whose_weights_overflowed_cannot_be_tested(trained):
     tested = replace(config.test, checkpoint_file_path=str(path))
     with pytest.raises(TrainingError, match="scores of 7 of 7 clips are not finite"):
         run_test(replace(config, test=tested))
+
+
+def test_another_number_of_processes_goes_on_and_says_so(configured, trained, capsys):
+    config, folder, _ = trained
+    content = read_checkpoint(folder.latest)
+    folder.latest.unlink()
+    torch.save({**content, "world_size": 2}, folder.latest)
+    train(configured("out", "SOLVER.MAX_EPOCH", 5))
+    assert "1 processes go on where 2 were" in capsys.readouterr().err
+    assert read_checkpoint(folder.latest)["epoch"] == 5

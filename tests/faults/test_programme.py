@@ -173,3 +173,31 @@ def test_a_process_that_dies_ends_the_others(tiny_yaml, tmp_path, processes, num
     assert done.returncode != 0
     assert took < 30
     assert f"rank      : {processes - 1}" in done.stderr.split("Root Cause")[1]
+
+
+def test_torchrun_starts_a_run_again_that_goes_on(tiny_yaml, tmp_path, capsys):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+    command += [2, "--max-restarts", 1, ROOT / "tools" / "train_net.py", "--cfg", tiny_yaml]
+    command += ["SOLVER.MAX_EPOCH", 8, "IMPORTS", "[stopper]"]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT / "tests"),
+        "STOP_FILE": str(tmp_path / "out" / "log.jsonl"),
+        "STOP_LINES": "12",
+        "STOP_BY": str(int(signal.SIGKILL)),
+        "STOP_RANK": "1",
+        "STOP_STAMP": str(tmp_path / "stamp"),
+    }
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "stamp").exists()
+    assert "of 8 epochs" in done.stderr
+    assert read_checkpoint(RunFolder(tmp_path / "out").latest)["epoch"] == 8
