@@ -1,9 +1,10 @@
 """Downloads a file, whole or not at all."""
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from cdb_video.files import free_space
 
 MAX_BYTES = 50 * 10**9
 """Of one file."""
@@ -48,8 +49,7 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
 def _check_room(answer: Any, folder: Path) -> None:
     """Refuses a file that says it is longer than there is room for, or than any should be."""
     size = int(answer.headers.get("Content-Length", 0)) if answer.ok else 0
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    room = min(shutil.disk_usage(there).free, MAX_BYTES)
+    room = min(free_space(folder), MAX_BYTES)
     if size > room:
         raise DownloadError(f"it is {size:,} bytes long, there is room for {room:,}")
 

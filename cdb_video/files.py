@@ -69,6 +69,13 @@ def point(path: Path, target: Path) -> None:
     _sync_folder(path.parent)
 
 
+def free_space(folder: Path) -> int:
+    """Bytes that are free on the disk of ``folder``, which need not be there yet."""
+    folder = folder.absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free
+
+
 def sha256(path: Path) -> str:
     """The digest of a file's contents, in hexadecimal."""
     content = hashlib.sha256()

@@ -42,7 +42,7 @@ ALLOWED = {
     "file_kinds": set(),
     "csv_rows": {"errors"},
     "lock": set(),
-    "download": set(),
+    "download": {"files"},
     "stopping": {"errors"},
     "run_rows": set(),
     "run_folder": {"errors", "distributed", "files", "csv_rows", "lock", "run_rows"},

@@ -1,9 +1,10 @@
 """One sample: opens the file of a record, chooses frames and crop, gives a uint8 clip."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from cdb_video.data.transforms import (
 )
 from cdb_video.errors import CdbVideoError, DataError, DecodeError
 
+T = TypeVar("T")
 STAND_IN = 1
 """Fifth number of the seed of what replaces a clip: four are those of the clip itself."""
 MAX_TRIES = 8
@@ -130,14 +132,15 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
 
         The error is returned because one raised in a worker reaches the user as a traceback.
         """
-        found = self._try(key)
+        found = self._try(key.record, partial(self._sample, key=key))
         if isinstance(found, Sample) or not self.tolerant:
             return found
         bad = BadClip(key.record, str(found))
         if self.augmentation is None:
             return Sample(None, self.records[key.record].label, key.record, bad)
-        for record in self._stand_ins(key):
-            other = self._try(key._replace(record=record), key.record)
+        for index in self._stand_ins(key):
+            sample = partial(self._sample, key=key._replace(record=index), instead_of=key.record)
+            other = self._try(index, sample)
             if isinstance(other, Sample):
                 return other._replace(bad=bad)
         return found
@@ -150,13 +153,14 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             others = candidates[candidates != key.record]
             yield from rng.permutation(others)[:MAX_TRIES].tolist()
 
-    def _try(self, key: Key, instead_of: int | None = None) -> Sample | CdbVideoError:
-        record = self.records[key.record]
-        if key.record in self.lethal:
-            return DecodeError(f"{record.path}: {self.lethal[key.record]}")
+    def _try(self, index: int, work: Callable[[Record], T]) -> T | CdbVideoError:
+        """What ``work`` makes of a record, watched; or its error, which opens with the path."""
+        record = self.records[index]
+        if index in self.lethal:
+            return DecodeError(f"{record.path}: {self.lethal[index]}")
         try:
-            with self._watched(key.record):
-                return self._sample(record, key, instead_of)
+            with self._watched(index):
+                return work(record)
         except DataError as error:
             return DataError(f"{record.path}: {error}")
         except CdbVideoError as error:
@@ -179,7 +183,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
                 signal.setitimer(signal.ITIMER_REAL, 0)
             self.at_work[worker.id] = -1
 
-    def _sample(self, record: Record, key: Key, instead_of: int | None) -> Sample:
+    def _sample(self, record: Record, key: Key, instead_of: int | None = None) -> Sample:
         rng = None
         if self.augmentation is not None:
             whose = [key.record] if instead_of is None else [instead_of, STAND_IN, key.record]

@@ -13,8 +13,8 @@ from cdb_video.data.samplers.base import (
     Order,
     repeat_numbers,
 )
-from cdb_video.data.workers import ClipDied, Workers
-from cdb_video.errors import CdbVideoError, DecodeError
+from cdb_video.data.workers import Workers
+from cdb_video.errors import CdbVideoError
 
 
 class _BatchKeys:
@@ -75,20 +75,13 @@ class ClipLoader:
             DecodeError: a clip cannot be decoded; the message opens with its path.
             DataError: a clip lies outside its file, or the workers died or gave nothing in time.
         """
-        while first < len(self):
-            self._keys.epoch, self._keys.first = epoch, first
-            try:
-                for batch in self._workers.results():
-                    if isinstance(batch, CdbVideoError):
-                        raise batch
-                    first += 1
-                    yield batch
-                return
-            except ClipDied as death:
-                if not self._dataset.tolerant:
-                    path = self._dataset.records[death.record].path
-                    raise DecodeError(f"{path}: {death.reason}") from None
-                self._dataset.lethal[death.record] = death.reason
+        if first == len(self):
+            return
+        self._keys.epoch = epoch
+        for batch in self._workers.results(first):
+            if isinstance(batch, CdbVideoError):
+                raise batch
+            yield batch
 
 
 def _collate(samples: Sequence[Sample | CdbVideoError]) -> Batch | CdbVideoError:

@@ -18,13 +18,13 @@ from torch.utils.data import DataLoader
 
 from cdb_video.data.clip_dataset import ClipDataset
 from cdb_video.data.loading import Share
-from cdb_video.errors import DataError
+from cdb_video.errors import DataError, DecodeError
 
 POLL_S = 2
 """Seconds from one look at the workers to the next, while nothing comes from them."""
 
 
-class ClipDied(Exception):
+class _ClipDied(Exception):
     """A clip has ended the process that decoded it."""
 
     def __init__(self, record: int, reason: str) -> None:
@@ -36,8 +36,8 @@ class Workers:
     """The ``DataLoader`` over a dataset and a batch sampler, whose processes stay between epochs.
 
     Args:
-        dataset: says what each worker is at.
-        batches: of keys; what it gives may change from one ``results`` to the next.
+        dataset: says what each worker is at, and whether it takes errors.
+        batches: of keys, from number ``first`` on, which is set here.
         collate: makes what is handed over of the samples of a batch.
         share: how many processes, and what they may take.
     """
@@ -45,7 +45,7 @@ class Workers:
     def __init__(
         self, dataset: ClipDataset, batches: Any, collate: Callable[..., Any], share: Share
     ) -> None:
-        self._dataset, self._share = dataset, share
+        self._dataset, self._batches, self._share = dataset, batches, share
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=batches,
@@ -60,15 +60,31 @@ class Workers:
         )
         self._finalizer: Any = None
 
-    def results(self) -> Iterator[Any]:
-        """What the workers make of the batches, in their order.
+    def results(self, first: int = 0) -> Iterator[Any]:
+        """What the workers make of the batches from number ``first`` on, in their order.
 
-        After an error the workers are gone; the next call starts new ones.
+        Where a clip ends its worker, and the dataset is tolerant, others begin at the batch that
+        did not come, and do not try the clip again. After an error the workers are gone; the next
+        call starts new ones.
 
         Raises:
-            ClipDied: a clip has ended its worker.
+            DecodeError: a clip has ended its worker; the message opens with its path.
             DataError: a worker died of something else, or nothing came in time.
         """
+        while True:
+            self._batches.first = first
+            try:
+                for result in self._until_one_dies():
+                    first += 1
+                    yield result
+                return
+            except _ClipDied as death:
+                if not self._dataset.tolerant:
+                    path = self._dataset.records[death.record].path
+                    raise DecodeError(f"{path}: {death.reason}") from None
+                self._dataset.lethal[death.record] = death.reason
+
+    def _until_one_dies(self) -> Iterator[Any]:
         iterator: Any = iter(self._loader)
         if self._share.num_workers and self._finalizer is None:
             # A death is looked for here, and not told by a signal to whatever else goes on.
@@ -122,7 +138,7 @@ class Workers:
             self._dataset.at_work.fill_(-1)
         for clip, code in clips:
             if clip >= 0:
-                raise ClipDied(clip, self._cause(code))
+                raise _ClipDied(clip, self._cause(code))
         if dead:
             raise DataError(f"a decoding process died: {' '.join(str(error).split())}")
 

@@ -103,7 +103,14 @@ def _probe_all(
         clip_timeout=config.data_loader.clip_timeout * (10 if deep else 1),
         clip_memory=config.data_loader.clip_memory_mb << 20,
     )
-    loading = Loading(sampling=config.data, size=8, batch_size=1, decoding=config.data, share=share)
+    loading = Loading(
+        sampling=config.data,
+        size=8,
+        batch_size=1,
+        decoding=config.data,
+        tolerant=True,
+        share=share,
+    )
     files = {name: splits[name].files for name in names}
     probes = {}
     with progress_bar(screen) as bar:

@@ -3,7 +3,6 @@
 import importlib
 import os
 import platform
-import shutil
 from pathlib import Path
 
 import av
@@ -13,6 +12,7 @@ import cdb_video
 from cdb_video.doctor.findings import Diagnosis, Level
 from cdb_video.engine import build
 from cdb_video.errors import CdbVideoError
+from cdb_video.files import free_space
 from cdb_video.options import Config
 from cdb_video.registry import DECODERS
 
@@ -74,7 +74,7 @@ def check_disk(config: Config, num_classes: int, diagnosis: Diagnosis) -> None:
     needed = weights * copies * (kept + 2)  # the best, and one that is being written
     folder = Path(config.output_dir).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    free = free_space(folder)
     level: Level = "ok" if needed < free else "error"
     advice = "" if needed < free else "; TRAIN.KEEP_CHECKPOINTS keeps fewer"
     text = f"{kept} checkpoints of {weights * copies / 1e6:,.0f} MB and the best take "

@@ -1,7 +1,8 @@
 """Opens every clip in parallel: how long it is, how it looks, whether it decodes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import cv2
@@ -13,7 +14,7 @@ from cdb_video.data.clip_dataset import ClipDataset, Key
 from cdb_video.data.clips import frame_range
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.loading import Loading
-from cdb_video.data.workers import ClipDied, Workers
+from cdb_video.data.workers import Workers
 from cdb_video.errors import CdbVideoError
 
 CONTRAST = 6.0
@@ -47,15 +48,8 @@ class _Probes(ClipDataset):
         self.deep = deep
 
     def __getitem__(self, key: Key) -> Any:
-        record = self.records[key.record]
-        if key.record in self.lethal:
-            return Probe(error=f"{record.path}: {self.lethal[key.record]}")
-        try:
-            with self._watched(key.record):
-                return self._probe(record)
-        except CdbVideoError as error:
-            text = str(error)
-            return Probe(error=text if record.path in text else f"{record.path}: {text}")
+        found = self._try(key.record, self._probe)
+        return Probe(error=str(found)) if isinstance(found, CdbVideoError) else found
 
     def _probe(self, record: Record) -> Probe:
         span = (record.start, record.end)
@@ -89,22 +83,13 @@ def probe(
 ) -> list[Probe]:
     """A probe of each record, in their order; a file that hangs or crashes is one with an error."""
     dataset, keys = _Probes(records, loading, deep), _Keys(len(records))
-    workers = Workers(dataset, keys, _only, loading.share)
+    workers = Workers(dataset, keys, itemgetter(0), loading.share)
     found: list[Probe] = []
-    while len(found) < len(records):
-        keys.first = len(found)
-        try:
-            for one in workers.results():
-                found.append(one)
-                on_each()
-        except ClipDied as death:
-            dataset.lethal[death.record] = death.reason
+    for one in workers.results():
+        found.append(one)
+        on_each()
     workers.end()
     return found
-
-
-def _only(samples: list[Probe]) -> Probe:
-    return replace(samples[0])
 
 
 def picture_hash(picture: npt.NDArray[np.uint8]) -> int | None:

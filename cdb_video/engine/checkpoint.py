@@ -1,6 +1,5 @@
 """Saves a run, at the end of an epoch or within one."""
 
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.seen import Seen
 from cdb_video.errors import CheckpointError, TrainingError
-from cdb_video.files import point, replacing
+from cdb_video.files import free_space, point, replacing
 from cdb_video.losses.base import Loss
 from cdb_video.models import Classifier
 from cdb_video.run_folder import RunFolder
@@ -184,7 +183,7 @@ def written(path: Path) -> Iterator[Path]:
         with replacing(path) as partial:
             yield partial
     except (OSError, RuntimeError) as error:  # torch tells of a full disk by the latter
-        free = shutil.disk_usage(path.parent).free if path.parent.is_dir() else 0
+        free = free_space(path.parent)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:100]
         raise CheckpointError(
             f"cannot write {path}: {reason}; {free / 1e6:,.0f} MB are free there and a checkpoint "
@@ -194,13 +193,16 @@ def written(path: Path) -> Iterator[Path]:
 
 def check_finite(state: State, epoch: int, step: int) -> None:
     """Raises ``TrainingError`` where a weight or a statistic of the model is not finite."""
-    for model in (state.model, state.average.model):
-        for name, tensor in model.state_dict().items():
-            if not tensor.isfinite().all():
-                raise TrainingError(
-                    f"epoch {epoch}, step {step}: {name} is not finite, the weights have "
-                    "overflowed; nothing of this is saved, and what was saved before is as it was"
-                )
+    # Without an average they are the same; one read from the device for each.
+    for model in dict.fromkeys((state.model, state.average.model)):
+        tensors = model.state_dict()
+        finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).tolist()
+        if not all(finite):
+            name = list(tensors)[finite.index(False)]
+            raise TrainingError(
+                f"epoch {epoch}, step {step}: {name} is not finite, the weights have "
+                "overflowed; nothing of this is saved, and what was saved before is as it was"
+            )
 
 
 def describe(model: Classifier, identity: Identity) -> dict[str, Any]:

@@ -23,3 +23,8 @@ class Decoding:
     max_frames: PositiveInt = 1_000_000
     """Frames that are looked through for one clip; a file that needs more is a bad clip. In a long
     file with an index, a clip with a start and an end needs few."""
+
+    def check_length(self, num_frames: int) -> None:
+        """Raises ``ValueError`` where there are more frames than ``max_frames``."""
+        if num_frames > self.max_frames:
+            raise ValueError(f"it has more than {self.max_frames:,} frames (DATA.MAX_FRAMES)")

@@ -37,8 +37,7 @@ class DecordDecoder:
         num_frames = len(self._reader)
         if not num_frames:
             raise ValueError("no frame decodes")
-        if num_frames > decoding.max_frames:
-            raise ValueError(f"it has more than {decoding.max_frames:,} frames (DATA.MAX_FRAMES)")
+        decoding.check_length(num_frames)
         self._keys: list[int] = self._reader.get_key_indices()
         self._reached = -1
         height, width = self._picture(0).shape[:2]

@@ -183,8 +183,7 @@ def _rows(
             dts = packet.pts if packet.dts is None else packet.dts
             shown = not packet.is_discard
             rows.append(Row(packet.pts, dts, packet.is_keyframe, shown, packet.duration or 0))
-        if len(rows) > decoding.max_frames:
-            raise ValueError(f"it has more than {decoding.max_frames:,} frames (DATA.MAX_FRAMES)")
+        decoding.check_length(len(rows))
         # No frame is presented before it is due for decoding.
         if end is not None and packet.dts is not None and packet.dts > end:
             break

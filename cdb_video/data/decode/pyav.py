@@ -208,9 +208,7 @@ class PyavDecoder:
         stamps = []
         for frame in self._container.decode(self._stream):
             stamps.append(frame.pts)
-            if len(stamps) > self._decoding.max_frames:
-                limit = self._decoding.max_frames
-                raise ValueError(f"it has more than {limit:,} frames (DATA.MAX_FRAMES)")
+            self._decoding.check_length(len(stamps))
         if not stamps:
             raise ValueError("no frame decodes")
         return stamps

@@ -10,7 +10,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from cdb_video.data.decode.decoding import Decoding
-from cdb_video.data.decode.packets import read_packet_table, starts_s
+from cdb_video.data.decode.packets import read_packet_table, start_of
 from cdb_video.data.decode.resize import resized_into, scaled_size
 from cdb_video.errors import ConfigError
 from cdb_video.registry import DECODERS
@@ -36,8 +36,7 @@ class TorchCodecDecoder:
         num_frames = int(self._reader.metadata.num_frames or 0)
         if not num_frames:
             raise ValueError("no frame decodes")
-        if num_frames > decoding.max_frames:
-            raise ValueError(f"it has more than {decoding.max_frames:,} frames (DATA.MAX_FRAMES)")
+        decoding.check_length(num_frames)
         # Of the frame, not of the header: pictures may be turned.
         height, width = self._reader.get_frame_at(0).data.shape[:2]
         self.size = (int(height), int(width))
@@ -64,19 +63,20 @@ class TorchCodecDecoder:
     def _times(self, path: str, num_frames: int, decoding: Decoding) -> NDArray[np.float64]:
         """When each frame comes on screen, in seconds on the clock of players."""
         with av.open(path, metadata_errors="replace") as container:
+            start = start_of(container)
             stream = container.streams.best("video")
             table = None
             if isinstance(stream, VideoStream):
                 table = read_packet_table(container, stream, decoding)
             if table is not None and stream is not None and len(table.pts) == num_frames:
                 ticks: NDArray[np.float64] = table.pts.astype(np.float64)
-                return ticks * float(stream.time_base or 1) - starts_s(path)[0]
+                return ticks * float(stream.time_base or 1) - start
         chunks = [
             self._reader.get_frames_in_range(start, min(start + CHUNK, num_frames)).pts_seconds
             for start in range(0, num_frames, CHUNK)
         ]
         times: NDArray[np.float64] = np.concatenate([chunk.numpy() for chunk in chunks])
-        return times - starts_s(path)[0]
+        return times - start
 
 
 def _import_torchcodec() -> ModuleType:
