@@ -141,15 +141,19 @@ class Splits:
         joined = np.concatenate([self.labels(name) for name in names.split("+")])
         return np.bincount(joined, minlength=len(self.class_names))
 
+    def absent_classes(self, name: str) -> tuple[list[str], str]:
+        """Names of the classes without a clip in a split, and what they suggest."""
+        absent = [self.class_names[label] for label in np.flatnonzero(self.counts(name) == 0)]
+        return absent, "; are labels counted from 1?" if absent[:1] == ["0"] else ""
+
     def oddities(self) -> list[str]:
         """What is seldom meant, in a line each: classes without training clips, clips in two
         splits."""
         found = []
-        empty = np.flatnonzero(self.counts("train") == 0)
-        if len(empty):
-            names = ", ".join(self.class_names[label] for label in empty[:10])
+        empty, hint = self.absent_classes("train")
+        if empty:
+            names = ", ".join(empty[:10])
             more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
-            hint = "; are labels counted from 1?" if self.class_names[empty[0]] == "0" else ""
             found.append(f"{len(empty)} classes have no training clip: {names}{more}{hint}")
         clips = {
             name: {(r.path, r.start, r.end) for r in split.records}

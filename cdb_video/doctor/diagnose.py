@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from rich.console import Console
 
@@ -87,10 +86,9 @@ def check_classes(splits: Splits, names: Sequence[str], diagnosis: Diagnosis) ->
         f"{sizes} clips of {len(classes)} classes; the largest class has {train.max():,} training "
     )
     diagnosis.add("ok", "classes", f"{text}clips, the smallest {train.min():,}: {ratio:.3g} to 1")
-    for name, count in counts.items():
-        absent = [classes[label] for label in np.flatnonzero(count == 0)]
+    for name in names:
+        absent, hint = splits.absent_classes(name)
         if absent:
-            hint = "; are labels counted from 1?" if absent[0] == "0" else ""
             text = f"{len(absent)} classes have no {name} clip{such_as(absent)}{hint}"
             diagnosis.add("warning", "classes", text)
 

@@ -150,16 +150,15 @@ def recover_best(folder: RunFolder, progress: Progress, screen: Console) -> Prog
 
     Every process must call it. Where no checkpoint holds the best, the next validation is.
     """
-    found = True
+    lost = False
     if distributed.is_main() and progress.best is not None and not folder.best.exists():
         holder = _holder(folder, progress.best)
-        found = holder is not None
+        lost = holder is None
         if holder is not None:
             point(folder.best, holder)
         outcome = f"is {holder.name} again" if holder else "is the best of what comes"
         screen.print(f"warning: {folder.best} was gone; it {outcome}")
-    found = all(distributed.gather(found))
-    return progress if found else progress._replace(best=None)
+    return progress._replace(best=None) if distributed.anywhere(lost) else progress
 
 
 def _holder(folder: RunFolder, best: float) -> Path | None:

@@ -143,31 +143,37 @@ def test_no_room_at_every_size(tiny_yaml, capsys):
     assert refused >= 64
 
 
-@pytest.mark.parametrize("processes", [2, 3])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
-def test_a_process_that_dies_ends_the_others(tiny_yaml, tmp_path, processes, number, capsys):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
-    command += [processes, ROOT / "tools" / "train_net.py", "--cfg", tiny_yaml]
-    command += ["SOLVER.MAX_EPOCH", 3000, "TRAIN.BATCH_SIZE", 6, "IMPORTS", "[stopper]"]
-    command += ["TRAIN.CHECKPOINT_PERIOD", 3000, "TRAIN.EVAL_PERIOD", 3000]
+def stopped_by(number, rank, lines, folder, launcher, *words):
+    """A finished torchrun, one of whose runs was stopped once, after some lines of its log."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", *launcher]
+    command += [ROOT / "tools" / "train_net.py", *words, "IMPORTS", "[stopper]"]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT / "tests"),
-        "STOP_FILE": str(tmp_path / "out" / "log.jsonl"),
-        "STOP_LINES": "6",
+        "STOP_FILE": str(folder / "out" / "log.jsonl"),
+        "STOP_LINES": str(lines),
         "STOP_BY": str(int(number)),
-        "STOP_RANK": str(processes - 1),
-        "STOP_STAMP": str(tmp_path / "stamp"),
+        "STOP_RANK": str(rank),
+        "STOP_STAMP": str(folder / "stamp"),
     }
-    done = subprocess.run(
+    return subprocess.run(
         list(map(str, command)),
-        cwd=tmp_path,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         timeout=200,
     )
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_process_that_dies_ends_the_others(tiny_yaml, tmp_path, processes, number, capsys):
+    words = ["--cfg", tiny_yaml, "SOLVER.MAX_EPOCH", 3000, "TRAIN.BATCH_SIZE", 6]
+    words += ["TRAIN.CHECKPOINT_PERIOD", 3000, "TRAIN.EVAL_PERIOD", 3000]
+    launcher = ["--nproc_per_node", processes]
+    done = stopped_by(number, processes - 1, 6, tmp_path, launcher, *words)
     took = time.time() - float((tmp_path / "stamp").read_text())
     told(capsys, processes=processes, signal=number.name, seconds=round(took, 1))
     assert done.returncode != 0
@@ -175,28 +181,10 @@ def test_a_process_that_dies_ends_the_others(tiny_yaml, tmp_path, processes, num
     assert f"rank      : {processes - 1}" in done.stderr.split("Root Cause")[1]
 
 
-def test_torchrun_starts_a_run_again_that_goes_on(tiny_yaml, tmp_path, capsys):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
-    command += [2, "--max-restarts", 1, ROOT / "tools" / "train_net.py", "--cfg", tiny_yaml]
-    command += ["SOLVER.MAX_EPOCH", 8, "IMPORTS", "[stopper]"]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT / "tests"),
-        "STOP_FILE": str(tmp_path / "out" / "log.jsonl"),
-        "STOP_LINES": "12",
-        "STOP_BY": str(int(signal.SIGKILL)),
-        "STOP_RANK": "1",
-        "STOP_STAMP": str(tmp_path / "stamp"),
-    }
-    done = subprocess.run(
-        list(map(str, command)),
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+def test_torchrun_starts_a_run_again_that_goes_on(tiny_yaml, tmp_path):
+    launcher = ["--nproc_per_node", 2, "--max-restarts", 1]
+    words = ["--cfg", tiny_yaml, "SOLVER.MAX_EPOCH", 8]
+    done = stopped_by(signal.SIGKILL, 1, 12, tmp_path, launcher, *words)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "stamp").exists()
     assert "of 8 epochs" in done.stderr

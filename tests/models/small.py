@@ -40,10 +40,6 @@ LARGE += ("x3d_l", "x3d_m")
 """Also as small as they get they take seconds for what others do in tenths."""
 
 
-def marked_slow(names, unless=()):
-    """Parameters of a test: the names in LARGE, but for those in ``unless``, are marked slow."""
-    slow = pytest.mark.slow
-    return [
-        pytest.param(name, marks=slow) if name in LARGE and name not in unless else name
-        for name in names
-    ]
+def marked_slow(names, slow=LARGE):
+    """Parameters of a test: those of ``names`` that are in ``slow`` are marked so."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]

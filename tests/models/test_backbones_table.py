@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from models.small import marked_slow
 
 from cdb_video.models import build_model, cost
 from cdb_video.registry import BACKBONES
@@ -36,13 +37,7 @@ def test_all_backbones_are_in_the_table_in_order():
     assert names == BACKBONES.names(), REMEDY
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
-        for name in BACKBONES.names()
-    ],
-)
+@pytest.mark.parametrize("name", marked_slow(BACKBONES.names(), SLOW))
 def test_a_row_is_up_to_date(table, name):
     [line] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")] or [REMEDY]
     assert line == table.row(name), REMEDY

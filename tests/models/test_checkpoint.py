@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 import yaml
-from small import SMALL, marked_slow
+from small import LARGE, SMALL, marked_slow
 
 from cdb_video import options
 from cdb_video.engine.train import train
@@ -133,7 +133,7 @@ def test_a_file_of_another_program_gives_what_it_has(tmp_path):
         assert checkpoint.sampling
 
 
-@pytest.mark.parametrize("name", marked_slow(BACKBONES.names(), unless=["slow_r50"]))
+@pytest.mark.parametrize("name", marked_slow(BACKBONES.names(), set(LARGE) - {"slow_r50"}))
 def test_models_can_be_pickled_and_copied_also_when_tuned(name):
     model = build_model(name, 3, **SMALL.get(name, {}))
     freeze_stages(model, 1)

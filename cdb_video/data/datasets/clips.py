@@ -83,9 +83,8 @@ class Clips(LabelledClips):
         }
         rows = [row for split in self._rows.values() for row in split]
         if options.classes:
-            texts = [row.label for row in rows]
             named = any(map(_is_number, options.classes))
-            self._numbered = not named and all(map(_is_number, texts))
+            self._numbered = not named and all(_is_number(row.label) for row in rows)
         else:
             self._numbered = _are_numbers(rows)
         self.class_names = list(options.classes) or self._find_classes(rows)
