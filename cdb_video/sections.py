@@ -12,6 +12,9 @@ from cdb_video.option_types import (
     PositiveInt,
 )
 
+HEAD_MEDIUM_TAIL = ((19, 100), ("tail", "medium", "head"))
+"""Thresholds of class sizes, and the names of the groups below and above them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
@@ -134,13 +137,20 @@ class Test:
     checkpoint_file_path: str = ""
     """Checkpoint to test; empty means OUTPUT_DIR's best.pt."""
     num_ensemble_views: PositiveInt = 1
-    """Temporal views of each test clip, whose class probabilities are averaged. Validation always
+    """Temporal views of each test clip, over which ENSEMBLE_METHOD averages. Validation always
     takes one view."""
     num_spatial_crops: Literal[1, 3] = 1
     """Spatial views: 1 is the centre crop, 3 are three crops along the longer side."""
+    ensemble_method: Literal["probabilities", "logits"] = "probabilities"
+    """What is averaged over the views of a clip: class probabilities, or logits, of whose mean the
+    softmax is taken; a view that is sure of itself counts more then."""
     on_bad_clip: Literal["leave_out", "wrong"] = "leave_out"
     """How a clip of validation or test counts that cannot be decoded in any view: not at all, or as
     not recognised. The number of such clips is told with the scores."""
+    groups: Literal["by_thresholds", "head_medium_tail"] = "by_thresholds"
+    """How classes are grouped by size: as GROUP_THRESHOLDS and GROUP_NAMES say, or into head (more
+    than 100 clips), medium (20 to 100) and tail (fewer than 20), as is usual for long-tailed sets
+    (Liu et al., "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019)."""
     group_thresholds: tuple[NonNegativeInt, ...] | Literal["mean"] = "mean"
     """Class sizes, ascending, that part the classes into groups: a class is above a threshold if
     it has more clips. 'mean' is one threshold at the mean class size."""
@@ -148,6 +158,17 @@ class Test:
     """Names of the groups, smallest classes first; one more than there are thresholds."""
     group_counts: Literal["train", "train+val"] = "train"
     """Splits whose clips make a class's size."""
+
+    def __post_init__(self) -> None:
+        if self.groups == "by_thresholds":
+            return
+        given = (self.group_thresholds, self.group_names)
+        if given not in (("mean", ("minority", "majority")), HEAD_MEDIUM_TAIL):
+            raise ValueError(
+                f"GROUPS {self.groups} has its own GROUP_THRESHOLDS and GROUP_NAMES, got {given}"
+            )
+        for name, value in zip(("group_thresholds", "group_names"), HEAD_MEDIUM_TAIL, strict=True):
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, kw_only=True)

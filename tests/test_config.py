@@ -12,6 +12,7 @@ import pytest
 from cdb_video import config, options
 from cdb_video.demo import CONFIG
 from cdb_video.errors import ConfigError
+from cdb_video.metrics import group_classes
 from cdb_video.option_docs import field_docs, option_help
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
@@ -280,3 +281,31 @@ def test_the_package_carries_the_demo_s_config_and_all_that_it_needs(tmp_path):
         shutil.copy(path, tmp_path)
     carried = options.load(tmp_path / CONFIG.name)
     assert carried == options.load(Path(__file__).parents[1] / "configs" / "demo_cdb.yaml")
+
+
+def test_groups_of_the_long_tailed_field_are_one_word(load):
+    test = load(BASE, "TEST.GROUPS", "head_medium_tail").test
+    assert (test.group_thresholds, test.group_names) == ((19, 100), ("tail", "medium", "head"))
+    sizes = [19, 20, 100, 101]
+    groups = group_classes(sizes, test.group_thresholds, test.group_names)
+    assert groups == ["tail", "medium", "medium", "head"]
+    again = load(
+        BASE,
+        "TEST.GROUPS",
+        "head_medium_tail",
+        "TEST.GROUP_THRESHOLDS",
+        "[19, 100]",
+        "TEST.GROUP_NAMES",
+        "[tail, medium, head]",
+    )  # as config.yaml has them
+    assert again.test == test
+    with pytest.raises(ConfigError, match=r"GROUPS head_medium_tail has its own"):
+        load(
+            BASE,
+            "TEST.GROUPS",
+            "head_medium_tail",
+            "TEST.GROUP_THRESHOLDS",
+            "[5]",
+            "TEST.GROUP_NAMES",
+            "[a, b]",
+        )

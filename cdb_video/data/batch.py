@@ -48,6 +48,14 @@ class Batch(NamedTuple):
         )
         return Batch(video, label, index, self.bad)
 
+    def parts(self, size: int, count: int) -> list["Batch"]:
+        """The same clips in ``count`` batches of up to ``size``; the bad ones are in the first."""
+        if count == 1:
+            return [self]
+        places = [slice(number * size, (number + 1) * size) for number in range(count)]
+        parts = [Batch(self.video[p], self.label[p], self.index[p]) for p in places]
+        return [parts[0]._replace(bad=self.bad), *parts[1:]]
+
 
 class BatchLoader(Protocol):
     """Gives the batches of one rank, epoch after epoch."""

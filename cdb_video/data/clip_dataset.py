@@ -1,4 +1,4 @@
-"""One sample: opens the file of a record, chooses frames and crop, gives a uint8 clip."""
+"""One sample: opens the file of a record, chooses frames and crops, gives uint8 clips."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +13,10 @@ from torch.utils.data import Dataset, get_worker_info
 from cdb_video.data.batch import BadClip, Record
 from cdb_video.data.clips import frame_range
 from cdb_video.data.colour import random_colours, with_colours
+from cdb_video.data.cutting import cut, cut_views
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.loading import Loading, Training
-from cdb_video.data.transforms import (
-    Augmentation,
-    apply,
-    crop_affine,
-    decode_scale,
-    fixed_crop,
-    flipped_classes,
-    random_crop,
-)
+from cdb_video.data.transforms import Augmentation, flipped_classes, random_crop
 from cdb_video.errors import CdbVideoError, DataError, DecodeError
 
 T = TypeVar("T")
@@ -36,8 +29,8 @@ MAX_TRIES = 8
 class Sample(NamedTuple):
     """A clip, or what is told instead of one."""
 
-    clip: torch.Tensor | None
-    """(3, T, S, S) uint8 RGB."""
+    clips: torch.Tensor | None
+    """(V, 3, T, S, S) uint8 RGB: every view of the record, one in training."""
     label: int
     index: int  # type: ignore[assignment]  # the field hides tuple.index on purpose
     """Of the record."""
@@ -53,8 +46,6 @@ class Key(NamedTuple):
     """Its index."""
     repeat: int
     """How many times the record has come before in this epoch, over all processes."""
-    view: int
-    """``temporal view * spatial_crops + spatial view``."""
 
 
 class _RecordTable:
@@ -86,10 +77,10 @@ class _RecordTable:
 
 
 class ClipDataset(Dataset[Sample | CdbVideoError]):
-    """Decodes the clip of a ``Key``.
+    """Decodes the clips of a ``Key``.
 
-    In training clips are random, every choice drawn from (seed, epoch, record, repeat); otherwise
-    they are the fixed temporal and spatial views.
+    In training there is a random one, every choice drawn from (seed, epoch, record, repeat);
+    otherwise there are the fixed temporal and spatial views, of a file that is decoded once.
 
     Args:
         records: of one split.
@@ -107,7 +98,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
     ) -> None:
         self.records = _RecordTable(records)
         self.sampling, self.size, self.decoding = loading.sampling, loading.size, loading.decoding
-        self.temporal_views, self.spatial_crops = views
+        self.views = views
         self.tolerant, self.timeout = loading.tolerant, loading.share.clip_timeout
         self.at_work = torch.full((max(1, loading.share.num_workers),), -1).share_memory_()  # type: ignore[no-untyped-call]
         """The record that each worker decodes now; -1 for none."""
@@ -119,16 +110,11 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             pairs = training.augmentation.flip_labels
             self.mirrored = flipped_classes(training.class_names, pairs)
 
-    @property
-    def num_views(self) -> int:
-        """Samples a record has."""
-        return self.temporal_views * self.spatial_crops
-
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, key: Key) -> Sample | CdbVideoError:
-        """The clip of ``key``, or the error that prevents it.
+        """The clips of ``key``, or the error that prevents it.
 
         The error is returned because one raised in a worker reaches the user as a traceback.
         """
@@ -188,25 +174,17 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         if self.augmentation is not None:
             whose = [key.record] if instead_of is None else [instead_of, STAND_IN, key.record]
             rng = np.random.default_rng([self.seed, key.epoch, *whose, key.repeat])
-        temporal_view, spatial_view = divmod(key.view, self.spatial_crops)
         span = (record.start, record.end)
         with VideoReader(record.path, self.decoding, span) as video:
             first, last = frame_range(video.times, video.end_s, *span)
-            indices = self.sampling.indices(
-                first, last, rng=rng, view=temporal_view, num_views=self.temporal_views
-            )
-            height, width = video.size
-            if self.augmentation is not None and rng is not None:
-                crop = random_crop(height, width, self.size, self.augmentation, rng)
-            else:
-                crop = fixed_crop(height, width, spatial_view, self.spatial_crops)
-            frames = video.frames(indices, scale=decode_scale(crop, self.size))
-        affine = crop_affine(crop, (height, width), frames.shape[1:3], self.size)
-        black = self.augmentation is not None and self.augmentation.pad > 0
-        pixels = apply(frames, affine, self.size, black=black).transpose(3, 0, 1, 2)
-        clip = torch.from_numpy(np.ascontiguousarray(pixels))
-        if self.augmentation is not None and rng is not None and self.augmentation.color_jitter:
-            colours = random_colours(self.augmentation.color_jitter, rng, 1)
-            clip = with_colours(clip[None], colours)[0]
+            if self.augmentation is None or rng is None:
+                clips = cut_views(video, first, last, self.sampling, self.views, self.size)
+                return Sample(torch.from_numpy(clips), record.label, key.record)
+            wanted = [self.sampling.indices(first, last, rng=rng)]
+            crop = random_crop(*video.size, self.size, self.augmentation, rng)
+            (clip,) = cut(video, wanted, [crop], self.size, black=self.augmentation.pad > 0)
+        one = torch.from_numpy(clip)[None]
+        if self.augmentation.color_jitter:
+            one = with_colours(one, random_colours(self.augmentation.color_jitter, rng, 1))
         label = int(self.mirrored[record.label]) if crop.flipped else record.label
-        return Sample(clip, label, key.record)
+        return Sample(one, label, key.record)

@@ -63,11 +63,11 @@ class ImageLoader:
             )
         self._spatial_crops = views[1]
         self._num_views = views[0] * views[1]
-        self._samples = sample_batches(len(records), loading, training, views)
+        self._places = sample_batches(len(records), loading, training, self._num_views)
 
     def __len__(self) -> int:
         """Batches an epoch on this rank."""
-        return len(self._samples)
+        return len(self._places)
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """As in ``BatchLoader``."""
@@ -78,12 +78,15 @@ class ImageLoader:
         rng = np.random.default_rng([seed, epoch, AUGMENTATION])
         crops = self._crops(rng, len(order))
         colours = random_colours(jitter, rng, len(order))
-        for samples in self._samples[first:]:
-            # Evaluation has a crop for each view, training one for each sample.
-            chosen = crops.at(samples % len(crops.left))
-            video, label, index, _ = self._batch(order[samples // self._num_views], chosen)
+        for places in self._places[first:]:
+            # Evaluation has a crop for each view, training one for each place.
+            rows = places
+            if self._training is None:
+                rows = np.tile(np.arange(self._num_views), len(places))
+            records = np.repeat(order[places], self._num_views)
+            video, label, index, _ = self._batch(records, crops.at(rows))
             if jitter:
-                video = with_colours(video, colours[samples])
+                video = with_colours(video, colours[places])
             yield Batch(video.expand(-1, -1, self._num_frames, -1, -1), label, index)
 
     def _batch(self, records: Order, crops: Crops) -> Batch:

@@ -20,10 +20,9 @@ from cdb_video.errors import CdbVideoError
 class _BatchKeys:
     """Iterates over one epoch's batches of keys of one rank."""
 
-    def __init__(self, order: EpochOrder, samples: list[Order], num_views: int) -> None:
+    def __init__(self, order: EpochOrder, places: list[Order]) -> None:
         self._order = order
-        self._samples = samples
-        self._num_views = num_views
+        self._places = places
         self.epoch = 0
         self.first = 0
         """Number of the first batch."""
@@ -31,12 +30,8 @@ class _BatchKeys:
     def __iter__(self) -> Iterator[list[Key]]:
         order = self._order(self.epoch)
         repeats = repeat_numbers(order)
-        for samples in self._samples[self.first :]:
-            places = (divmod(sample, self._num_views) for sample in samples.tolist())
-            yield [
-                Key(self.epoch, int(order[place]), int(repeats[place]), view)
-                for place, view in places
-            ]
+        for places in self._places[self.first :]:
+            yield [Key(self.epoch, int(order[place]), int(repeats[place])) for place in places]
 
 
 class ClipLoader:
@@ -44,7 +39,7 @@ class ClipLoader:
 
     In training clips are random and come in the sampler's order. Otherwise every view of every
     record comes once over all ranks, always the same; the views of a record follow each other on
-    one rank and share their ``index``.
+    one rank and share their ``index``, and its file is decoded once for all of them.
 
     Args:
         records, loading, training, views: as for ``ClipDataset``.
@@ -58,15 +53,20 @@ class ClipLoader:
         views: tuple[int, int] = (1, 1),
     ) -> None:
         self._dataset = ClipDataset(records, loading, training, views)
-        self._samples = sample_batches(len(records), loading, training, views)
+        num_views = views[0] * views[1]
+        places = sample_batches(len(records), loading, training, num_views)
+        self._size = loading.batch_size
+        self._parts = -(-num_views // self._size)
+        """Batches into which the views of a record are parted, where they are more than fit."""
+        self._num_batches = self._parts * len(places)
         every = np.arange(len(records))
         order = (lambda epoch: every) if training is None else training.sampler.indices
-        self._keys = _BatchKeys(order, self._samples, self._dataset.num_views)
+        self._keys = _BatchKeys(order, places)
         self._workers = Workers(self._dataset, self._keys, _collate, loading.share)
 
     def __len__(self) -> int:
         """Batches an epoch on this rank."""
-        return len(self._samples)
+        return self._num_batches
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """As in ``BatchLoader``. Workers that a clip ends are replaced.
@@ -78,23 +78,26 @@ class ClipLoader:
         if first == len(self):
             return
         self._keys.epoch = epoch
-        for batch in self._workers.results(first):
+        begin, num_done = divmod(first, self._parts)
+        for batch in self._workers.results(begin):
             if isinstance(batch, CdbVideoError):
                 raise batch
-            yield batch
+            yield from batch.parts(self._size, self._parts)[num_done:]
+            num_done = 0
 
 
 def _collate(samples: Sequence[Sample | CdbVideoError]) -> Batch | CdbVideoError:
-    whole, bad = [], []
+    clips, bad = [], []
+    labels: list[int] = []
+    indices: list[int] = []
     for sample in samples:
         if isinstance(sample, CdbVideoError):
             return sample
         if sample.bad is not None:
             bad.append(sample.bad)
-        if sample.clip is not None:
-            whole.append(sample)
-    labels = torch.tensor([sample.label for sample in whole], dtype=torch.int64)
-    indices = torch.tensor([sample.index for sample in whole], dtype=torch.int64)
-    clips = [sample.clip for sample in whole if sample.clip is not None]
-    videos = torch.stack(clips) if clips else torch.empty(0, 3, 1, 1, 1, dtype=torch.uint8)
-    return Batch(videos, labels, indices, tuple(bad))
+        if sample.clips is not None:
+            clips.append(sample.clips)
+            labels += [sample.label] * len(sample.clips)
+            indices += [sample.index] * len(sample.clips)
+    videos = torch.cat(clips) if clips else torch.empty(0, 3, 1, 1, 1, dtype=torch.uint8)
+    return Batch(videos, torch.tensor(labels).long(), torch.tensor(indices).long(), tuple(bad))

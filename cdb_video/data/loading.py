@@ -70,13 +70,13 @@ class Training:
 
 
 def sample_batches(
-    num_records: int, loading: Loading, training: Training | None, views: tuple[int, int]
+    num_records: int, loading: Loading, training: Training | None, num_views: int
 ) -> list[Order]:
-    """The samples that make up each batch of this process; see ``rank_batches``."""
+    """The places in the epoch's order that make up each batch of this process; see
+    ``rank_batches``. All views of a record are in one batch."""
     return rank_batches(
         num_records if training is None else len(training.sampler),
-        batch_size=loading.batch_size,
-        num_views=views[0] * views[1],
+        batch_size=max(1, loading.batch_size // num_views),
         rank=loading.share.rank,
         world_size=loading.share.world_size,
         training=training is not None,

@@ -72,7 +72,7 @@ class _Keys:
         self.num_records, self.first = num_records, 0
 
     def __iter__(self) -> Iterator[list[Key]]:
-        return ([Key(0, record, 0, 0)] for record in range(self.first, self.num_records))
+        return ([Key(0, record, 0)] for record in range(self.first, self.num_records))
 
 
 def probe(

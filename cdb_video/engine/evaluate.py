@@ -10,6 +10,7 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import Batch, BatchLoader
+from cdb_video.engine.inference import Average, elect, votes
 from cdb_video.errors import DataError, TrainingError
 from cdb_video.metrics import classification_metrics, recall_per_class
 from cdb_video.stopping import StopRequest
@@ -73,6 +74,7 @@ def evaluate(
     num_classes: int,
     *,
     leave_out: bool = True,
+    average: Average = "probabilities",
     on_batch: Callable[[Batch], object] = lambda batch: None,
     stop: StopRequest | None = None,
 ) -> Evaluation:
@@ -83,6 +85,7 @@ def evaluate(
             hidden exchanges could hang here.
         labels: (N,) true class of each record.
         leave_out: as in ``Evaluation``.
+        average: over the views of a clip.
         on_batch: called after each batch.
         stop: by which this process can be asked to leave off.
 
@@ -91,29 +94,28 @@ def evaluate(
         DataError: no clip could be decoded.
         TrainingError: the model gives scores that are not finite.
     """
-    model.eval()
     device = next(model.parameters()).device
-    scores = torch.zeros(len(labels), num_classes, dtype=torch.float64, device=device)
+    sums = torch.zeros(len(labels), num_classes, dtype=torch.float64, device=device)
     views = torch.zeros(len(labels), dtype=torch.int64, device=device)
-    for batch in loader.batches():
-        if len(batch.label):
-            moved = batch.to(device)
-            probability = model(moved.video).double().softmax(dim=1)
-            scores.index_add_(0, moved.index, probability)
-            views.index_add_(0, moved.index, torch.ones_like(moved.index))
+    for batch, voted in votes(model, loader, average):
+        if len(voted):
+            index = batch.index.to(device, non_blocking=True)
+            sums.index_add_(0, index, voted)
+            views.index_add_(0, index, torch.ones_like(index))
         on_batch(batch)
         if stop is not None and stop.asked:
             break
     if stop is not None and distributed.anywhere(stop.asked):
         raise stop.stopped("validation was begun")
-    distributed.sum_(scores)
+    distributed.sum_(sums)
     distributed.sum_(views)
-    mean, valid = (scores / views.clamp(min=1)[:, None]).cpu(), (views > 0).cpu()
+    scores, valid = elect(sums, views, average).cpu(), (views > 0).cpu()
+    scores[~valid] = 0
     if not valid.any():
         raise DataError(f"none of the {len(labels)} clips can be decoded")
-    if not mean.isfinite().all():
+    if not scores.isfinite().all():
         raise TrainingError(
-            f"the scores of {int((~mean.isfinite()).any(dim=1).sum())} of {len(labels)} clips are "
-            "not finite: the weights have overflowed"
+            f"the scores of {int((~scores.isfinite()).any(dim=1).sum())} of {len(labels)} clips "
+            "are not finite: the weights have overflowed"
         )
-    return Evaluation(mean, torch.from_numpy(labels), valid, leave_out)
+    return Evaluation(scores, torch.from_numpy(labels), valid, leave_out)

@@ -50,9 +50,14 @@ def test(config: Config) -> dict[str, Any]:
                 quarantine.see("test", batch)
                 bar.advance(task)
 
-            leave_out = config.test.on_bad_clip == "leave_out"
             result = evaluate(
-                model, loader, labels, num_classes, leave_out=leave_out, on_batch=on_batch
+                model,
+                loader,
+                labels,
+                num_classes,
+                leave_out=config.test.on_bad_clip == "leave_out",
+                average=config.test.ensemble_method,
+                on_batch=on_batch,
             )
         quarantine.tell("test", checkpoint.epoch)
         tested = (checkpoint.path, checkpoint.epoch)
@@ -80,7 +85,11 @@ def write_test(
     metrics = {
         "split": "test",
         **result.metrics(names, groups, options.group_names),
-        "views": {"temporal": options.num_ensemble_views, "spatial": options.num_spatial_crops},
+        "views": {
+            "temporal": options.num_ensemble_views,
+            "spatial": options.num_spatial_crops,
+            "average": options.ensemble_method,
+        },
         "checkpoint": str(checkpoint),
     }
     if distributed.is_main():

@@ -1,4 +1,4 @@
-"""Top-1, top-5, and recall, precision and F1 averaged over classes and over groups of classes."""
+"""Top-1, top-5, average precision, and recall, precision and F1 over classes and their groups."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     precision_recall_fscore_support,
     recall_score,
     top_k_accuracy_score,
@@ -34,7 +35,8 @@ def classification_metrics(
         target: true class of each sample, ``(N,)``, integers in ``[0, K)``, N >= 1.
         prediction: predicted class of each sample, ``(N,)``; -1 where there is none.
         num_classes: K.
-        scores: score of each class, ``(N, K)``; needed for ``top5`` only.
+        scores: score of each class, ``(N, K)``; needed for ``top5`` and
+            ``mean_average_precision`` only.
         class_names: ``(K,)``, used in ``absent_classes``; the class ids stand there otherwise.
         groups: name of the group of each class, ``(K,)``, as ``group_classes`` gives it.
         group_names: every group, in the order wanted; a group without a class is kept. Default:
@@ -42,7 +44,9 @@ def classification_metrics(
 
     Returns:
         ``num_samples, num_classes, top1, top5`` (null without scores; the best K where K < 5),
-        ``mean_class_recall, mean_class_precision, mean_class_f1, absent_classes`` and ``groups
+        ``mean_class_recall`` (which is called balanced accuracy, too), ``mean_class_precision,
+        mean_class_f1, mean_average_precision`` (each class against all others, by their scores;
+        null without), ``absent_classes`` and ``groups
         {name: {num_classes, recall, precision}}``, where ``num_classes`` counts the classes
         present and the two means are null if there are none.
 
@@ -65,6 +69,7 @@ def classification_metrics(
         "mean_class_recall": float(recall.mean()),
         "mean_class_precision": float(precision.mean()),
         "mean_class_f1": float(f1.mean()),
+        "mean_average_precision": None if scores is None else _mean_ap(target, scores, num_classes),
         "absent_classes": absent if class_names is None else [class_names[c] for c in absent],
         "groups": _group_means(present, recall, precision, num_classes, groups, group_names),
     }
@@ -92,6 +97,13 @@ def _top_k(
     labels = np.arange(num_classes)
     found = top_k_accuracy_score(target[there], scores[there], k=k, labels=labels)
     return float(found * there.mean())
+
+
+def _mean_ap(target: IntArray, scores: npt.ArrayLike, num_classes: int) -> float:
+    """Average precision of each class that is present, averaged over them."""
+    scores = check_scores(scores, len(target), num_classes)
+    found = [average_precision_score(target == c, scores[:, c]) for c in np.unique(target)]
+    return float(np.mean(found))
 
 
 def _group_means(

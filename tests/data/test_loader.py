@@ -16,6 +16,7 @@ from cdb_video.data.batch import Record
 from cdb_video.data.clip_dataset import ClipDataset
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.decode import DECODERS, Decoding
+from cdb_video.data.decode.pyav import PyavDecoder
 from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.shuffle import Shuffle
@@ -255,12 +256,37 @@ def square(tmp_path, num_frames=12):
 def test_views_share_the_index_and_cover_time(tmp_path):
     record = square(tmp_path)
     loader = evaluation([record, record], temporal_views=2, spatial_crops=3, batch_size=5)
-    assert len(loader) == 3
-    found = by_index(loader.batches())
+    batches = list(loader.batches())
+    assert [len(batch.label) for batch in batches] == [5, 1, 5, 1]
+    assert len(loader) == len(batches)
+    assert [batch.index.tolist() for batch in loader.batches(first=3)] == [[1]]
+    found = by_index(batches)
     for index in (0, 1):
         drawn = [numbers(clip) for clip, _ in found[index]]
         # 12 frames in 2 segments; the views lie at 1/4 and 3/4 of each.
         assert drawn == [[1, 7]] * 3 + [[4, 10]] * 3
+
+
+@pytest.mark.parametrize("batch_size", [4, 32])
+def test_a_file_is_decoded_once_for_all_its_views(records, batch_size, monkeypatch):
+    decoded = []
+    read = PyavDecoder._read
+
+    def counted(decoder, indices, scale):
+        for picture in read(decoder, indices, scale):
+            decoded.append(decoder._path)
+            yield picture
+
+    monkeypatch.setattr(PyavDecoder, "_read", counted)
+    sampling = ClipSampling(num_frames=2)
+    one = by_index(evaluation(records, sampling=sampling).batches())
+    assert len(decoded) == 2 * len(records)
+    decoded.clear()
+    views = dict(temporal_views=3, spatial_crops=3, batch_size=batch_size)
+    many = by_index(evaluation(records, sampling=sampling, **views).batches())
+    assert len(decoded) == 6 * 6 + 3  # the first file has 3 frames
+    for index in range(len(records)):  # the middle view is that of a single one, to the bit
+        np.testing.assert_array_equal(many[index][4][0], one[index][0][0])
 
 
 def test_spatial_views_are_the_ends_and_the_middle_of_the_long_side(records):
@@ -517,7 +543,7 @@ class Crash:
         if "5.mp4" in path:
             self.memory = np.ones(3 << 30, np.uint8)
         self.reader = DECODERS.get("pyav")(path, decoding, span)
-        for name in ("fps", "times", "size", "end_s", "frames", "close"):
+        for name in ("fps", "times", "size", "end_s", "stream", "close"):
             setattr(self, name, getattr(self.reader, name))
 
 

@@ -226,7 +226,7 @@ def test_views_are_averaged_and_reported(configured):
     config = configured("out", "TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3)
     train(config)
     metrics = run_test(config)
-    assert metrics["views"] == {"temporal": 2, "spatial": 3}
+    assert metrics["views"] == {"temporal": 2, "spatial": 3, "average": "probabilities"}
     assert metrics["num_samples"] == 7
 
 

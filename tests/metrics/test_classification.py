@@ -214,3 +214,21 @@ def test_a_sample_without_prediction_is_not_recognised():
     assert metrics["top5"] == 6 / 8
     assert metrics["mean_class_recall"] == pytest.approx((0.5 + 0.5 + 1 + 1 + 1 + 0) / 6)
     assert metrics["mean_class_precision"] == pytest.approx((0.5 + 1 + 1 + 1 + 1 + 0) / 6)
+
+
+def test_average_precision_equals_the_area_under_steps(rng):
+    target = rng.integers(0, 4, 60) // 2 * 2  # classes 1 and 3 are absent
+    scores = rng.random((60, 4)).round(1)  # with ties
+    got = classification_metrics(target, scores.argmax(axis=1), 4, scores=scores)
+    found = []
+    for c in (0, 2):
+        right = target == c
+        area, before = 0.0, 0.0
+        for threshold in sorted(set(scores[:, c]), reverse=True):
+            kept = scores[:, c] >= threshold
+            recall = (kept & right).sum() / right.sum()
+            area += (recall - before) * (kept & right).sum() / kept.sum()
+            before = recall
+        found.append(area)
+    assert got["mean_average_precision"] == pytest.approx(mean(found))
+    assert classification_metrics(target, target, 4)["mean_average_precision"] is None

@@ -37,7 +37,7 @@ def test_train_then_test_then_the_report(tool, tiny_yaml, tmp_path):
     tested = tool("test_net.py", "--cfg", tiny_yaml, "--opts", "TEST.NUM_SPATIAL_CROPS", "3")
     assert tested.returncode == 0, tested.stderr
     metrics = json.loads((tmp_path / "out" / "test" / "metrics.json").read_text())
-    assert metrics["views"] == {"temporal": 1, "spatial": 3}
+    assert metrics["views"] == {"temporal": 1, "spatial": 3, "average": "probabilities"}
     assert metrics["checkpoint"].endswith("best.pt")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "green" in page

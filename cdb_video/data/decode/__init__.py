@@ -13,12 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb_video.data.decode.decoding import Decoding
+from cdb_video.data.decode.resize import scaled_size
 from cdb_video.data.decode.wholeness import what_is_missing
 from cdb_video.errors import CdbVideoError, DecodeError
 from cdb_video.file_kinds import what_instead
 from cdb_video.registry import DECODERS
 
-__all__ = ["DECODERS", "IMAGE_SUFFIXES", "DecodeError", "Decoding", "VideoReader", "is_image"]
+__all__ = [
+    "DECODERS",
+    "IMAGE_SUFFIXES",
+    "DecodeError",
+    "Decoding",
+    "Frames",
+    "VideoReader",
+    "is_image",
+]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of the names of image files, in lower case."""
@@ -42,11 +51,24 @@ class Decoder(Protocol):
     times: NDArray[np.float64]
     end_s: float
 
-    def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
-        """The frames at ``indices``, which rise, do not repeat and exist."""
+    def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
+        """The frames (H, W, 3) at ``indices``, which rise, do not repeat and exist, one by one."""
 
     def close(self) -> None:
         """Frees the file. May be called twice."""
+
+
+class Frames(Protocol):
+    """What clips are cut out of: a file, or pictures that are in memory already."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+
+    def stream(
+        self, indices: NDArray[np.integer[Any]], scale: float = 1.0
+    ) -> Iterator[NDArray[np.uint8]]:
+        """As in ``VideoReader``."""
 
 
 class VideoReader:
@@ -85,7 +107,7 @@ class VideoReader:
             absolute = os.path.abspath(self.path)
             self._decoder: Decoder = decoder_class(absolute, decoding, span)
         self.fps = self._decoder.fps
-        self.size = self._decoder.size
+        self.size: tuple[int, int] = self._decoder.size
         self.times = self._decoder.times
         self.end_s = self._decoder.end_s
         self.num_frames = len(self.times)
@@ -104,15 +126,33 @@ class VideoReader:
             ``(T, H, W, 3)`` uint8 RGB.
         """
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-        outside = wanted[(wanted < 0) | (wanted >= self.num_frames)]
+        rising, rows = np.unique(wanted, return_inverse=True)
+        pictures = np.empty((len(rising), *scaled_size(self.size, scale), 3), np.uint8)
+        for row, picture in enumerate(self.stream(rising, scale)):
+            pictures[row] = picture
+        return pictures if np.array_equal(rising, wanted) else pictures[rows]
+
+    def stream(
+        self, indices: NDArray[np.integer[Any]], scale: float = 1.0
+    ) -> Iterator[NDArray[np.uint8]]:
+        """As ``frames``, one (H, W, 3) after another: of a long file only one is held.
+
+        Args:
+            indices: rising frame numbers without repeats, each in ``[0, num_frames)``.
+        """
+        outside = indices[(indices < 0) | (indices >= self.num_frames)]
         if len(outside):
             raise DecodeError(
                 f"{self.path}: frame index must be in [0, {self.num_frames}), got {outside[0]}"
             )
-        rising, rows = np.unique(wanted, return_inverse=True)
         with self._named():
-            pictures = self._decoder.frames(rising.tolist(), scale)
-        return pictures if np.array_equal(rising, wanted) else pictures[rows]
+            pictures = iter(self._decoder.stream(indices.tolist(), scale))
+        while True:
+            with self._named():
+                picture = next(pictures, None)
+            if picture is None:
+                return
+            yield picture
 
     def close(self) -> None:
         self._decoder.close()

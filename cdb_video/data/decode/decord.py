@@ -2,6 +2,7 @@
 
 import os
 from bisect import bisect_right
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.decode.packets import starts_s
-from cdb_video.data.decode.resize import resized_into, scaled_size
+from cdb_video.data.decode.resize import resized, scaled_size
 from cdb_video.registry import DECODERS
 
 
@@ -52,19 +53,13 @@ class DecordDecoder:
         rate, length = float(self._reader.get_avg_fps()), float(self.times[-1] - self.times[0])
         self.fps = (num_frames - 1) / length if num_frames > 1 else rate
 
-    def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
-        """The frames at ``indices``, which rise, do not repeat and exist."""
-        size = scaled_size(self.size, scale)
-        pictures = np.empty((len(indices), *size, 3), np.uint8)
-        for row, index in enumerate(indices):
+    def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
+        """The frames at ``indices``, which rise, do not repeat and exist, one by one."""
+        for index in indices:
             picture = self._picture(index)
             if picture.shape[:2] != self.size:
                 raise ValueError(f"frame {index} is not of the first one's size")
-            if size == self.size:
-                pictures[row] = picture
-            else:
-                resized_into(picture, pictures[row])
-        return pictures
+            yield resized(picture, scaled_size(self.size, scale))
 
     def close(self) -> None:
         self._reader = None

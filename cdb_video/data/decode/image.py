@@ -1,6 +1,7 @@
 """Decodes image files with OpenCV: a video of one frame."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb_video.data.decode.decoding import Decoding
-from cdb_video.data.decode.resize import resized_into, scaled_size
+from cdb_video.data.decode.resize import resized, scaled_size
 
 NO_IMAGE = "no image that OpenCV can decode, or it is cut short or damaged"
 
@@ -37,14 +38,11 @@ class ImageDecoder:
         self.size = (height, width)
         self.times: NDArray[np.float64] = np.zeros(1)
 
-    def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
+    def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
         """The picture, at its one index."""
-        size = scaled_size(self.size, scale)
-        if size == self.size:
-            return np.asarray(self._picture, np.uint8)[None]
-        pictures = np.empty((1, *size, 3), np.uint8)
-        resized_into(np.asarray(self._picture, np.uint8), pictures[0])
-        return pictures
+        for _ in indices:
+            picture = np.asarray(self._picture, np.uint8)
+            yield resized(picture, scaled_size(self.size, scale))
 
     def close(self) -> None:
         """Nothing is open."""

@@ -23,6 +23,7 @@ from cdb_video.data.decode.packets import (
     read_stretch,
     start_of,
 )
+from cdb_video.data.decode.resize import scaled_size
 from cdb_video.registry import DECODERS
 
 KEPT_INDICES = 32
@@ -68,16 +69,23 @@ class PyavDecoder:
     def close(self) -> None:
         self._container.close()
 
-    def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
-        """The frames at ``indices``, which rise, do not repeat and exist."""
-        try:
-            with listening(self._container, self._decoding):
-                return self._read(indices, scale)
-        except (_Mismatch, av.FFmpegError):
-            if self._table is None:
-                raise
-        with listening(self._container, self._decoding):
-            return self._read(self._counted(indices), scale)
+    def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
+        """The frames at ``indices``, which rise, do not repeat and exist, one by one."""
+        pictures, num_given = self._read(indices, scale), 0
+        while True:
+            try:
+                with listening(self._container, self._decoding):
+                    picture = next(pictures, None)
+            except (_Mismatch, av.FFmpegError):
+                if self._table is None:
+                    raise
+                with listening(self._container, self._decoding):
+                    pictures = self._read(self._counted(indices)[num_given:], scale)
+                continue
+            if picture is None:
+                return
+            num_given += 1
+            yield picture
 
     def _find_frames(self, span: tuple[float | None, float | None]) -> None:
         """Fills ``_table``, or where that is not to be had ``_stamps`` alone."""
@@ -103,15 +111,13 @@ class PyavDecoder:
         """A time on the clock of players in ticks of the stream."""
         return round((second + start_of(self._container)) / float(self._stream.time_base or 1))
 
-    def _read(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
-        height, width = (max(1, round(side * scale)) for side in self.size)
-        stored_height, stored_width = self._orientation.presented((height, width))
+    def _read(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
+        stored_height, stored_width = self._orientation.presented(scaled_size(self.size, scale))
         interpolation = Interpolation.AREA if scale < 1 else Interpolation.BILINEAR
-        pictures = np.empty((len(indices), height, width, 3), np.uint8)
-        for row, frame in enumerate(self._walk(indices)):
+        for index, frame in zip(indices, self._walk(indices), strict=True):
             if (frame.height, frame.width) != self._stored_size:
                 raise ValueError(
-                    f"frame {indices[row]} is {frame.width}x{frame.height}, the first one "
+                    f"frame {index} is {frame.width}x{frame.height}, the first one "
                     f"{self._stored_size[1]}x{self._stored_size[0]}"
                 )
             converted = self._reformatter.reformat(
@@ -122,8 +128,8 @@ class PyavDecoder:
                 interpolation=interpolation,
                 threads=1,
             ).to_ndarray()
-            pictures[row] = self._orientation.upright(converted.astype(np.uint8, copy=False))
-        return pictures
+            upright = self._orientation.upright(converted.astype(np.uint8, copy=False))
+            yield np.ascontiguousarray(upright)
 
     def _walk(self, indices: list[int]) -> Iterator[VideoFrame]:
         """The decoded frames at the rising ``indices``; seeks where that saves decoding."""

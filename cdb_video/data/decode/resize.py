@@ -11,9 +11,11 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return height, width
 
 
-def resized_into(picture: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:
-    """Fills ``target`` (h, w, 3) with ``picture`` (H, W, 3), averaging where it is smaller."""
-    height, width = target.shape[:2]
+def resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """``picture`` (H, W, 3) in another (height, width), averaging where that is smaller."""
+    height, width = size
+    if picture.shape[:2] == size:
+        return picture
     shrinks = height < picture.shape[0]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    cv2.resize(picture, (width, height), target, interpolation=interpolation)
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)

@@ -1,6 +1,7 @@
 """Decodes with TorchCodec, by choice: PyTorch's own decoder, over the system's FFmpeg."""
 
 import os
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 
 from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.decode.packets import read_packet_table, start_of
-from cdb_video.data.decode.resize import resized_into, scaled_size
+from cdb_video.data.decode.resize import resized, scaled_size
 from cdb_video.errors import ConfigError
 from cdb_video.registry import DECODERS
 
 CHUNK = 64
-"""Frames decoded at a time where the packets do not tell when frames are shown."""
+"""Frames decoded at a time."""
 
 
 @DECODERS.register("torchcodec")
@@ -46,16 +47,12 @@ class TorchCodecDecoder:
         last = self._reader.get_frame_at(num_frames - 1)
         self.end_s = float(self.times[-1]) + (float(last.duration_seconds) or 1 / self.fps)
 
-    def frames(self, indices: list[int], scale: float) -> NDArray[np.uint8]:
-        """The frames at ``indices``, which rise, do not repeat and exist."""
-        decoded: NDArray[np.uint8] = self._reader.get_frames_at(indices).data.numpy()
-        size = scaled_size(self.size, scale)
-        if size == self.size:
-            return decoded
-        pictures = np.empty((len(indices), *size, 3), np.uint8)
-        for picture, target in zip(decoded, pictures, strict=True):
-            resized_into(picture, target)
-        return pictures
+    def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
+        """The frames at ``indices``, which rise, do not repeat and exist, one by one."""
+        for begin in range(0, len(indices), CHUNK):
+            decoded = self._reader.get_frames_at(indices[begin : begin + CHUNK]).data.numpy()
+            for picture in decoded:
+                yield resized(picture, scaled_size(self.size, scale))
 
     def close(self) -> None:
         self._reader = None

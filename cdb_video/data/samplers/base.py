@@ -90,23 +90,21 @@ def rank_batches(
     order_length: int,
     *,
     batch_size: int,
-    num_views: int = 1,
     rank: int = 0,
     world_size: int = 1,
     training: bool,
 ) -> list[Order]:
-    """The samples that make up each batch of one rank, the same in every epoch.
+    """The places in the epoch's order over all ranks that make up each batch of one rank.
 
-    A sample is a number, ``place in the epoch's order over all ranks * num_views + view``.
+    They are the same in every epoch.
 
     Args:
         training: all ranks get equally many samples, and a last batch of a single sample joins
             the one before it: batch norm has nothing to average over in one small clip. Without,
-            every sample is in exactly one batch of one rank.
+            every place is in exactly one batch of one rank.
     """
     places = shard(np.arange(order_length), rank, world_size, pad=training)
-    samples = (places[:, None] * num_views + np.arange(num_views)).reshape(-1)
-    batches = [samples[begin : begin + batch_size] for begin in range(0, len(samples), batch_size)]
+    batches = [places[begin : begin + batch_size] for begin in range(0, len(places), batch_size)]
     if training and batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [np.concatenate(batches[-2:])]
     return batches

@@ -1,0 +1,73 @@
+"""Cuts clips out of one open video, of which each frame is decoded once for all of them."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cdb_video.data.clips import ClipSampling, FrameIndices
+from cdb_video.data.decode import Frames
+from cdb_video.data.transforms import Crop, apply, crop_affine, decode_scale, fixed_crop
+
+Clip = npt.NDArray[np.uint8]
+"""(3, T, S, S) RGB."""
+
+
+def cut(
+    video: Frames,
+    wanted: Sequence[FrameIndices],
+    crops: Sequence[Crop],
+    size: int,
+    *,
+    black: bool = False,
+) -> Iterator[Clip]:
+    """The clips of ``wanted``, each in every crop before the next one comes.
+
+    Frames are held, cropped already, until no later clip needs them: those of overlapping windows
+    that follow each other are few, however long the video is.
+
+    Args:
+        wanted: frame numbers (T,) of each clip.
+        crops: in pixels of the video, all of one scale.
+        size: S, in pixels.
+        black: what a crop reaches outside the picture is black, not its reflection.
+    """
+    rising = np.unique(np.concatenate(wanted))
+    pictures = zip(rising.tolist(), video.stream(rising, decode_scale(crops[0], size)), strict=True)
+    # The first frame that is needed from each clip on.
+    first_needed = np.minimum.accumulate([indices.min() for indices in wanted[::-1]])[::-1]
+    held: dict[int, Clip] = {}
+    for indices, needed in zip(wanted, first_needed, strict=True):
+        for number in [number for number in held if number < needed]:
+            del held[number]
+        last = int(indices.max())
+        while last not in held:
+            number, picture = next(pictures)
+            affines = [crop_affine(c, video.size, picture.shape[:2], size) for c in crops]
+            cropped = [apply(picture[None], affine, size, black=black)[0] for affine in affines]
+            held[number] = np.stack(cropped)
+        clips = np.stack([held[number] for number in indices.tolist()], axis=1)
+        yield from np.ascontiguousarray(clips.transpose(0, 4, 1, 2, 3))
+
+
+def cut_views(
+    video: Frames,
+    first: int,
+    last: int,
+    sampling: ClipSampling,
+    views: tuple[int, int],
+    size: int,
+) -> npt.NDArray[np.uint8]:
+    """The fixed views of the frames ``[first, last)``, all crops of the first moment first.
+
+    Args:
+        views: clips along time, and crops of each: 1, or 3 along the longer side.
+        size: S, in pixels.
+
+    Returns:
+        (V, 3, T, S, S) RGB.
+    """
+    temporal, spatial = views
+    wanted = [sampling.indices(first, last, view=v, num_views=temporal) for v in range(temporal)]
+    crops = [fixed_crop(*video.size, view, spatial) for view in range(spatial)]
+    return np.stack(list(cut(video, wanted, crops, size)))
