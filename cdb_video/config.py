@@ -67,20 +67,26 @@ def read_yaml(path: Path, allow_base: bool = True) -> dict[str, Any]:
     return merge(below, tree)
 
 
-def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """The tree in ``KEY VALUE KEY VALUE ...`` as typed on a command line."""
-    words = list(overrides)
-    if len(words) % 2:
-        raise ConfigError(f"options come as KEY VALUE pairs, got a KEY without VALUE: {words[-1]}")
+def parse_overrides(overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """The tree in ``KEY VALUE KEY VALUE ...`` as typed on a command line, or of key -> value."""
+    if isinstance(overrides, Mapping):
+        pairs = list(overrides.items())
+    else:
+        words = list(overrides)
+        if len(words) % 2:
+            raise ConfigError(
+                f"options come as KEY VALUE pairs, got a KEY without VALUE: {words[-1]}"
+            )
+        pairs = [(key, Text(value)) for key, value in zip(words[::2], words[1::2], strict=True)]
     tree: dict[str, Any] = {}
-    for key, value in zip(words[::2], words[1::2], strict=True):
+    for key, value in pairs:
         node = tree
         *sections, last = key.split(".")
         for section in sections:
             node = node.setdefault(section, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"{key} contradicts an earlier option in the command line")
-        node[last] = Text(value)
+        node[last] = value
     return tree
 
 

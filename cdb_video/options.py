@@ -1,7 +1,7 @@
 """The tree of all options, and ``load``: the only place that knows every section."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -125,6 +125,13 @@ class Config:
     imports: tuple[str, ...] = ()
     """Modules to import first, such as one of yours that registers a backbone."""
 
+    @classmethod
+    def load(
+        cls, path: str | Path, overrides: Mapping[str, Any] | Sequence[str] = (), **how: bool
+    ) -> "Config":
+        """As the function ``load``, for use from Python: ``{"TRAIN.BATCH_SIZE": 8}`` will do."""
+        return load(path, overrides, **how)
+
 
 MOVED = {"STAGE2": "RETRAIN"}
 """Old name of a section -> its name now; the old one is understood."""
@@ -173,10 +180,16 @@ PYSLOWFAST = {
 """Key of PySlowFast -> what to write here."""
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, trust_imports: bool = False) -> Config:
+def load(
+    path: str | Path,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    trust_imports: bool = False,
+) -> Config:
     """The options in a YAML file, with ``KEY VALUE ...`` on top. Imports the modules in IMPORTS.
 
     Args:
+        overrides: KEY VALUE KEY VALUE ... as typed, or key -> value.
         trust_imports: import what the file names, too, not ``overrides`` alone: it is code.
 
     Raises:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from videos import write_video
+from videos import COLOURS, write_video
 
-COLOURS = {"blue": (30, 40, 210), "green": (30, 200, 40), "red": (210, 40, 30)}
 NUM_CLIPS = {"train": (6, 3, 2), "val": (2, 2, 2), "test": (3, 2, 2)}
 
 

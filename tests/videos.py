@@ -6,6 +6,7 @@ import av
 import numpy as np
 
 BITS_A_SIDE = 4
+COLOURS = {"blue": (30, 40, 210), "green": (30, 200, 40), "red": (210, 40, 30)}
 
 
 def numbered_frame(index, size):

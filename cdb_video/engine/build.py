@@ -28,13 +28,25 @@ PREFETCHED = 2
 
 
 def choose_device(config: Config) -> torch.device:
-    """The device of this process: CUDA device LOCAL_RANK, or the CPU."""
-    if config.device == "cuda" and not torch.cuda.is_available():
+    """The device of this process, as DEVICE says."""
+    return device_named(config.device, config.train.precision)
+
+
+def device_named(name: str, precision: str) -> torch.device:
+    """CUDA device LOCAL_RANK, or the CPU.
+
+    Args:
+        name: auto, cpu or cuda.
+        precision: that the network will compute in.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"DEVICE must be auto, cpu or cuda, got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("DEVICE must be auto or cpu where there is no CUDA device, got 'cuda'")
-    if config.device == "cpu" or not torch.cuda.is_available():
+    if name == "cpu" or not torch.cuda.is_available():
         # oneDNN reads uninitialised memory in bfloat16 3D convolutions of few frames (torch 2.13).
         torch.backends.mkldnn.set_flags(  # type: ignore[no-untyped-call]
-            config.train.precision == "fp32"
+            precision == "fp32"
         )
         return torch.device("cpu")
     device = torch.device("cuda", distributed.local_rank())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,26 @@ class Checkpoint:
         except (KeyError, TypeError):
             raise self._lacks(f"{section}.{key}") from None
 
+    def section(self, name: str, kind: type[Any]) -> Any:
+        """The options of a section of its run that the dataclass ``kind`` has; others by default.
+
+        Raises:
+            CheckpointError: one is out of range.
+        """
+        given = self.config.get(name, {})
+        fields = {field.name.upper() for field in fields_of(kind)}
+        try:
+            return from_node(kind, {k: v for k, v in given.items() if k in fields}, name)
+        except ConfigError as error:
+            raise CheckpointError(f"{self.path}: {error}") from None
+
+    @property
+    def precision(self) -> str:
+        """TRAIN.PRECISION of its run."""
+        train = self.config.get("TRAIN", {})
+        # Checkpoints of before PRECISION have MIXED_PRECISION alone.
+        return "bf16" if train.get("MIXED_PRECISION") else train.get("PRECISION", "fp32")
+
     def build_model(self) -> Classifier:
         """The model, in eval mode on the CPU, without any YAML.
 
@@ -124,13 +145,12 @@ class Checkpoint:
         return model.eval()
 
     def _autocast(self) -> torch.dtype | None:
-        train = self.config.get("TRAIN", {})
-        # Checkpoints of before PRECISION have MIXED_PRECISION alone.
-        precision = "bf16" if train.get("MIXED_PRECISION") else train.get("PRECISION", "fp32")
         try:
-            return AUTOCAST[precision]
+            return AUTOCAST[self.precision]
         except (KeyError, TypeError):
-            raise CheckpointError(f"{self.path}: unknown TRAIN.PRECISION {precision!r}") from None
+            raise CheckpointError(
+                f"{self.path}: unknown TRAIN.PRECISION {self.precision!r}"
+            ) from None
 
     def load_into(self, model: Classifier) -> None:
         """Fills the whole model, or refuses; its input is normalised as in training.

@@ -1,0 +1,278 @@
+"""Uses a trained model: classes of any videos, and of any moment of a long one."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cdb_video.data.batch import BatchLoader, Record
+from cdb_video.data.clips import ClipSampling, frame_range
+from cdb_video.data.cutting import Clip, cut, cut_views
+from cdb_video.data.decode import Decoding, VideoReader
+from cdb_video.data.decode.in_memory import InMemoryVideo
+from cdb_video.data.loader import ClipLoader
+from cdb_video.data.loading import ALONE, Loading, Share
+from cdb_video.data.streamed import StreamedClips
+from cdb_video.data.transforms import fixed_crop
+from cdb_video.engine.build import device_named
+from cdb_video.engine.inference import Average, elect, votes
+from cdb_video.engine.timeline import Timeline, smoothed, window_spans
+from cdb_video.errors import DataError, TrainingError
+from cdb_video.models import Checkpoint
+from cdb_video.registry import import_modules
+
+Video: TypeAlias = str | Path | Record | npt.NDArray[np.uint8] | torch.Tensor
+"""A file, a part of one, or pictures (T, H, W, 3) uint8 RGB."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model makes of one video, or of one part of it."""
+
+    path: str
+    """Empty for an array."""
+    start: float | None
+    """Seconds; None is the beginning."""
+    end: float | None
+    """Seconds; None is the end."""
+    class_names: list[str]
+    """(K,), by id."""
+    scores: npt.NDArray[np.float64]
+    """(K,) class probabilities; all 0 where there is an error."""
+    error: str = ""
+    """Why there are none, in one line; empty where all went well."""
+
+    @property
+    def class_id(self) -> int:
+        """The class of the highest score; -1 where there is an error."""
+        return -1 if self.error else int(self.scores.argmax())
+
+    @property
+    def class_name(self) -> str:
+        """Its name; empty where there is an error."""
+        return "" if self.error else self.class_names[self.class_id]
+
+    @property
+    def score(self) -> float:
+        """Its probability."""
+        return float(self.scores.max())
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """Names and probabilities of the ``k`` classes that are most likely, the best first."""
+        best = np.argsort(-self.scores, kind="stable")[: 0 if self.error else k]
+        return [(self.class_names[c], float(self.scores[c])) for c in best]
+
+
+def load(checkpoint: str | Path, device: str = "auto", imports: Sequence[str] = ()) -> "Predictor":
+    """A trained model, ready for any video.
+
+    Args:
+        checkpoint: of a run, such as ``output/mine/checkpoints/best.pt``.
+        device: auto (CUDA where there is one), cpu or cuda.
+        imports: your modules that register its backbone or decoder, as in IMPORTS.
+
+    Raises:
+        CdbVideoError: it cannot be read, is no checkpoint of this program, or ``device`` is not
+            there.
+    """
+    import_modules(imports)
+    return Predictor(Checkpoint.read(checkpoint), device)
+
+
+class Predictor:
+    """A model with all that it needs to know of its input, both from one checkpoint.
+
+    Attributes:
+        model: the classifier, in eval mode on ``device``.
+        class_names: (K,).
+        views: temporal and spatial, that ``test`` would take, and here are taken by default.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+        self.checkpoint = checkpoint
+        self.model = checkpoint.build_model()
+        precision = checkpoint.precision
+        self.device = device_named(device, precision)
+        self.model.to(self.device).to(memory_format=torch.channels_last_3d)
+        self.class_names: list[str] = list(checkpoint.class_names or [])
+        self.sampling = checkpoint.section("DATA", ClipSampling)
+        self.decoding = checkpoint.section("DATA", Decoding)
+        self.size: int = checkpoint.option("DATA", "CROP_SIZE")
+        test = checkpoint.config.get("TEST", {})
+        self.views: tuple[int, int] = (
+            test.get("NUM_ENSEMBLE_VIEWS", 1),
+            test.get("NUM_SPATIAL_CROPS", 1),
+        )
+        self.average: Average = test.get("ENSEMBLE_METHOD", "probabilities")
+
+    def __call__(self, video: Video, views: tuple[int, int] | None = None) -> Prediction:
+        """The classes of one video.
+
+        Raises:
+            DataError, DecodeError: it cannot be decoded.
+        """
+        (found,) = self.predict([video], views=views)
+        if found.error:
+            raise DataError(found.error)
+        return found
+
+    def predict(
+        self,
+        videos: Sequence[Video] | Video,
+        *,
+        views: tuple[int, int] | None = None,
+        batch_size: int = 8,
+        num_workers: int = 0,
+    ) -> list[Prediction]:
+        """The classes of each video, or of one; a file that cannot be decoded says why.
+
+        Args:
+            views: clips along time, and crops of each (1 or 3); those of the test by default.
+            batch_size: clips in one forward pass.
+            num_workers: processes that decode files; 0 decodes in this one.
+
+        Raises:
+            DataError: an array is not uint8 (T, H, W, 3).
+        """
+        one = _is_file(videos) or getattr(videos, "ndim", 0) == 4
+        several: list[Any] = [videos] if one else list(videos)  # type: ignore[arg-type]
+        records = {i: _record(v) for i, v in enumerate(several) if _is_file(v)}
+        share = Share(num_workers=num_workers, clip_timeout=120.0 if num_workers else 0.0)
+        arrays = {i: InMemoryVideo(v) for i, v in enumerate(several) if i not in records}
+        of_files = self.stream(list(records.values()), views, batch_size, share)
+        of_arrays = self._of_arrays(list(arrays.values()), views, batch_size)
+        found = dict(zip(records, of_files, strict=True))
+        found |= dict(zip(arrays, of_arrays, strict=True))
+        return [found[i] for i in range(len(several))]
+
+    def stream(
+        self,
+        records: Sequence[Record],
+        views: tuple[int, int] | None = None,
+        batch_size: int = 8,
+        share: Share = ALONE,
+    ) -> Iterator[Prediction]:
+        """As ``predict``, of files, one after another as they are done: any number of them.
+
+        Args:
+            share: how many processes decode, and what they may take.
+        """
+        if not records:
+            return
+        views = views or self.views
+        loading = Loading(
+            sampling=self.sampling,
+            size=self.size,
+            batch_size=batch_size,
+            decoding=self.decoding,
+            tolerant=True,
+            share=share,
+        )
+        yield from self._elected(ClipLoader(records, loading, views=views), records, views)
+
+    def windows(
+        self,
+        video: VideoReader | InMemoryVideo,
+        window: float = 2.0,
+        stride: float = 0.5,
+        batch_size: int = 8,
+    ) -> Iterator[Prediction]:
+        """The classes of each window of an open video, which is decoded once, in order.
+
+        Raises:
+            ConfigError: ``window`` or ``stride`` is not above 0, or windows would leave gaps.
+            DecodeError: the file does not decode any further; the windows before it have come.
+        """
+        spans = window_spans(float(video.times[0]), video.end_s, window, stride)
+        ranges = [frame_range(video.times, video.end_s, *span) for span in spans]
+        wanted = [self.sampling.indices(first, last) for first, last in ranges]
+        clips = enumerate(cut(video, wanted, [fixed_crop(*video.size)], self.size))
+        path = video.path if isinstance(video, VideoReader) else ""
+        records = [Record(path, -1, *span) for span in spans]
+        yield from self._elected(StreamedClips(clips, len(spans), batch_size), records, (1, 1))
+
+    def timeline(
+        self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
+    ) -> Timeline:
+        """The classes along a video of any length: one prediction a window, averaged and joined.
+
+        Args:
+            window: seconds that the model sees at once.
+            stride: seconds from one window to the next, at most ``window``.
+
+        Raises:
+            CdbVideoError: as ``windows``.
+        """
+        with ExitStack() as opened:
+            source: VideoReader | InMemoryVideo
+            if _is_file(video):
+                reader = VideoReader(_record(video).path, self.decoding)
+                source = opened.enter_context(reader)
+            else:
+                source = InMemoryVideo(video)
+            found = list(self.windows(source, window, stride, batch_size))
+        spans = [(one.start or 0.0, one.end or 0.0) for one in found]
+        scores = np.stack([one.scores for one in found])
+        return smoothed(self.class_names, spans, scores, stride)
+
+    def _of_arrays(
+        self, videos: Sequence[InMemoryVideo], views: tuple[int, int] | None, batch_size: int
+    ) -> Iterator[Prediction]:
+        if not videos:
+            return
+        views = views or self.views
+
+        def clips() -> Iterator[tuple[int, Clip]]:
+            for number, video in enumerate(videos):
+                for clip in cut_views(video, 0, len(video.times), self.sampling, views, self.size):
+                    yield number, clip
+
+        count = views[0] * views[1] * len(videos)
+        records = [Record("", -1)] * len(videos)
+        yield from self._elected(StreamedClips(clips(), count, batch_size), records, views)
+
+    def _elected(
+        self, loader: BatchLoader, records: Sequence[Record], views: tuple[int, int]
+    ) -> Iterator[Prediction]:
+        """Each record's prediction, in their order, as soon as all of its views have voted."""
+        num_views = torch.tensor([views[0] * views[1]])
+        number, voters = 0, 0
+        sums: Any = 0
+        bad: dict[int, str] = {}
+        none = np.zeros(len(self.class_names))
+
+        def made(scores: npt.NDArray[np.float64], error: str = "") -> Prediction:
+            record = records[number]
+            return Prediction(
+                record.path, record.start, record.end, self.class_names, scores, error
+            )
+
+        for batch, voted in votes(self.model, loader, self.average):
+            bad.update({one.record: one.reason for one in batch.bad})
+            for vote in voted.cpu():
+                while number in bad:
+                    yield made(none, bad.pop(number))
+                    number += 1
+                sums, voters = sums + vote, voters + 1
+                if voters == num_views:
+                    scores = elect(sums[None], num_views, self.average)[0]
+                    if not scores.isfinite().all():
+                        raise TrainingError(f"{self.checkpoint.path}: its scores are not finite")
+                    yield made(scores.numpy())
+                    number, voters, sums = number + 1, 0, 0
+            while number in bad:
+                yield made(none, bad.pop(number))
+                number += 1
+
+
+def _is_file(video: Any) -> bool:
+    return isinstance(video, (str, Path, Record))
+
+
+def _record(video: Any) -> Record:
+    return video if isinstance(video, Record) else Record(str(video), -1)
