@@ -16,16 +16,16 @@ class InUse(Exception):
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Holds the lock file ``path``, in which the holder names itself; it goes at the end.
 
     Raises:
-        InUse: at once, where another process holds it.
+        InUse: another process holds it, and still does after ``wait_s`` seconds.
         OSError: the file cannot be made.
     """
     lock = FileLock(path)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=wait_s)
     except Timeout:
         raise InUse(_holder(path)) from None
     try:

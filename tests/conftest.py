@@ -8,6 +8,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from videos import COLOURS, write_video
 
+import cdb_video
+
 NUM_CLIPS = {"train": (6, 3, 2), "val": (2, 2, 2), "test": (3, 2, 2)}
 
 
@@ -77,3 +79,47 @@ LOG_PERIOD: 1
 OUTPUT_DIR: '{tmp_path / "out"}'
 """)
     return path
+
+
+TINY = """
+DATA: {{NAME: clips, NUM_FRAMES: 4, CROP_SIZE: 32, MEAN: [115, 108, 99], STD: [60, 60, 60],
+       CLIPS: {{ROOT: "{root}"}}}}
+MODEL: {{NAME: resnext3d, RESNEXT3D: {{STAGE_BLOCKS: [1, 1, 1, 1], WIDTH: 8, CARDINALITY: 2}}}}
+SOLVER: {{MAX_EPOCH: 4, BASE_LR: 0.05, MOMENTUM: 0.9, STEPS: [0], LRS: [1]}}
+TRAIN: {{BATCH_SIZE: 4, BEST_METRIC: mean_class_f1}}
+BN: {{USE_PRECISE_STATS: true}}
+DATA_LOADER: {{NUM_WORKERS: 0}}
+DEVICE: cpu
+OUTPUT_DIR: "{out}"
+"""
+
+VIEWS = ("TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, colour_clips):
+    """OUTPUT_DIR of a run that was tested with 2 x 3 views of averaged logits."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(TINY.format(root=colour_clips, out=folder / "out"))
+    words = dict(zip(VIEWS[::2], VIEWS[1::2], strict=True))
+    config = cdb_video.Config.load(
+        folder / "tiny.yaml",
+        {**words, "TEST.ENSEMBLE_METHOD": "logits", "DATA.CLIPS.ROOT": str(colour_clips)},
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cdb_video.train(config)
+    cdb_video.test(config)
+    torch.set_num_threads(before)
+    return folder / "out"
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory):
+    """4 s each of green, red and blue at 8 frames a second, and the same as an array."""
+    pictures = np.concatenate(
+        [np.full((32, 32, 48, 3), COLOURS[name], np.uint8) for name in ("green", "red", "blue")]
+    )
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    write_video(path, 96, (32, 48), "mpeg4", fps=8, frame=lambda i: pictures[i])
+    return path, pictures

@@ -29,6 +29,7 @@ GROUND = {
     "run_folder",
     "run_rows",
     "download",
+    "prediction_folder",
 }
 ALLOWED = {
     "errors": set(),
@@ -48,6 +49,7 @@ ALLOWED = {
     "stopping": {"errors"},
     "run_rows": set(),
     "run_folder": {"errors", "distributed", "files", "csv_rows", "lock", "run_rows"},
+    "prediction_folder": {"errors", "files", "csv_rows", "lock"},
     "data": GROUND | {"data"},
     "demo": GROUND | {"demo"},
     "fetch": GROUND | {"demo", "fetch"},
@@ -59,7 +61,7 @@ ALLOWED = {
     "doctor": GROUND | {"data", "options", "engine", "doctor"},
     "report": GROUND | {"report"},
     "commands": GROUND
-    | {"options", "engine", "report", "models", "demo", "fetch", "doctor", "commands"},
+    | {"options", "data", "engine", "report", "models", "demo", "fetch", "doctor", "commands"},
 }
 FORBIDDEN = ("eval", "exec", "os.system", "pickle.load", "pickle.loads")
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -69,6 +71,7 @@ SOURCES = [*FILES, *sorted((ROOT / "tools").glob("*.py"))]
 HAS_OTHER_LISTS = (
     PACKAGE / "data" / "datasets" / "clips.py",
     PACKAGE / "commands" / "compare.py",
+    PACKAGE / "prediction_folder.py",
 )
 
 

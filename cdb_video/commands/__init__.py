@@ -15,6 +15,7 @@ from cdb_video.errors import CdbVideoError, Stopped
 WORDS = {
     "train": "train a model, or go on where an earlier run stopped",
     "test": "test a checkpoint",
+    "predict": "the classes of any videos, and of any moment of long ones",
     "retrain": "make another classifier on the frozen backbone of a checkpoint",
     "compare": "train and test several losses with several seeds",
     "doctor": "look over the machine and the data before a run",

@@ -1,6 +1,6 @@
 """Uses a trained model: classes of any videos, and of any moment of a long one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from cdb_video.data.cutting import Clip, cut, cut_views
 from cdb_video.data.decode import Decoding, VideoReader
 from cdb_video.data.decode.in_memory import InMemoryVideo
 from cdb_video.data.loader import ClipLoader
-from cdb_video.data.loading import ALONE, Loading, Share
-from cdb_video.data.streamed import StreamedClips
+from cdb_video.data.loading import Loading, Share
+from cdb_video.data.streamed import NO_LABEL, StreamedClips
 from cdb_video.data.transforms import fixed_crop
 from cdb_video.engine.build import device_named
 from cdb_video.engine.inference import Average, elect, votes
@@ -28,6 +28,8 @@ from cdb_video.registry import import_modules
 
 Video: TypeAlias = str | Path | Record | npt.NDArray[np.uint8] | torch.Tensor
 """A file, a part of one, or pictures (T, H, W, 3) uint8 RGB."""
+CLIP_TIMEOUT_S = 120.0
+"""That a decoding process may take for one file."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,8 @@ class Predictor:
         one = _is_file(videos) or getattr(videos, "ndim", 0) == 4
         several: list[Any] = [videos] if one else list(videos)  # type: ignore[arg-type]
         records = {i: _record(v) for i, v in enumerate(several) if _is_file(v)}
-        share = Share(num_workers=num_workers, clip_timeout=120.0 if num_workers else 0.0)
         arrays = {i: InMemoryVideo(v) for i, v in enumerate(several) if i not in records}
-        of_files = self.stream(list(records.values()), views, batch_size, share)
+        of_files = self.stream(list(records.values()), views, batch_size, num_workers)
         of_arrays = self._of_arrays(list(arrays.values()), views, batch_size)
         found = dict(zip(records, of_files, strict=True))
         found |= dict(zip(arrays, of_arrays, strict=True))
@@ -155,13 +156,9 @@ class Predictor:
         records: Sequence[Record],
         views: tuple[int, int] | None = None,
         batch_size: int = 8,
-        share: Share = ALONE,
+        num_workers: int = 0,
     ) -> Iterator[Prediction]:
-        """As ``predict``, of files, one after another as they are done: any number of them.
-
-        Args:
-            share: how many processes decode, and what they may take.
-        """
+        """As ``predict``, of files, one after another as they are done: any number of them."""
         if not records:
             return
         views = views or self.views
@@ -171,30 +168,32 @@ class Predictor:
             batch_size=batch_size,
             decoding=self.decoding,
             tolerant=True,
-            share=share,
+            share=Share(num_workers=num_workers, clip_timeout=CLIP_TIMEOUT_S),
         )
         yield from self._elected(ClipLoader(records, loading, views=views), records, views)
 
     def windows(
-        self,
-        video: VideoReader | InMemoryVideo,
-        window: float = 2.0,
-        stride: float = 0.5,
-        batch_size: int = 8,
+        self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
     ) -> Iterator[Prediction]:
-        """The classes of each window of an open video, which is decoded once, in order.
+        """The classes of each window of a video, in order; it is decoded once, and not held.
 
         Raises:
             ConfigError: ``window`` or ``stride`` is not above 0, or windows would leave gaps.
             DecodeError: the file does not decode any further; the windows before it have come.
         """
-        spans = window_spans(float(video.times[0]), video.end_s, window, stride)
-        ranges = [frame_range(video.times, video.end_s, *span) for span in spans]
-        wanted = [self.sampling.indices(first, last) for first, last in ranges]
-        clips = enumerate(cut(video, wanted, [fixed_crop(*video.size)], self.size))
-        path = video.path if isinstance(video, VideoReader) else ""
-        records = [Record(path, -1, *span) for span in spans]
-        yield from self._elected(StreamedClips(clips, len(spans), batch_size), records, (1, 1))
+        with ExitStack() as opened:
+            source: VideoReader | InMemoryVideo
+            if _is_file(video):
+                source = opened.enter_context(VideoReader(_record(video).path, self.decoding))
+            else:
+                source = InMemoryVideo(video)
+            spans = window_spans(float(source.times[0]), source.end_s, window, stride)
+            ranges = [frame_range(source.times, source.end_s, *span) for span in spans]
+            wanted = [self.sampling.indices(first, last) for first, last in ranges]
+            clips = enumerate(cut(source, wanted, [fixed_crop(*source.size)], self.size))
+            path = _record(video).path if _is_file(video) else ""
+            records = [Record(path, NO_LABEL, *span) for span in spans]
+            yield from self._elected(StreamedClips(clips, len(spans), batch_size), records, (1, 1))
 
     def timeline(
         self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
@@ -208,17 +207,8 @@ class Predictor:
         Raises:
             CdbVideoError: as ``windows``.
         """
-        with ExitStack() as opened:
-            source: VideoReader | InMemoryVideo
-            if _is_file(video):
-                reader = VideoReader(_record(video).path, self.decoding)
-                source = opened.enter_context(reader)
-            else:
-                source = InMemoryVideo(video)
-            found = list(self.windows(source, window, stride, batch_size))
-        spans = [(one.start or 0.0, one.end or 0.0) for one in found]
-        scores = np.stack([one.scores for one in found])
-        return smoothed(self.class_names, spans, scores, stride)
+        windows = self.windows(video, window, stride, batch_size)
+        return joined(self.class_names, windows, stride)
 
     def _of_arrays(
         self, videos: Sequence[InMemoryVideo], views: tuple[int, int] | None, batch_size: int
@@ -233,7 +223,7 @@ class Predictor:
                     yield number, clip
 
         count = views[0] * views[1] * len(videos)
-        records = [Record("", -1)] * len(videos)
+        records = [Record("", NO_LABEL)] * len(videos)
         yield from self._elected(StreamedClips(clips(), count, batch_size), records, views)
 
     def _elected(
@@ -270,9 +260,18 @@ class Predictor:
                 number += 1
 
 
+def joined(class_names: list[str], windows: Iterable[Prediction], stride: float) -> Timeline:
+    """The timeline that windows make, which come in order, ``stride`` seconds apart."""
+    spans, scores = [], []
+    for one in windows:
+        spans.append((one.start or 0.0, one.end or 0.0))
+        scores.append(one.scores.astype(np.float32))
+    return smoothed(class_names, spans, np.stack(scores), stride)
+
+
 def _is_file(video: Any) -> bool:
     return isinstance(video, (str, Path, Record))
 
 
 def _record(video: Any) -> Record:
-    return video if isinstance(video, Record) else Record(str(video), -1)
+    return video if isinstance(video, Record) else Record(str(video), NO_LABEL)

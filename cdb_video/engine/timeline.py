@@ -1,14 +1,14 @@
 """What a model sees in a long video, moment by moment: windows, their average, and segments."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cdb_video.errors import ConfigError
 
-Scores = npt.NDArray[np.float64]
+Scores = npt.NDArray[np.floating[Any]]
 
 
 class Segment(NamedTuple):
@@ -82,6 +82,6 @@ def smoothed(
     # Windows come in order, so those that cover a moment follow each other.
     first = np.searchsorted(ends, middles, side="right")
     last = np.maximum(np.searchsorted(begins, middles, side="right"), first + 1)
-    sums = np.vstack([np.zeros(scores.shape[1]), scores.cumsum(axis=0)])
+    sums = np.vstack([np.zeros(scores.shape[1]), scores.cumsum(axis=0, dtype=np.float64)])
     means = (sums[last] - sums[first]) / (last - first)[:, None]
     return Timeline(class_names, times, means)

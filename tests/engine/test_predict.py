@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from videos import COLOURS, write_video
+from videos import COLOURS
 
 import cdb_video
 from cdb_video.data.batch import Record
@@ -15,38 +15,6 @@ from cdb_video.data.decode import VideoReader
 from cdb_video.data.decode.pyav import PyavDecoder
 from cdb_video.engine.timeline import smoothed, window_spans
 from cdb_video.errors import CdbVideoError
-
-VIEWS = ("TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, colour_clips):
-    """OUTPUT_DIR of a run that was tested with 2 x 3 views of averaged logits."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "tiny.yaml").write_text(TINY.format(root=colour_clips, out=folder / "out"))
-    words = dict(zip(VIEWS[::2], VIEWS[1::2], strict=True))
-    config = cdb_video.Config.load(
-        folder / "tiny.yaml",
-        {**words, "TEST.ENSEMBLE_METHOD": "logits", "DATA.CLIPS.ROOT": str(colour_clips)},
-    )
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    cdb_video.train(config)
-    cdb_video.test(config)
-    torch.set_num_threads(before)
-    return folder / "out"
-
-
-TINY = """
-DATA: {{NAME: clips, NUM_FRAMES: 4, CROP_SIZE: 32, MEAN: [115, 108, 99], STD: [60, 60, 60], CLIPS: {{ROOT: "{root}"}}}}
-MODEL: {{NAME: resnext3d, RESNEXT3D: {{STAGE_BLOCKS: [1, 1, 1, 1], WIDTH: 8, CARDINALITY: 2}}}}
-SOLVER: {{MAX_EPOCH: 4, BASE_LR: 0.05, MOMENTUM: 0.9, STEPS: [0], LRS: [1]}}
-TRAIN: {{BATCH_SIZE: 4, BEST_METRIC: mean_class_f1}}
-BN: {{USE_PRECISE_STATS: true}}
-DATA_LOADER: {{NUM_WORKERS: 0}}
-DEVICE: cpu
-OUTPUT_DIR: "{out}"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -108,17 +76,6 @@ def test_a_broken_file_says_why_and_the_others_go_on(trained, predictor, tmp_pat
         predictor(broken)
 
 
-@pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    """4 s each of green, red and blue at 8 frames a second, and the same as an array."""
-    pictures = np.concatenate(
-        [np.full((32, 32, 48, 3), COLOURS[name], np.uint8) for name in ("green", "red", "blue")]
-    )
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    write_video(path, 96, (32, 48), "mpeg4", fps=8, frame=lambda i: pictures[i])
-    return path, pictures
-
-
 def test_a_timeline_finds_what_comes_after_what(predictor, film):
     path, pictures = film
     line = predictor.timeline(path, window=1.0, stride=0.5)
@@ -145,8 +102,7 @@ def test_a_long_file_is_decoded_once_and_in_order(predictor, film, monkeypatch):
             yield frame
 
     monkeypatch.setattr(PyavDecoder, "_walk", counted)
-    with VideoReader(film[0]) as video:
-        windows = list(predictor.windows(video, window=2.0, stride=0.25))
+    windows = list(predictor.windows(film[0], window=2.0, stride=0.25))
     assert decoded == sorted(set(decoded))
     assert len(windows) == 41
     # A window is the clip of its seconds, to the bit.

@@ -1,0 +1,91 @@
+"""Writes films: pictures with a caption, as an mp4 that plays anywhere."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from cdb_video.data.decode import Decoding, VideoReader
+from cdb_video.engine.timeline import Timeline
+from cdb_video.files import replacing
+
+Picture = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+HEIGHT = 480
+"""Pixels, at most."""
+TICKS = 90_000
+"""A second."""
+
+
+def write_film(path: Path, pictures: Iterable[tuple[float, Picture]], fps: float) -> None:
+    """Writes an mp4 of H.264.
+
+    Args:
+        pictures: when each comes, in rising seconds, and the picture; all of one size.
+        fps: pictures a second, about.
+    """
+    with replacing(path) as partial, av.open(str(partial), "w", format="mp4") as container:
+        rate = Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(25)
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "23"})
+        stream.codec_context.time_base = Fraction(1, TICKS)
+        stream.pix_fmt = "yuv420p"
+        first, before = None, -1
+        for second, picture in pictures:
+            if first is None:
+                first = second
+                stream.height, stream.width = (side // 2 * 2 for side in picture.shape[:2])
+            even = np.ascontiguousarray(picture[: stream.height, : stream.width])
+            frame = av.VideoFrame.from_ndarray(even, "rgb24")
+            before = max(round((second - first) * TICKS), before + 1)
+            frame.pts, frame.time_base = before, Fraction(1, TICKS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def annotate(path: Path, video: str, timeline: Timeline, decoding: Decoding) -> None:
+    """Writes a video again, with the class of each moment and its probability drawn in.
+
+    Raises:
+        DecodeError: it cannot be decoded.
+    """
+    best = timeline.scores.argmax(axis=1)
+    with VideoReader(video, decoding) as reader:
+        scale = min(1.0, HEIGHT / reader.size[0])
+
+        def pictures() -> Iterable[tuple[float, Picture]]:
+            every = reader.stream(np.arange(reader.num_frames), scale)
+            for second, picture in zip(reader.times.tolist(), every, strict=True):
+                step = int(np.searchsorted(timeline.times, second, side="right")) - 1
+                step = min(max(step, 0), len(best) - 1)
+                score = float(timeline.scores[step, best[step]])
+                yield second, captioned(picture, timeline.class_names[best[step]], score)
+
+        write_film(path, pictures(), reader.fps)
+
+
+def captioned(picture: Picture, text: str, score: float) -> Picture:
+    """``picture`` with ``text`` and a bar as long as ``score`` below it, on a dark strip."""
+    from PIL import Image, ImageDraw
+
+    height, width = picture.shape[:2]
+    strip = max(24, height // 12)
+    image = Image.new("RGB", (width, height + strip), (20, 24, 29))
+    image.paste(Image.fromarray(picture), (0, 0))
+    draw: Any = ImageDraw.Draw(image)
+    draw.rectangle((0, height, round(width * score) - 1, height + 3), fill=(106, 167, 232))
+    line = f"{text}  {100 * score:.0f} %"
+    draw.text((6, height + strip // 2 + 2), line, font=_font(strip * 11 // 20), anchor="lm")
+    return np.asarray(image)
+
+
+@lru_cache
+def _font(size: int) -> Any:
+    from matplotlib.font_manager import findfont
+    from PIL import ImageFont
+
+    return ImageFont.truetype(findfont("DejaVu Sans"), size)
