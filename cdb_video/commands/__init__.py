@@ -16,6 +16,7 @@ WORDS = {
     "train": "train a model, or go on where an earlier run stopped",
     "test": "test a checkpoint",
     "predict": "the classes of any videos, and of any moment of long ones",
+    "export": "write a model for programs without this package",
     "retrain": "make another classifier on the frozen backbone of a checkpoint",
     "compare": "train and test several losses with several seeds",
     "doctor": "look over the machine and the data before a run",

@@ -1,7 +1,7 @@
 """Uses a trained model: classes of any videos, and of any moment of a long one."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,7 +22,7 @@ from cdb_video.data.transforms import fixed_crop
 from cdb_video.engine.build import device_named
 from cdb_video.engine.inference import Average, elect, votes
 from cdb_video.engine.timeline import Timeline, smoothed, window_spans
-from cdb_video.errors import DataError, TrainingError
+from cdb_video.errors import DataError, DecodeError, TrainingError
 from cdb_video.models import Checkpoint
 from cdb_video.registry import import_modules
 
@@ -171,6 +171,14 @@ class Predictor:
             share=Share(num_workers=num_workers, clip_timeout=CLIP_TIMEOUT_S),
         )
         yield from self._elected(ClipLoader(records, loading, views=views), records, views)
+
+    def frame_rate(self, records: Sequence[Record]) -> float:
+        """Frames a second of the files of ``records``, on average over those that open."""
+        rates = []
+        for record in records:
+            with suppress(DecodeError), VideoReader(record.path, self.decoding) as video:
+                rates.append(video.fps)
+        return round(float(np.mean(rates)), 3) if rates else 0.0
 
     def windows(
         self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8

@@ -1,0 +1,49 @@
+"""The command ``export``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+DESCRIPTION = (
+    "Write a trained model for programs without this package: uint8 clips (B, 3, T, H, W) in, "
+    "class probabilities out. It is run on real clips first; one that differs is not written, and "
+    "the exit code is then 1."
+)
+FORMATS = ("onnx", "torch_export", "safetensors")
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Exports; returns 1 where the result differs. Raises ``CdbVideoError``."""
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
+    add = parser.add_argument
+    add("--checkpoint", required=True, type=Path, metavar="FILE", help="such as best.pt of a run")
+    add("--format", required=True, choices=FORMATS, help="docs/export.md compares them")
+    add("--out", required=True, type=Path, metavar="FILE", help="file to write")
+    listed = "videos, folders or lists to check it on (the model's own test split)"
+    add("--clips", nargs="*", default=[], metavar="VIDEO", help=listed)
+    add("--num-clips", type=int, default=16, metavar="N", help="clips to check it on (16)")
+    add("--imports", nargs="*", default=[], metavar="MODULE", help="your modules to import first")
+    words = parser.parse_args(argv)
+    if words.num_clips < 1:
+        parser.error(f"--num-clips must be at least 1, got {words.num_clips}")
+    from cdb_video.data.found import find_videos
+    from cdb_video.engine.export import ParityError, export, own_records
+    from cdb_video.engine.predict import load
+
+    predictor = load(words.checkpoint, "cpu", words.imports)
+    if words.clips:
+        records = find_videos(words.clips)[: words.num_clips]
+    else:
+        records = own_records(predictor, words.num_clips)
+    try:
+        parity = export(predictor, words.format, words.out, records)
+    except ParityError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"largest difference {parity.largest_difference:.1e}, same class in {parity.num_same} of "
+        f"{parity.num_clips} clips"
+    )
+    print(words.out)
+    return 0
