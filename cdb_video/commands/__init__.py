@@ -16,6 +16,8 @@ WORDS = {
     "train": "train a model, or go on where an earlier run stopped",
     "test": "test a checkpoint",
     "predict": "the classes of any videos, and of any moment of long ones",
+    "explain": "show where a network looked, in space and time",
+    "extract-features": "what the backbone makes of clips, as a file and as a map",
     "export": "write a model for programs without this package",
     "retrain": "make another classifier on the frozen backbone of a checkpoint",
     "compare": "train and test several losses with several seeds",

@@ -13,15 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cdb_video import options
-from cdb_video.config import from_node
 from cdb_video.data.batch import Record
-from cdb_video.data.loader import ClipLoader
-from cdb_video.data.loading import Loading
+from cdb_video.engine.embedding import split_records
 from cdb_video.engine.predict import Predictor
 from cdb_video.errors import CdbVideoError, ConfigError, DataError
 from cdb_video.files import replacing
-from cdb_video.registry import DATASETS
 
 Format = Literal["onnx", "torch_export", "safetensors"]
 TOLERANCE = 1e-3
@@ -64,8 +60,7 @@ def own_records(predictor: Predictor, count: int) -> list[Record]:
     Raises:
         DataError: the data set is not where it was.
     """
-    data = from_node(options.Data, predictor.checkpoint.config.get("DATA", {}), "DATA")
-    records = DATASETS.get(data.name)(data.options).records("test")
+    records = split_records(predictor, "test")
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     return [records[place] for place in chosen]
 
@@ -129,14 +124,8 @@ def compare(model: nn.Module, run: Callable[[Clips], Clips], clips: Clips) -> Pa
 
 def _clips(predictor: Predictor, records: list[Record]) -> tuple[Clips, float]:
     """The clips that decode, and how many frames a second their files have on average."""
-    loading = Loading(
-        sampling=predictor.sampling,
-        size=predictor.size,
-        batch_size=1,
-        decoding=predictor.decoding,
-        tolerant=True,
-    )
-    clips = [batch.video for batch in ClipLoader(records, loading).batches() if len(batch.label)]
+    batches = predictor.loader(records, (1, 1), 1, 0).batches()
+    clips = [batch.video for batch in batches if len(batch.label)]
     if not clips:
         raise DataError(f"none of the {len(records)} clips decodes, so that nothing can be checked")
     return torch.cat(clips).numpy(), predictor.frame_rate(records)

@@ -159,9 +159,15 @@ class Predictor:
         num_workers: int = 0,
     ) -> Iterator[Prediction]:
         """As ``predict``, of files, one after another as they are done: any number of them."""
-        if not records:
-            return
-        views = views or self.views
+        if records:
+            views = views or self.views
+            loader = self.loader(records, views, batch_size, num_workers)
+            yield from self._elected(loader, records, views)
+
+    def loader(
+        self, records: Sequence[Record], views: tuple[int, int], batch_size: int, num_workers: int
+    ) -> ClipLoader:
+        """The clips of files, as the model takes them; what cannot be decoded is told."""
         loading = Loading(
             sampling=self.sampling,
             size=self.size,
@@ -170,7 +176,14 @@ class Predictor:
             tolerant=True,
             share=Share(num_workers=num_workers, clip_timeout=CLIP_TIMEOUT_S),
         )
-        yield from self._elected(ClipLoader(records, loading, views=views), records, views)
+        return ClipLoader(records, loading, views=views)
+
+    @property
+    def minority(self) -> list[bool]:
+        """(K,) whether a class is of the smallest group of its run."""
+        groups = self.checkpoint.groups or [""] * len(self.class_names)
+        names = self.checkpoint.config.get("TEST", {}).get("GROUP_NAMES") or [None]
+        return [group == names[0] for group in groups]
 
     def frame_rate(self, records: Sequence[Record]) -> float:
         """Frames a second of the files of ``records``, on average over those that open."""

@@ -36,6 +36,10 @@ class Backbone(nn.Module):
     """The network from input to output: each stage names the submodules or parameters in it
     (``("conv1", "bn1"), ("layer1",), ...``), and every parameter is in exactly one. Stages are what
     is frozen, checkpointed and given learning rates of their own; empty means one stage."""
+    token_map = ""
+    """Of a transformer, the submodule whose output (B, C, T', H', W'), or frame by frame
+    (B * T, C, H', W'), becomes its tokens; what is explained of it. Empty for others, of which the
+    last output with more than one place is."""
     compile_note = ""
     """Why ``torch.compile`` cannot take the network as one graph; empty where it can."""
 

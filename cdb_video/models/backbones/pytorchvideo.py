@@ -336,6 +336,7 @@ class MViTB(Backbone):
 
     input_format = _clips(16, 224)
     fixed_input = True
+    token_map = "patch_embed.patch_model"
     stages = (
         ("patch_embed", "cls_positional_encoding"),
         *((f"blocks.{index}",) for index in range(15)),

@@ -71,6 +71,8 @@ class VideoTransformer(Backbone):
     layers: ClassVar[str]
     after_layers: ClassVar[tuple[str, ...]]
     """Where that class has the first stage, the list of encoder layers, and what may follow."""
+    projection: ClassVar[str] = "projection"
+    """The convolution that makes patches tokens, within the patch embeddings of the first stage."""
     config_names: ClassVar[dict[str, str]] = {
         "crop_size": "image_size",
         "num_layers": "num_hidden_layers",
@@ -88,6 +90,7 @@ class VideoTransformer(Backbone):
         self.network.classifier = nn.Identity()
         self.num_features: int = config.hidden_size
         self.stages = self._stages()
+        self.token_map = f"network.{self.embeddings}.patch_embeddings.{self.projection}"
 
     def _config(self, config_class: Any, options: Architecture) -> Any:
         """The library's config of a network; ``input_format`` is made to say the same."""
@@ -255,6 +258,7 @@ class VJEPA2(VideoTransformer):
     embeddings = "vjepa2.encoder.embeddings"
     layers = "vjepa2.encoder.layer"
     after_layers = ("vjepa2.encoder.layernorm", "pooler")
+    projection = "proj"
     config_names: ClassVar[dict[str, str]] = {
         **VideoTransformer.config_names,
         "num_frames": "frames_per_clip",

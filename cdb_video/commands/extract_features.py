@@ -1,0 +1,61 @@
+"""The command ``extract-features``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+DESCRIPTION = (
+    "What the backbone makes of each clip, the input of its classifier, as an .npz or .safetensors "
+    "file with labels, predictions, paths and class names; and as a picture in two dimensions, in "
+    "which the clips of minority classes are marked."
+)
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Extracts features; returns 1 where a clip could not be decoded. Raises ``CdbVideoError``."""
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
+    add = parser.add_argument
+    add("videos", nargs="*", metavar="VIDEO", help="files, folders, lists (those of --split)")
+    add("--checkpoint", required=True, type=Path, metavar="FILE", help="such as best.pt of a run")
+    add("--split", choices=("train", "val", "test"), default="test", help="of its data set (test)")
+    add("--out", required=True, type=Path, metavar="FILE", help=".npz or .safetensors")
+    add("--map", type=Path, metavar="PNG", help="draw the clips in two dimensions, too")
+    add("--method", choices=("pca", "tsne"), default="pca", help="for --map (pca)")
+    add("--batch-size", type=int, default=8, metavar="N", help="clips in one forward pass (8)")
+    add("--workers", type=int, default=2, metavar="N", help="processes that decode (2)")
+    add("--device", default="auto", help="auto, cpu or cuda (auto)")
+    add("--imports", nargs="*", default=[], metavar="MODULE", help="your modules to import first")
+    words = parser.parse_args(argv)
+    from cdb_video.data.found import find_videos
+    from cdb_video.engine.embedding import (
+        FORMATS,
+        embed,
+        in_two_dimensions,
+        split_records,
+        write_embedding,
+    )
+    from cdb_video.engine.log import console
+    from cdb_video.engine.predict import load
+
+    if words.out.suffix not in FORMATS:
+        parser.error(f"--out must end in {' or '.join(FORMATS)}, got {words.out}")
+    records = find_videos(words.videos)
+    predictor = load(words.checkpoint, words.device, words.imports)
+    records = records or split_records(predictor, words.split)
+    found = embed(predictor, records, words.batch_size, words.workers, console())
+    write_embedding(words.out, found)
+    print(words.out)
+    if words.map:
+        from cdb_video.report.scatter import draw_scatter
+
+        labels = found.labels if (found.labels >= 0).all() else found.predictions
+        title = f"{words.method} of {len(labels)} clips"
+        title += "" if labels is found.labels else ", coloured by what the model says"
+        points = in_two_dimensions(found.features, words.method)
+        marked = predictor.minority
+        draw_scatter(words.map, title, points, labels, found.class_names, marked)
+        print(words.map)
+    for reason in found.bad:
+        print(f"error: {reason}", file=sys.stderr)
+    return 1 if found.bad else 0
