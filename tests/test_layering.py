@@ -59,7 +59,7 @@ ALLOWED = {
     "options": GROUND | {"data", "models", "losses", "metrics"},
     "engine": GROUND | {"data", "models", "losses", "metrics", "options", "engine"},
     "doctor": GROUND | {"data", "options", "engine", "doctor"},
-    "report": GROUND | {"report"},
+    "report": GROUND | {"data", "metrics", "report"},
     "commands": GROUND
     | {"options", "data", "engine", "report", "models", "demo", "fetch", "doctor", "commands"},
 }

@@ -1,6 +1,9 @@
 """Writes ``report.html``: one page that needs no other file and no network."""
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +12,55 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import cdb_video
 from cdb_video.errors import DataError
 from cdb_video.files import write_text
+from cdb_video.metrics.intervals import Bin, Interval, bootstrap_intervals, calibration
+from cdb_video.report.classes import class_lines
 from cdb_video.report.confusion import lay_out, worst_confusions
 from cdb_video.report.curves import difficulty_curves, training_curves
 from cdb_video.report.heat_map import difficulty_heat_map
+from cdb_video.report.mistakes import NONE, Mistakes
+from cdb_video.report.plots import long_tail_plot, reliability_plot
 from cdb_video.run_folder import RunFolder
-from cdb_video.run_rows import PredictionRow
 from cdb_video.yaml_text import parse_yaml
 
 MAX_CONFUSIONS = 15
-MAX_CLIPS = 15
-NONE = -1
-"""In place of a class: the clip cannot be decoded."""
+HEADLINES = (
+    (
+        "Mean class recall",
+        "mean_class_recall",
+        "Of the samples of a class, the share that was recognised; every class counts the same. "
+        "Also called balanced accuracy.",
+    ),
+    (
+        "Mean class precision",
+        "mean_class_precision",
+        "Of the samples predicted as a class, the share that was right; 0 for a class never "
+        "predicted.",
+    ),
+    (
+        "Mean class F1",
+        "mean_class_f1",
+        "Harmonic mean of a class’s recall and precision, averaged over classes.",
+    ),
+    (
+        "Mean average precision",
+        "mean_average_precision",
+        "Area under precision over recall of a class against all others, as the threshold on its "
+        "score falls; averaged over classes.",
+    ),
+    ("Top-1", "top1", "Share of all samples recognised; frequent classes dominate it."),
+    ("Top-5", "top5", "Share of all samples whose class is among the five best scores."),
+)
+"""Title, name in ``metrics.json``, and what it is."""
 
 
-def write_report(output_dir: Path) -> Path:
+def write_report(output_dir: Path | str, *, strips: bool = True) -> Path:
     """Writes ``OUTPUT_DIR/report.html`` from the files the run has left there, and returns it.
 
-    Sections whose files do not exist yet are left out, so that the page can be written after
-    training, after the test, or after each.
+    Sections whose files do not exist yet are left out, so that the page can be written while the
+    run trains, after training, after the test, or after each.
+
+    Args:
+        strips: decode some wrongly recognised clips, where they are still there, and show them.
 
     Raises:
         DataError: if the folder holds no run, or a file in it cannot be read as what it is.
@@ -36,6 +70,12 @@ def write_report(output_dir: Path) -> Path:
         raise DataError(
             f"{output_dir} holds no run: neither log.jsonl nor test/metrics.json is there"
         )
+    write_text(run.report, render("report.html", _content(run, strips)))
+    return run.report
+
+
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """A page of this package's templates; only its own script may run in it, and nothing loads."""
     environment = Environment(
         loader=PackageLoader("cdb_video.report", "."),
         autoescape=True,
@@ -44,13 +84,15 @@ def write_report(output_dir: Path) -> Path:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
-    page = environment.get_template("report.html").render(_content(run))
-    write_text(run.report, page)
-    return run.report
+    script = files("cdb_video.report").joinpath("table.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = environment.get_template(template)
+    return page.render(
+        **content, script=script, script_digest=digest, version=cdb_video.__version__
+    )
 
 
-def _content(run: RunFolder) -> dict[str, Any]:
-    per_class, confusion = run.per_class(), run.confusion()
+def _content(run: RunFolder, strips: bool) -> dict[str, Any]:
     records, bad_log_lines = run.records()
     # Of an epoch that was trained again after an interruption the last counts.
     train, val = (
@@ -59,33 +101,64 @@ def _content(run: RunFolder) -> dict[str, Any]:
     )
     difficulty = list({(row.epoch, row.class_id): row for row in run.difficulties()}.values())
     config = run.config.read_text(encoding="utf-8") if run.config.is_file() else ""
-    classes = sorted(per_class, key=lambda row: (-(row.n_train or 0), row.class_id))
+    classes = sorted(run.per_class(), key=lambda row: (-(row.n_train or 0), row.class_id))
     sizes = {row.class_id: row.n_train for row in classes if row.n_train is not None}
-    matrix = None
-    if confusion is not None:
-        order = [row.class_id for row in classes]
-        if sorted(order) != list(range(len(confusion.names))):
-            order = list(range(len(confusion.names)))
-        matrix = lay_out(confusion, order)
     return {
         "title": run.path.resolve().name,
         "components": _components(config),
-        "metrics": run.metrics(),
-        "classes": classes,
+        "classes": class_lines(classes, difficulty),
         "largest_class": max(sizes.values(), default=0),
-        "matrix": matrix,
-        "confusions": worst_confusions(confusion, MAX_CONFUSIONS) if confusion else [],
-        "mistakes": _surest_mistakes(run.predictions()),
+        "long_tail_svg": long_tail_plot(classes),
         "bad_clips": run.bad_clips(),
-        "class_names": {row.class_id: row.name for row in per_class},
         "difficulty_svg": difficulty_curves(difficulty),
         "heat_map_svg": difficulty_heat_map(difficulty, sizes),
         "training_svg": training_curves(train, val),
         "best": _best_validation(val),
         "bad_log_lines": bad_log_lines,
+        "facts": [],
         "config": config,
-        "version": cdb_video.__version__,
+        **_tested(run, classes, strips),
     }
+
+
+def _tested(run: RunFolder, classes: Sequence[Any], strips: bool) -> dict[str, Any]:
+    """What a test adds."""
+    metrics, confusion, predictions = run.metrics(), run.confusion(), run.predictions()
+    num_classes = len(classes)
+    order = [row.class_id for row in classes]
+    if confusion is not None and sorted(order) != list(range(len(confusion.names))):
+        order = list(range(len(confusion.names)))
+    mistakes = Mistakes(predictions, {r.class_id: r.name for r in classes}, run.report, strips)
+    counted = [row for row in predictions if row.predicted != NONE]
+    intervals: dict[str, Interval] = {}
+    error: float | None = None
+    bins: list[Bin] = []
+    if counted and num_classes > max(row.label for row in predictions):
+        # Clips that could not be decoded count as not recognised, or not at all.
+        judged = predictions if (metrics or {}).get("num_samples") == len(predictions) else counted
+        pairs = [row.label for row in judged], [row.predicted for row in judged]
+        intervals = bootstrap_intervals(*pairs, num_classes)
+        right = [row.label == row.predicted for row in counted]
+        error, bins = calibration([row.score for row in counted], right)
+    return {
+        "metrics": metrics,
+        "headlines": _headlines(metrics or {}, intervals),
+        "calibration_error": error,
+        "reliability_svg": reliability_plot(bins),
+        "matrix": None if confusion is None else lay_out(confusion, order),
+        "confusions": worst_confusions(confusion, MAX_CONFUSIONS) if confusion else [],
+        "worst_classes": mistakes.worst_classes(classes),
+        "mistakes": mistakes.surest(),
+    }
+
+
+def _headlines(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[Any]:
+    """(title, fraction, interval or None, definition) of each number that there is."""
+    return [
+        (title, metrics.get(key), intervals.get(key), what)
+        for title, key, what in HEADLINES
+        if key in metrics
+    ]
 
 
 def _components(config: str) -> list[tuple[str, str]]:
@@ -101,11 +174,6 @@ def _components(config: str) -> list[tuple[str, str]]:
         for section, options in sections.items()
         if isinstance(options, dict) and "NAME" in options
     ]
-
-
-def _surest_mistakes(predictions: Sequence[PredictionRow]) -> list[PredictionRow]:
-    wrong = [row for row in predictions if row.predicted not in (row.label, NONE)]
-    return sorted(wrong, key=lambda row: -row.score)[:MAX_CLIPS]
 
 
 def _best_validation(val: Mapping[int, Mapping[str, Any]]) -> tuple[int, float] | None:

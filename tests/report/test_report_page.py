@@ -1,19 +1,29 @@
 """The page: what stands in it, that it needs no other file, and what it does with odd input."""
 
+import base64
 import csv
 import json
 import re
 
+import cv2
 import matplotlib
+import numpy as np
 import pytest
 from fake_run import FakeRun, write_csv
 from page_parser import Page
+from videos import write_video
 
 from cdb_video.errors import DataError
 from cdb_video.report.page import write_report
 
 NASTY = ["<b>bold</b>", "salt & $pepper$ $x_1", '"quoted"', "</script><script>x()", "切る"]
-SECTIONS = ["Result", "Classes", "Confusion matrix", "Worst mistakes"]
+SECTIONS = [
+    "Result",
+    "Classes",
+    "Confusion matrix",
+    "Worst mistakes",
+    "Can the scores be believed?",
+]
 CURVES = ["Difficulty on validation", "Training", "Config"]
 
 
@@ -45,7 +55,8 @@ def test_page_is_whole_html_with_every_section(finished):
 
 def test_page_refers_to_nothing_outside_itself(finished):
     page = finished[2]
-    assert {"script", "link", "img", "iframe"}.isdisjoint(page.tags)
+    assert {"link", "iframe"}.isdisjoint(page.tags)
+    assert page.tags.count("script") == 1
     assert page.references, "the curves refer to their own clip paths"
     inside = {f"#{name}" for name in page.ids}
     assert all(ref in inside or ref.startswith("data:") for ref in page.references)
@@ -56,10 +67,15 @@ def test_headline_and_groups_are_the_metrics(finished):
     _, metrics, page = finished
     result = {row[0]: row[1:] for row in page.tables["Result"]}
     keys = ("mean_class_recall", "mean_class_precision", "mean_class_f1", "top1", "top5")
+    assert result["Mean average precision"][0] == percent(metrics["mean_average_precision"])
     titles = ("Mean class recall", "Mean class precision", "Mean class F1", "Top-1", "Top-5")
     for title, key in zip(titles, keys, strict=True):
-        assert result[title][0] == percent(metrics[key])
-        assert len(result[title][1]) > 30, "every number has its definition"
+        value, interval, definition = result[title]
+        assert value == percent(metrics[key])
+        if key != "top5":
+            low, high = map(float, interval.split(" to "))
+            assert low <= float(value) <= high
+        assert len(definition) > 30, "every number has its definition"
     for name, group in metrics["groups"].items():
         expected = [
             str(group["num_classes"]),
@@ -75,7 +91,13 @@ def test_classes_come_with_most_training_samples_first(finished):
     expected = sorted(rows_of(run, "per_class.csv"), key=lambda row: -int(row["n_train"]))
     assert [row[2] for row in shown] == [row["n_train"] for row in expected]
     by_name = {row["name"]: row for row in expected}
-    for name, group, n_train, n_test, n_predicted, *scores in shown:
+    last = rows_of(run, "../difficulty.csv")[-run.num_classes :]
+    now = {
+        row["name"]: [f"{float(row[key]):.2f}" for key in ("difficulty", "weight")] for row in last
+    }
+    for name, group, n_train, n_test, n_predicted, *scores, difficulty, weight, spark in shown:
+        assert [difficulty, weight] == now[name]
+        assert spark.endswith("% after 20")
         row = by_name[name]
         fields = ("group", "n_train", "n_test", "n_predicted")
         assert [group, n_train, n_test, n_predicted] == [row[field] for field in fields]
@@ -110,8 +132,10 @@ def test_mistakes_are_the_most_frequent_and_the_surest(finished):
     for true, predicted, count, _ in shown:
         assert pairs.count((true, predicted)) == int(count)
     wrong.sort(key=lambda row: -float(row["score"]))
-    _, *surest = page.tables["Samples the model was surest about, and wrong"]
-    assert [row[3] for row in surest] == [f"{r['path']}, 1.5 to 3.25 s" for r in wrong[:15]]
+    text = (run.folder / "report.html").read_text(encoding="utf-8")
+    surest = text[text.index("surest about, and wrong") :]
+    paths = re.findall(r'<span class="path">(.*?)</span>, 1.5 to 3.25 s', surest)
+    assert paths == [row["path"] for row in wrong[:15]]
 
 
 def test_every_class_has_a_line_of_difficulty_and_one_of_weight(finished):
@@ -138,7 +162,7 @@ def test_names_are_escaped_wherever_they_appear(tmp_path, recwarn):
     text = write_report(run.folder).read_text(encoding="utf-8")
     page = Page(text)
     assert page.errors == []
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
     assert "<b>bold" not in text
     assert page.headings[0] == "<i>run & co"
     assert {row[0] for row in page.tables["Classes"][1:]} == set(NASTY)
@@ -165,7 +189,8 @@ def test_a_run_without_difficulty_or_training_still_has_its_result(tmp_path):
     (run.folder / "log.jsonl").unlink()
     (run.folder / "config.yaml").unlink()
     headings = Page(write_report(run.folder).read_text(encoding="utf-8")).headings
-    assert headings[:4] == ["trained", "Result", "Classes", "Confusion matrix"]
+    assert headings[0] == "trained"
+    assert [h for h in headings if h in SECTIONS] == SECTIONS
     assert not {"Training", "Config"} & set(headings)
 
 
@@ -178,6 +203,30 @@ def test_an_absent_class_is_named_and_has_no_recall(tmp_path):
     assert "left out of every mean:\n  " + ", ".join(absent) + "." in text
     recalls = {row[0]: row[5] for row in Page(text).tables["Classes"][1:]}
     assert {name for name, recall in recalls.items() if recall == "–"} == set(absent)
+
+
+def test_strips_and_links_of_clips_that_are_there(tmp_path):
+    run = FakeRun(tmp_path / "runs" / "out", 3, samples=60)
+    run.write_test()
+    wrong = [row for row in rows_of(run, "predictions.csv") if row["label"] != row["predicted"]]
+    wrong.sort(key=lambda row: -float(row["score"]))
+    clip = tmp_path / "clips & more" / "a#b'\".mp4"
+    clip.parent.mkdir()
+    write_video(clip, 120, (64, 96), fps=24)
+    path = run.folder / "test" / "predictions.csv"
+    quoted = str(clip).replace('"', '""')
+    path.write_text(path.read_text().replace(wrong[0]["path"], f'"{quoted}"'))
+    text = write_report(run.folder).read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.errors == []
+    hrefs = [ref for ref in page.references if ref.startswith("./")]
+    assert set(hrefs) == {"./../../clips%20%26%20more/a%23b%27%22.mp4#t=1.5,3.25"}
+    pictures = {ref for ref in page.references if ref.startswith("data:image/jpeg")}
+    assert len(pictures) == 1
+    jpeg = base64.b64decode(pictures.pop().split(",")[1])
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (72, 5 * 96 * 72 // 64, 3)
+    assert len(write_report(run.folder, strips=False).read_text()) < len(text) - 1000
 
 
 def test_page_is_the_same_each_time_and_leaves_matplotlib_alone(tmp_path):
