@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter, SymmetricalLogLocator
 
 from cdb_video.metrics.intervals import Bin
 from cdb_video.report.curves import CONTRASTING, INK, MUTED, SERIES, STYLE, WIDTH_INCHES, inline_svg
@@ -46,6 +46,8 @@ def long_tail_plot(classes: Sequence[ClassRow]) -> Markup | None:
         axes.set_xlim(
             left=max(0, min(map(_size, known)) * 0.85), right=max(map(_size, known)) * 1.2
         )
+        axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.legend(loc="lower right")
         return inline_svg(figure, "long tail", titles=titles)
