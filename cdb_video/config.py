@@ -172,6 +172,20 @@ def dump(config: Any) -> str:
     return str(to_node(config).dump(sort_keys=False))
 
 
+def flat(config: Any) -> dict[str, str]:
+    """Every option of a dataclass: dotted key -> its value as text."""
+
+    def leaves(node: Any, key: str) -> Iterator[tuple[str, str]]:
+        for name, value in node.items():
+            whole = f"{key}.{name}" if key else name
+            if isinstance(value, Mapping):
+                yield from leaves(value, whole)
+            else:
+                yield whole, str(value)
+
+    return dict(leaves(to_node(config), ""))
+
+
 def known_keys(cls: type, key: str = "") -> Iterator[tuple[str, type, str]]:
     """Every leaf below ``cls``: (dotted key, dataclass that holds it, field name)."""
     hints = get_type_hints(cls)

@@ -122,6 +122,9 @@ class Config:
     """Where to compute; 'auto' is CUDA if there is a device."""
     log_period: PositiveInt = 10
     """Optimiser steps from one train_step line of log.jsonl to the next."""
+    logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    """Where training shows its numbers and pictures beside the files in OUTPUT_DIR; 'wandb' and
+    'mlflow' through their own clients, which must be installed."""
     imports: tuple[str, ...] = ()
     """Modules to import first, such as one of yours that registers a backbone."""
 
@@ -175,7 +178,7 @@ PYSLOWFAST = {
     "SHARD_ID": "torchrun --node_rank N",
     "DIST_BACKEND": "nothing: NCCL on GPUs, gloo on a CPU",
     "LOG_MODEL_INFO": "tools/check_backbone.py NAME",
-    "TENSORBOARD.ENABLE": "nothing: OUTPUT_DIR/tensorboard is always written",
+    "TENSORBOARD.ENABLE": "LOGGER '[]' without, LOGGER '[tensorboard]' with",
 }
 """Key of PySlowFast -> what to write here."""
 

@@ -27,7 +27,7 @@ METHODS = ("crt", "lws", "tau_norm", "ncm")
 FILES = {
     "": (
         *("config.yaml", "log.jsonl", "difficulty.csv", "quarantine.jsonl", "report.html"),
-        "bad_batch*.pt",
+        *("facts.jsonl", "bad_batch*.pt"),
     ),
     "checkpoints": ("epoch_*.pt", "latest.pt", "best.pt"),
     "tensorboard": ("events.out.tfevents.*",),
@@ -45,6 +45,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.log = self.path / "log.jsonl"
         self.difficulty = self.path / "difficulty.csv"
+        self.facts_file = self.path / "facts.jsonl"
         self.quarantine = self.path / "quarantine.jsonl"
         self.tensorboard = self.path / "tensorboard"
         self.report = self.path / "report.html"
@@ -136,6 +137,20 @@ class RunFolder:
         record = {"kind": kind, "epoch": epoch, "step": step, **clean}
         with open(self.log, "a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def append_facts(self, facts: dict[str, Any]) -> None:
+        """Appends one object to ``facts.jsonl``: what differs when a run is run again."""
+        with open(self.facts_file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The objects in ``facts.jsonl``; lines that an interruption has cut short are not."""
+        found = []
+        for line in _lines(self.facts_file):
+            with suppress(ValueError):
+                fact = json.loads(line)
+                found += [fact] if isinstance(fact, dict) else []
+        return found
 
     def records(self) -> tuple[list[dict[str, Any]], int]:
         """The objects in ``log.jsonl``, and how many lines an interruption has cut short."""

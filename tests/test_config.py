@@ -157,7 +157,7 @@ def test_a_base_is_read_first(tmp_path, load):
         ),
         ("MODEL.ARCH x3d", "unknown key MODEL.ARCH; here it is MODEL.NAME"),
         ("TEST.CHECKPOINT_TYPE pytorch", "unknown key TEST.CHECKPOINT_TYPE; here it is nothing: "),
-        ("TENSORBOARD.ENABLE True", "unknown key TENSORBOARD; here it is nothing: OUTPUT_DIR/"),
+        ("TENSORBOARD.ENABLE True", "unknown key TENSORBOARD; here it is LOGGER '[]'"),
         ("SOLVER.BASE_LR -5", "SOLVER.BASE_LR must be a number > 0, got '-5'"),
         ("SOLVER.BASE_LR 1e309", "SOLVER.BASE_LR must be a number > 0, got '1e309'"),
         ("SOLVER.MOMENTUM 1", "SOLVER.MOMENTUM must be a number in [0, 1), got '1'"),

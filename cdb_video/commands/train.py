@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdb_video.commands.with_config import read_config, report
+from cdb_video.commands.with_config import LiveReport, read_config, report
 
 DESCRIPTION = "Train a model; go on where an earlier run in OUTPUT_DIR stopped."
 
@@ -13,5 +13,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     config = read_config(argv, prog, DESCRIPTION)
     from cdb_video.engine.train import train
 
-    train(config)
-    report(Path(config.output_dir))
+    folder = Path(config.output_dir)
+    train(config, after_epoch=LiveReport(folder).update)
+    report(folder)

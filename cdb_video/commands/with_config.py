@@ -3,6 +3,7 @@
 import argparse
 import sys
 import textwrap
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from cdb_video.option_docs import option_help
 from cdb_video.options import Config
 
 TRUST = "--trust-imports"
+PAUSE = 20
+"""At most a twentieth of a run's time goes into its report."""
 
 
 class _Help(argparse.Action):
@@ -76,6 +79,28 @@ def read_config(
     opts = list(words.opts)
     opts[::2] = [(short or {}).get(key, key) for key in opts[::2]]
     return options.load(words.cfg, opts, trust_imports=words.trust_imports)
+
+
+class LiveReport:
+    """The report of a run that goes on, written often enough to watch, and never for long.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._due = folder, 0.0
+
+    def update(self) -> None:
+        """Writes it, unless the last time was less than ``PAUSE`` times as long ago as it took."""
+        begun = time.monotonic()
+        if begun < self._due:
+            return
+        from cdb_video.report.page import write_report
+
+        write_report(self._folder, strips=False)
+        took = time.monotonic() - begun
+        self._due = begun + (1 + PAUSE) * took
 
 
 def report(folder: Path) -> None:

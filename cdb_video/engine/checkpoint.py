@@ -21,6 +21,7 @@ from cdb_video.files import free_space, point, replacing
 from cdb_video.losses.base import Loss
 from cdb_video.models import Classifier
 from cdb_video.run_folder import RunFolder
+from cdb_video.sections import Train
 
 
 class State(NamedTuple):
@@ -63,15 +64,14 @@ class Checkpoints:
     Args:
         folder: of the run.
         identity: of the run.
-        keep: newest epoch checkpoints to keep; 0 keeps all.
-        minutes: between checkpoints within an epoch; 0 makes none.
+        options: which to keep, and how often to save within an epoch.
     """
 
-    def __init__(self, folder: RunFolder, identity: Identity, keep: int, minutes: float) -> None:
+    def __init__(self, folder: RunFolder, identity: Identity, options: Train) -> None:
         self._folder = folder
         self._identity = identity
-        self._keep = keep
-        self._seconds = 60 * minutes
+        self._keep = options.keep_checkpoints
+        self._seconds = 60 * options.checkpoint_minutes
         self._saved = time.monotonic()
 
     def due(self) -> bool:

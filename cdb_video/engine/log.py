@@ -1,5 +1,7 @@
-"""What a run tells as it goes: the lines of its folder, TensorBoard, terminal."""
+"""What a run tells as it goes: the lines of its folder, boards such as TensorBoard, terminal."""
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,13 @@ from rich.progress import (
 
 from cdb_video import distributed
 from cdb_video.difficulty import ClassState
+from cdb_video.engine import pictures
+from cdb_video.engine.boards import Board, open_boards
 from cdb_video.run_folder import RunFolder
 from cdb_video.run_rows import DifficultyRow
 
-PIXELS = 8
-"""Side of one value in TensorBoard's picture of difficulty."""
+MAX_CLASSES = 200
+"""Of more, boards show no line each."""
 
 
 def console() -> Console:
@@ -52,21 +56,30 @@ class RunLog:
         epoch: finished epochs.
         step: optimiser steps since the run began; what was written later, by a run that was cut
             off, goes.
+        loggers: names in ``BOARDS``.
+        options: of the run, key -> value.
     """
 
-    def __init__(self, folder: RunFolder, epoch: int = 0, step: int = 0) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        epoch: int = 0,
+        step: int = 0,
+        loggers: Sequence[str] = ("tensorboard",),
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self._enabled = distributed.is_main()
-        self._folder = folder
+        self._folder, self._options = folder, options or {}
+        self._boards: list[Board] = []
         if not self._enabled:
             return
-        from torch.utils.tensorboard import SummaryWriter  # slow to import, so not by --help
-
         folder.path.mkdir(parents=True, exist_ok=True)
         last = folder.keep_until(epoch, step)
-        self._board = SummaryWriter(str(folder.tensorboard), purge_step=last + 1)
+        name = folder.path.resolve().name
+        self._boards = open_boards(loggers, folder.tensorboard, last, name, self._options)
 
     def write(self, kind: str, epoch: int, step: int, **numbers: Any) -> None:
-        """One line of ``log.jsonl``; its numbers also go to TensorBoard.
+        """One line of ``log.jsonl``; its numbers are shown on the boards, too.
 
         Args:
             kind: train_step, train_epoch, val or test.
@@ -76,21 +89,27 @@ class RunLog:
         if not self._enabled:
             return
         self._folder.append_record(kind, epoch, step, **numbers)
-        for name, value in numbers.items():
-            if isinstance(value, (int, float)):
-                self._board.add_scalar(f"{kind}/{name}", value, step)
+        self._show({f"{kind}/{k}": v for k, v in numbers.items() if _is_number(v)}, step)
+
+    def facts(self, step: int, **facts: Any) -> None:
+        """One line of ``facts.jsonl``: what is not the same when a run is run again."""
+        if self._enabled:
+            self._folder.append_facts(facts)
+            self._show({f"speed/{k}": v for k, v in facts.items() if isinstance(v, float)}, step)
 
     def write_difficulty(
         self,
         epoch: int,
+        step: int,
         class_names: list[str],
         state: ClassState,
         recall: torch.Tensor,
         counts: torch.Tensor,
         sizes: npt.NDArray[np.int64],
     ) -> None:
-        """The rows of one epoch in ``difficulty.csv``, and in TensorBoard a picture of all so far:
-        a row a class, the largest at the top, bright where it is hard.
+        """The rows of one epoch in ``difficulty.csv``, and on the boards a picture of all so far,
+        a row a class, the largest at the top, bright where it is hard; and of up to
+        ``MAX_CLASSES`` classes recall and weight.
 
         Args:
             state: for the next epoch, made of the results of this one.
@@ -113,15 +132,27 @@ class RunLog:
             for c, name in enumerate(class_names)
         ]
         self._folder.append_difficulty(rows)
-        self._board.add_image("difficulty", self._picture(sizes), epoch, dataformats="HW")
-
-    def _picture(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """``difficulty.csv`` as (K, validations), each value a square of ``PIXELS``."""
+        if len(rows) <= MAX_CLASSES:
+            recalls = {f"recall/{r.name}": r.recall for r in rows if r.recall is not None}
+            self._show({**recalls, **{f"weight/{r.name}": r.weight for r in rows}}, step)
         values = np.array([row.difficulty for row in self._folder.difficulties()])
-        picture = values.reshape(-1, len(sizes)).T[np.argsort(-sizes, kind="stable")]
-        return np.kron(picture, np.ones((PIXELS, PIXELS)))
+        order = np.argsort(-sizes, kind="stable")
+        self.picture("difficulty", pictures.enlarged(values.reshape(-1, len(sizes)).T[order]), step)
 
-    def close(self) -> None:
-        """Brings everything to disk."""
-        if self._enabled:
-            self._board.close()
+    def picture(self, name: str, picture: npt.NDArray[np.uint8], step: int) -> None:
+        """Shows a picture (H, W, 3) on the boards."""
+        for board in self._boards:
+            board.image(name, picture, step)
+
+    def close(self, scores: Mapping[str, float] | None = None) -> None:
+        """Brings everything to disk, with what came of the run where it is done."""
+        for board in self._boards:
+            board.close(self._options, scores or {})
+
+    def _show(self, numbers: Mapping[str, float], step: int) -> None:
+        for board in self._boards:
+            board.scalars(numbers, step)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -20,6 +20,7 @@ FREE_TO_CHANGE = (
     "DEVICE",
     "IMPORTS",
     "LOG_PERIOD",
+    "LOGGER",
     "TEST.",
     "RETRAIN.",
     "DATA_LOADER.",

@@ -1,6 +1,6 @@
 """Prepares a training run: everything is built and checked before OUTPUT_DIR is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,12 +8,14 @@ from rich.console import Console
 from torch import nn
 
 from cdb_video import distributed
-from cdb_video.config import dump
+from cdb_video.config import dump, flat
 from cdb_video.data.batch import BatchLoader
 from cdb_video.data.splits import Splits
 from cdb_video.engine import build
 from cdb_video.engine.average import WeightAverage
+from cdb_video.engine.boards import check_loggers
 from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State
+from cdb_video.engine.facts import Clock, surroundings
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.numbers import LossWatch
@@ -60,8 +62,11 @@ class Run(NamedTuple):
     checkpoints: Checkpoints
     progress: Progress
     log: RunLog
+    clock: Clock
     screen: Console
     stop: StopRequest
+    after_epoch: Callable[[], object] = lambda: None
+    """Called by the main process once an epoch is saved."""
 
 
 def prepare(config: Config, device: torch.device, stop: StopRequest | None = None) -> Run:
@@ -74,32 +79,31 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         CdbVideoError: options, data, weights or a checkpoint are wrong.
     """
     screen, folder = console(), RunFolder(config.output_dir)
-    validates = config.train.eval_period > 0
-    used = ("train", "val") if validates else ("train",)
+    check_loggers(config.logger)
+    used = ("train", "val") if config.train.eval_period else ("train",)
     splits = build.read_splits(config, *used)
     splits.check_files(*used, max_bad_fraction=build.tolerated(config))
     groups = build.class_groups(config, splits)
     sampler = build.make_sampler(config, splits)
     train_loader = build.make_train_loader(config, splits, sampler, device)
-    val_loader = build.make_eval_loader(config, splits, "val", device) if validates else None
+    val_loader = build.make_eval_loader(config, splits, "val", device) if "val" in used else None
     identity = Identity(splits.class_names, groups, dump(config))
-    train = config.train
-    latest = newest(folder, identity, screen) if train.auto_resume else None
+    latest = newest(folder, identity, screen) if config.train.auto_resume else None
     model = starting_model(config, len(splits.class_names), latest, device, screen)
     loss = build.make_loss(config, splits, device)
     build.check_validation(config, loss, sampler)
     network = distributed.wrap(model, device)
     optimizer = make_optimizer(model, config.solver)
-    average = WeightAverage(model, train.ema_decay)
-    scaler = torch.amp.GradScaler(device.type, enabled=train.precision == "fp16")
+    average = WeightAverage(model, config.train.ema_decay)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "fp16")
     seen = Seen(len(splits.class_names), device)
     state = State(model, optimizer, loss, sampler, average, scaler, seen)
     progress = go_on(state, latest, folder, screen) if latest else Progress()
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     _announce(config, splits, model, progress, screen)
-    _take_folder(folder, identity, anew=not train.auto_resume)
+    _take_folder(folder, identity, anew=not config.train.auto_resume)
     return Run(
-        train=train,
+        train=config.train,
         solver=config.solver,
         bn=config.bn,
         seed=config.rng_seed,
@@ -118,9 +122,10 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         watch=LossWatch(),
         quarantine=Quarantine(folder, splits, config.data, screen),
         leave_out=config.test.on_bad_clip == "leave_out",
-        checkpoints=Checkpoints(folder, identity, train.keep_checkpoints, train.checkpoint_minutes),
+        checkpoints=Checkpoints(folder, identity, config.train),
         progress=progress,
-        log=RunLog(folder, progress.epoch, progress.epoch * steps_per_epoch + progress.step),
+        log=_open_log(config, folder, progress, steps_per_epoch, device),
+        clock=Clock(device),
         screen=screen,
         stop=StopRequest() if stop is None else stop,
     )
@@ -153,6 +158,15 @@ def fetch(source: str) -> Checkpoint | None:
     path = locate(source) if distributed.local_rank() == 0 else None
     distributed.barrier()
     return Checkpoint.read(path or locate(source))
+
+
+def _open_log(
+    config: Config, folder: RunFolder, progress: Progress, steps: int, device: torch.device
+) -> RunLog:
+    done = progress.epoch * steps + progress.step
+    log = RunLog(folder, progress.epoch, done, config.logger, flat(config))
+    log.facts(done, **surroundings(device))
+    return log
 
 
 def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:

@@ -1,6 +1,6 @@
 """Trains a model: the whole loop, in reading order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 
@@ -16,6 +16,7 @@ from cdb_video.engine.checkpoint import Progress, check_finite
 from cdb_video.engine.faults import buffers_before, not_finite, skip_step
 from cdb_video.engine.log import progress_bar
 from cdb_video.engine.numbers import is_finite
+from cdb_video.engine.pictures import clip_grid
 from cdb_video.engine.run import Run, prepare
 from cdb_video.engine.statistics import merge_statistics
 from cdb_video.engine.validate import tell, validate
@@ -25,11 +26,14 @@ from cdb_video.run_folder import RunFolder
 from cdb_video.stopping import stop_requests
 
 
-def train(config: Config) -> None:
+def train(config: Config, after_epoch: Callable[[], object] = lambda: None) -> None:
     """Trains as ``config`` says and leaves the run in OUTPUT_DIR.
 
     Goes on where an earlier call stopped (TRAIN.AUTO_RESUME). Under torchrun every process calls
     this.
+
+    Args:
+        after_epoch: called by the main process once an epoch is saved.
 
     Raises:
         CdbVideoError: options, data or a checkpoint are wrong, another process trains in
@@ -40,7 +44,7 @@ def train(config: Config) -> None:
     device = build.choose_device(config)
     folder = RunFolder(config.output_dir)
     with distributed.process_group(device), folder.locked("train"), stop_requests() as stop:
-        fit(prepare(config, device, stop))
+        fit(prepare(config, device, stop)._replace(after_epoch=after_epoch))
 
 
 def fit(run: Run) -> None:
@@ -66,21 +70,26 @@ def fit(run: Run) -> None:
             keep = stop or epoch == last or epoch % run.train.checkpoint_period == 0
             run.checkpoints.save(run.state, progress, keep=keep, best=is_best)
             distributed.barrier()
+            if distributed.is_main():
+                run.after_epoch()
             if stop:
                 raise run.stop.stopped(f"epoch {epoch}")
-    run.log.close()
+    run.log.close({f"best/{run.train.best_metric}": progress.best or 0.0})
 
 
 def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
     """What ``progress`` leaves of an epoch: an optimiser step for each TRAIN.BATCH_SIZE clips."""
     state, solver, epoch = run.state, run.solver, progress.epoch + 1
     run.network.train()
+    run.clock.start()
     for step, window in enumerate(windows(run, progress), start=progress.step):
         seed_step(run.seed, epoch, step)
         done = progress.epoch * run.steps_per_epoch + step
         lr = run.learning_rate(done)
         for group in state.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
+        if step == progress.step:
+            run.log.picture("training clips", clip_grid(window[0].video), done)
         buffers = buffers_before(run)
         accumulate_gradient(run, window, done)
         # The scaler of fp16 leaves out steps that overflow by itself.
@@ -108,13 +117,14 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
                 run.checkpoints.save_within(state, progress._replace(step=step + 1))
                 if look.stop:
                     raise run.stop.stopped(f"epoch {epoch}, step {step + 1}")
-            text = f"epoch {epoch}/{solver.max_epoch} loss {look.mean_loss:.3f}"
+            text = f"epoch {epoch}/{solver.max_epoch} loss {look.mean_loss:.3f} {run.clock.line()}"
             bar.update(bar.task_ids[0], description=text)
         bar.update(bar.task_ids[0], completed=done)
     check_finite(state, epoch, run.steps_per_epoch)
     run.quarantine.tell("train", epoch)
     loss, recall, counts = state.seen.take()
     run.log.write("train_epoch", epoch, done, loss=loss, lr=lr)
+    run.log.facts(done, epoch=epoch, **run.clock.numbers())
     tell(run, "train", recall, counts)
     merge_statistics(state.average.model)
 
@@ -123,7 +133,8 @@ def windows(run: Run, progress: Progress) -> Iterator[list[Batch]]:
     """The batches of each optimiser step that ``progress`` leaves of its epoch."""
     size = run.solver.accumulation_steps
     window: list[Batch] = []
-    for batch in run.train_loader.batches(progress.epoch + 1, first=progress.step * size):
+    batches = run.train_loader.batches(progress.epoch + 1, first=progress.step * size)
+    for batch in run.clock.waiting(batches):
         window.append(run.quarantine.see("train", batch))
         if len(window) == size:
             yield window

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 
 from cdb_video.difficulty import ClassState, Feedback
+from cdb_video.engine import pictures
 from cdb_video.engine.evaluate import evaluate
 from cdb_video.engine.run import Run
 from cdb_video.engine.statistics import precise_statistics
@@ -44,7 +45,9 @@ def validate(run: Run, epoch: int) -> float:
     metrics = result.metrics(names, run.groups, run.group_names)
     recall, counts = result.recall()
     tell(run, "val", recall, counts)
-    run.log.write("val", epoch, epoch * run.steps_per_epoch, loss=result.loss, **metrics)
+    step = epoch * run.steps_per_epoch
+    run.log.write("val", epoch, step, loss=result.loss, **metrics)
+    run.log.picture("confusion", pictures.confusion(*result.counted, len(names)), step)
     write_difficulty(run, epoch, recall, counts)
     run.screen.print(
         f"epoch {epoch}: validation loss {result.loss:.3f}, top-1 {100 * metrics['top1']:.1f} %, "
@@ -64,4 +67,5 @@ def write_difficulty(run: Run, epoch: int, recall: torch.Tensor, counts: torch.T
         state = ClassState(1 - recall, loss.weights_in(epoch + 1), 0.0)
     if state is not None:
         sizes = run.splits.counts("train")
-        run.log.write_difficulty(epoch, run.splits.class_names, state, recall, counts, sizes)
+        names, step = run.splits.class_names, epoch * run.steps_per_epoch
+        run.log.write_difficulty(epoch, step, names, state, recall, counts, sizes)

@@ -16,6 +16,7 @@ from cdb_video.metrics.intervals import Bin, Interval, bootstrap_intervals, cali
 from cdb_video.report.classes import class_lines
 from cdb_video.report.confusion import lay_out, worst_confusions
 from cdb_video.report.curves import difficulty_curves, training_curves
+from cdb_video.report.facts import run_facts
 from cdb_video.report.heat_map import difficulty_heat_map
 from cdb_video.report.mistakes import NONE, Mistakes
 from cdb_video.report.plots import long_tail_plot, reliability_plot
@@ -115,7 +116,7 @@ def _content(run: RunFolder, strips: bool) -> dict[str, Any]:
         "training_svg": training_curves(train, val),
         "best": _best_validation(val),
         "bad_log_lines": bad_log_lines,
-        "facts": [],
+        "facts": run_facts(run.facts()),
         "config": config,
         **_tested(run, classes, strips),
     }

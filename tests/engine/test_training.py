@@ -154,7 +154,15 @@ def test_what_a_run_leaves_behind(configured):
     train(config)
     run_test(config)
     folder = config.output_dir
-    names = {"config.yaml", "log.jsonl", "difficulty.csv", "tensorboard", "checkpoints", "test"}
+    names = {
+        "config.yaml",
+        "log.jsonl",
+        "facts.jsonl",
+        "difficulty.csv",
+        "tensorboard",
+        "checkpoints",
+        "test",
+    }
     assert set(os.listdir(folder)) == names
     assert set(os.listdir(f"{folder}/test")) == {
         "metrics.json",
@@ -196,7 +204,7 @@ def test_tensorboard_has_the_scores_and_a_picture_of_difficulty(configured):
     shown = [event.value for event in board.Scalars("val/mean_class_recall")]
     assert shown == pytest.approx(recalls)
     pictures = board.Images("difficulty")
-    assert [picture.step for picture in pictures] == [1, 2, 3, 4]
+    assert [picture.step for picture in pictures] == [3, 6, 9, 12]
     # Three classes down, as many validations across as there were.
     assert [(p.height, p.width) for p in pictures] == [(24, 8 * n) for n in (1, 2, 3, 4)]
 

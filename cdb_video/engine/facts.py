@@ -1,0 +1,97 @@
+"""What a run costs: clips a second, time that it waits for data, memory; and what it runs on."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import cdb_video
+from cdb_video import distributed
+from cdb_video.data.batch import Batch
+
+
+class Clock:
+    """Times an epoch of this process.
+
+    Args:
+        device: whose memory is told.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.start()
+
+    def start(self) -> None:
+        """An epoch begins."""
+        self._begun, self._waited, self._clips = time.monotonic(), 0.0, 0
+
+    def waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches, while it is noted how long each lets wait."""
+        while True:
+            asked = time.monotonic()
+            batch = next(batches, None)
+            self._waited += time.monotonic() - asked
+            if batch is None:
+                return
+            self._clips += len(batch.label)
+            yield batch
+
+    def numbers(self) -> dict[str, float]:
+        """Of the epoch so far: seconds, clips a second of all processes, share of the time spent
+        waiting for data, and the most memory of this process so far, in MB."""
+        seconds = max(time.monotonic() - self._begun, 1e-9)
+        return {
+            "seconds": round(seconds, 3),
+            "clips_per_second": round(self._clips * distributed.world_size() / seconds, 3),
+            "waiting": round(self._waited / seconds, 4),
+            "memory_mb": round(self._memory() / 1e6, 1),
+        }
+
+    def line(self) -> str:
+        """The same for the progress line."""
+        now = self.numbers()
+        return (
+            f"{now['clips_per_second']:.3g} clips/s, {100 * now['waiting']:.0f} % waiting, "
+            f"{now['memory_mb'] / 1e3:.1f} GB"
+        )
+
+    def _memory(self) -> int:
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        try:
+            import resource
+        except ImportError:  # on Windows
+            return 0
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """What a run runs on, and by which programs."""
+    is_cuda = device.type == "cuda"
+    return {
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "device": torch.cuda.get_device_name(device) if is_cuda else "CPU",
+        "processes": distributed.world_size(),
+        "threads": torch.get_num_threads(),
+        "cdb_video": cdb_video.__version__,
+        "torch": str(torch.__version__),
+        "python": sys.version.split()[0],
+        "git": _git_revision(),
+    }
+
+
+def _git_revision() -> str:
+    """Of the folder that one is in, with a + where files differ from it; empty without one."""
+    try:
+        words = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=5, cwd=Path.cwd(), check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
