@@ -7,6 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cdb_video.engine.explain import Explanation as Explanation
+    from cdb_video.engine.explain import explain as explain
     from cdb_video.engine.predict import Prediction as Prediction
     from cdb_video.engine.predict import Predictor as Predictor
     from cdb_video.engine.predict import load as load
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 PUBLIC = {
     "Config": "options",
+    "Explanation": "engine.explain",
     "Prediction": "engine.predict",
     "Predictor": "engine.predict",
     "Segment": "engine.timeline",
     "Timeline": "engine.timeline",
+    "explain": "engine.explain",
     "load": "engine.predict",
     "test": "engine.test",
     "train": "engine.train",

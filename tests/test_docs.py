@@ -90,3 +90,18 @@ def test_the_readme_s_backbone_trains_in_two_processes_with_workers(project):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     lines = run(project, shlex.split(command), launcher)
     assert any(line.startswith("epoch 2: validation loss") for line in lines)
+
+
+def test_the_walk_in_python_runs_as_it_stands(project):
+    document = (ROOT / "docs" / "python_api.md").read_text()
+    cells = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    assert len(cells) == 7
+    # Workers are started by spawning where there is no fork; a script has a main module.
+    (project / "walk.py").write_text("\n".join(cells))
+    lines = run(project, ["python", "walk.py"])
+    text = "\n".join(lines)
+    assert "an array" in text
+    assert "nowhere.mp4  nowhere.mp4: No such file or directory" in text
+    assert (project / "output" / "mine" / "report.html").exists()
+    assert any(line.startswith("tensor([[") for line in lines)
+    assert not any("Error" in line for line in lines)

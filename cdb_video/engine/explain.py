@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from cdb_video.data.clips import frame_range
 from cdb_video.data.cutting import cut, cut_views
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.transforms import fixed_crop
-from cdb_video.engine.predict import Predictor
+from cdb_video.engine.predict import Predictor, as_record
 from cdb_video.errors import ConfigError, DataError
 
 Heat = npt.NDArray[np.float32]
@@ -35,8 +36,10 @@ class Explanation(NamedTuple):
     """(T,) seconds of the frames."""
 
 
-def explain(predictor: Predictor, record: Record, class_name: str | None = None) -> Explanation:
-    """Explains the middle view of a clip.
+def explain(
+    predictor: Predictor, video: str | Path | Record, class_name: str | None = None
+) -> Explanation:
+    """Explains the middle view of a clip, a whole file or a part of one.
 
     Args:
         class_name: to explain; the predicted one by default.
@@ -45,12 +48,13 @@ def explain(predictor: Predictor, record: Record, class_name: str | None = None)
         DataError, DecodeError: the file does not decode.
         ConfigError: there is no such class, or the network has no map in space.
     """
+    record = as_record(video)
     span = (record.start, record.end)
-    with VideoReader(record.path, predictor.decoding, span) as video:
-        first, last = frame_range(video.times, video.end_s, *span)
+    with VideoReader(record.path, predictor.decoding, span) as reader:
+        first, last = frame_range(reader.times, reader.end_s, *span)
         indices = predictor.sampling.indices(first, last)
-        (clip,) = cut_views(video, first, last, predictor.sampling, (1, 1), predictor.size)
-        times = video.times[indices]
+        (clip,) = cut_views(reader, first, last, predictor.sampling, (1, 1), predictor.size)
+        times = reader.times[indices]
     batch = torch.from_numpy(clip)[None].to(predictor.device)
     with torch.no_grad():
         scores = predictor.model(batch).softmax(dim=1)[0]

@@ -143,7 +143,7 @@ class Predictor:
         """
         one = _is_file(videos) or getattr(videos, "ndim", 0) == 4
         several: list[Any] = [videos] if one else list(videos)  # type: ignore[arg-type]
-        records = {i: _record(v) for i, v in enumerate(several) if _is_file(v)}
+        records = {i: as_record(v) for i, v in enumerate(several) if _is_file(v)}
         arrays = {i: InMemoryVideo(v) for i, v in enumerate(several) if i not in records}
         of_files = self.stream(list(records.values()), views, batch_size, num_workers)
         of_arrays = self._of_arrays(list(arrays.values()), views, batch_size)
@@ -205,14 +205,14 @@ class Predictor:
         with ExitStack() as opened:
             source: VideoReader | InMemoryVideo
             if _is_file(video):
-                source = opened.enter_context(VideoReader(_record(video).path, self.decoding))
+                source = opened.enter_context(VideoReader(as_record(video).path, self.decoding))
             else:
                 source = InMemoryVideo(video)
             spans = window_spans(float(source.times[0]), source.end_s, window, stride)
             ranges = [frame_range(source.times, source.end_s, *span) for span in spans]
             wanted = [self.sampling.indices(first, last) for first, last in ranges]
             clips = enumerate(cut(source, wanted, [fixed_crop(*source.size)], self.size))
-            path = _record(video).path if _is_file(video) else ""
+            path = as_record(video).path if _is_file(video) else ""
             records = [Record(path, NO_LABEL, *span) for span in spans]
             yield from self._elected(StreamedClips(clips, len(spans), batch_size), records, (1, 1))
 
@@ -294,5 +294,6 @@ def _is_file(video: Any) -> bool:
     return isinstance(video, (str, Path, Record))
 
 
-def _record(video: Any) -> Record:
+def as_record(video: Any) -> Record:
+    """A file as a record without a label."""
     return video if isinstance(video, Record) else Record(str(video), NO_LABEL)
