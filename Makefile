@@ -1,6 +1,7 @@
 # make demo             train, test and compare cross entropy and CDB on made videos
 # make test             ruff, mypy and pytest
 # make test-all         all that make test leaves out for its time, too
+# make test-browser     the report in a headless Chromium, which must be installed
 # make test-faults      kills, damaged files, full disks, random configs, at length (half an hour)
 # make backbones-table  write the table in docs/backbones.md anew
 # make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-all test-gpu test-faults backbones-table bench-images clean
+.PHONY: install demo test test-all test-gpu test-browser test-faults backbones-table bench-images clean
 
 install: $(INSTALLED)
 
@@ -29,10 +30,14 @@ test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 test-all: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal -m "not faults"
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal -m "not faults and not browser"
 
 test-gpu: $(INSTALLED)
 	FAIL_WITHOUT_CUDA=1 $(BIN)/pytest -m gpu
+
+test-browser: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/pytest -m browser
 
 test-faults: $(INSTALLED)
 	$(BIN)/pytest -m faults -v

@@ -32,7 +32,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 for (const field of document.querySelectorAll("input[data-filters]")) {
   const rows = [...document.getElementById(field.dataset.filters).tBodies[0].rows];
-  const told = field.parentElement.querySelector("output");
+  const told = field.closest(".filter").querySelector("output");
   field.addEventListener("input", () => {
     const wanted = field.value.trim().toLowerCase();
     let shown = 0;
