@@ -145,9 +145,9 @@ class PredictionFolder:
         """The lines of this share."""
         return _rows(self._lines)
 
-    def picture_of(self, number: int, num_videos: int, path: str, name: str) -> Path:
-        """Where a picture or film of a video goes: to a folder of its own, if they are several."""
-        if num_videos == 1:
+    def picture_of(self, number: int | None, path: str, name: str) -> Path:
+        """Where a picture or film of a video goes: to a folder of its own, if it has a number."""
+        if number is None:
             return self.path / name
         return self.path / f"{number:06d}_{Path(path).stem}" / name
 
@@ -157,6 +157,8 @@ class PredictionFolder:
         return self.path / f"predictions_{number}_of_{self._shard[1]}.jsonl"
 
     def _segments(self, number: int) -> Path:
+        if self._shard[1] == 1:
+            return self.path / "segments.jsonl"
         return self.path / f"segments_{number}_of_{self._shard[1]}.jsonl"
 
     def _repair(self, whole_files: bool) -> None:

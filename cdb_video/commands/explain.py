@@ -1,9 +1,10 @@
 """The command ``explain``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from cdb_video.commands.arguments import model_parser
 
 DESCRIPTION = (
     "Show where a network looked: Grad-CAM over space and time for convolutional networks, "
@@ -14,14 +15,11 @@ DESCRIPTION = (
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Explains videos; returns 1 where one could not be decoded. Raises ``CdbVideoError``."""
-    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
+    parser = model_parser(prog, DESCRIPTION)
     add = parser.add_argument
     add("videos", nargs="+", metavar="VIDEO", help="files, folders, or CSV files with path")
-    add("--checkpoint", required=True, type=Path, metavar="FILE", help="such as best.pt of a run")
     add("--class", dest="class_name", metavar="NAME", help="to explain (the predicted one)")
     add("--out", type=Path, default=Path("explained"), metavar="DIR", help="(explained)")
-    add("--device", default="auto", help="auto, cpu or cuda (auto)")
-    add("--imports", nargs="*", default=[], metavar="MODULE", help="your modules to import first")
     words = parser.parse_args(argv)
     import numpy as np
 

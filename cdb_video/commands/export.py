@@ -1,9 +1,10 @@
 """The command ``export``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from cdb_video.commands.arguments import model_parser, positive
 
 DESCRIPTION = (
     "Write a trained model for programs without this package: uint8 clips (B, 3, T, H, W) in, "
@@ -15,18 +16,14 @@ FORMATS = ("onnx", "torch_export", "safetensors")
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Exports; returns 1 where the result differs. Raises ``CdbVideoError``."""
-    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
+    parser = model_parser(prog, DESCRIPTION)
     add = parser.add_argument
-    add("--checkpoint", required=True, type=Path, metavar="FILE", help="such as best.pt of a run")
     add("--format", required=True, choices=FORMATS, help="docs/export.md compares them")
     add("--out", required=True, type=Path, metavar="FILE", help="file to write")
     listed = "videos, folders or lists to check it on (the model's own test split)"
     add("--clips", nargs="*", default=[], metavar="VIDEO", help=listed)
-    add("--num-clips", type=int, default=16, metavar="N", help="clips to check it on (16)")
-    add("--imports", nargs="*", default=[], metavar="MODULE", help="your modules to import first")
+    add("--num-clips", type=positive, default=16, metavar="N", help="clips to check it on (16)")
     words = parser.parse_args(argv)
-    if words.num_clips < 1:
-        parser.error(f"--num-clips must be at least 1, got {words.num_clips}")
     from cdb_video.data.found import find_videos
     from cdb_video.engine.export import ParityError, export, own_records
     from cdb_video.engine.predict import load

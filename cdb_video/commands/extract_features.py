@@ -1,9 +1,10 @@
 """The command ``extract-features``."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from cdb_video.commands.arguments import add_loading, model_parser
 
 DESCRIPTION = (
     "What the backbone makes of each clip, the input of its classifier, as an .npz or .safetensors "
@@ -14,18 +15,14 @@ DESCRIPTION = (
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Extracts features; returns 1 where a clip could not be decoded. Raises ``CdbVideoError``."""
-    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
+    parser = model_parser(prog, DESCRIPTION)
     add = parser.add_argument
     add("videos", nargs="*", metavar="VIDEO", help="files, folders, lists (those of --split)")
-    add("--checkpoint", required=True, type=Path, metavar="FILE", help="such as best.pt of a run")
     add("--split", choices=("train", "val", "test"), default="test", help="of its data set (test)")
     add("--out", required=True, type=Path, metavar="FILE", help=".npz or .safetensors")
     add("--map", type=Path, metavar="PNG", help="draw the clips in two dimensions, too")
     add("--method", choices=("pca", "tsne"), default="pca", help="for --map (pca)")
-    add("--batch-size", type=int, default=8, metavar="N", help="clips in one forward pass (8)")
-    add("--workers", type=int, default=2, metavar="N", help="processes that decode (2)")
-    add("--device", default="auto", help="auto, cpu or cuda (auto)")
-    add("--imports", nargs="*", default=[], metavar="MODULE", help="your modules to import first")
+    add_loading(parser)
     words = parser.parse_args(argv)
     from cdb_video.data.found import find_videos
     from cdb_video.engine.embedding import (

@@ -4,11 +4,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdb_video.errors import CdbVideoError, ConfigError
+from cdb_video.commands.arguments import add_loading, model_parser, positive
+from cdb_video.errors import ConfigError, DataError, DecodeError
 
 if TYPE_CHECKING:
     from cdb_video.engine.predict import Prediction, Predictor
@@ -43,23 +44,19 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
+    parser = model_parser(prog, DESCRIPTION)
     add = parser.add_argument
     listed = "files, folders, or CSV files with path[,start,end]"
     add("videos", nargs="*", metavar="VIDEO", help=listed)
-    add("--checkpoint", required=True, type=Path, metavar="FILE", help="such as best.pt of a run")
     add("--out", type=Path, default=Path("predictions"), metavar="DIR", help="(predictions)")
-    add("--top", type=_positive, default=5, metavar="K", help="classes a line (5)")
+    add("--top", type=positive, default=5, metavar="K", help="classes a line (5)")
     add("--window", type=float, default=0.0, metavar="S", help="go along in windows of S seconds")
     add("--stride", type=float, default=0.5, metavar="S", help="from window to window (0.5)")
     add("--annotate", action="store_true", help="write each video with its classes drawn in")
     add("--views", default="", metavar="TxS", help="temporal x spatial (those of the test)")
-    add("--batch-size", type=_positive, default=8, metavar="N", help="clips at a time (8)")
-    add("--workers", type=int, default=2, metavar="N", help="processes that decode (2)")
+    add_loading(parser)
     add("--shard", default="", metavar="I/N", help="take every N-th video, the I-th first, from 0")
     add("--camera", metavar="SOURCE", help="watch a camera (0) or a stream, and print")
-    add("--device", default="auto", help="auto, cpu or cuda (auto)")
-    add("--imports", nargs="*", default=[], metavar="MODULE", help="your modules to import first")
     return parser.parse_args(argv)
 
 
@@ -78,27 +75,24 @@ class _Work:
     def run(self, records: Sequence[Any]) -> int:
         """Returns the exit code."""
         from cdb_video.engine.log import console, progress_bar
-        from cdb_video.engine.timeline import window_spans
+        from cdb_video.engine.timeline import check_window
 
-        if self.words.window:
-            window_spans(0, 1, self.words.window, self.words.stride)
-        done = self.folder.begin(self._identity(), whole_files=bool(self.words.window))
-        if self.words.window:
-            paths = {path for path, _, _ in done}
-            is_done: Callable[[Any], bool] = lambda record: record.path in paths  # noqa: E731
-        else:
-            is_done = lambda record: (record.path, record.start, record.end) in done  # noqa: E731
+        windowed = bool(self.words.window)
+        if windowed:
+            check_window(self.words.window, self.words.stride)
+        length = 1 if windowed else 3  # of a key that counts: the file, or a part of it
+        done = {key[:length] for key in self.folder.begin(self._identity(), windowed)}
         index, count = self.shard
         mine = list(enumerate(records))[index::count]
-        left = [(number, record) for number, record in mine if not is_done(record)]
+        left = [(n, r) for n, r in mine if (r.path, r.start, r.end)[:length] not in done]
         screen = console()
         if len(left) < len(mine):
             screen.print(f"{len(mine) - len(left)} of {len(mine)} videos are done already")
+        work = self._along_each(left, len(records) == 1) if windowed else self._each(left)
         with progress_bar(screen) as bar:
-            task = bar.add_task("predicting", total=len(left))
-            work = self._windows if self.words.window else self._whole
-            work(left, len(records), lambda: bar.advance(task))
-        whole = self.folder.finish(segments=bool(self.words.window))
+            for rows in bar.track(work, total=len(left), description="predicting"):
+                self.folder.append(rows)
+        whole = self.folder.finish(segments=windowed)
         while "WORLD_SIZE" in os.environ and not self.folder.is_finished():
             time.sleep(1)  # torchrun ends the others where one ends with an error
         failed = sum(bool(row.error) for row in self.folder.rows())
@@ -107,29 +101,32 @@ class _Work:
         print(self.folder.table if whole else self.folder.path)
         return 1 if failed else 0
 
-    def _whole(self, left: Sequence[Any], num_videos: int, tick: Callable[[], None]) -> None:
+    def _each(self, left: Sequence[Any]) -> Iterator[list["PredictedRow"]]:
+        """The line of each video."""
         records, words = [record for _, record in left], self.words
         for one in self.predictor.stream(records, self.views, words.batch_size, words.workers):
-            self.folder.append([self._row(one)])
-            tick()
+            yield [self._row(one)]
 
-    def _windows(self, left: Sequence[Any], num_videos: int, tick: Callable[[], None]) -> None:
+    def _along_each(self, left: Sequence[Any], alone: bool) -> Iterator[list["PredictedRow"]]:
+        """The lines of each video, one a window."""
         for number, record in left:
             try:
-                self._along(number, record.path, num_videos)
-            except CdbVideoError as error:
-                if isinstance(error, ConfigError):
-                    raise
-                self.folder.append([_error_row(record.path, str(error))])
-            tick()
+                yield self._along(None if alone else number, record.path)
+            except (DataError, DecodeError) as error:
+                yield [_error_row(record.path, str(error))]
 
-    def _along(self, number: int, path: str, num_videos: int) -> None:
-        """One video, window by window; it is decoded once, and once more to be annotated."""
+    def _along(self, number: int | None, path: str) -> list["PredictedRow"]:
+        """One video, window by window; it is decoded once, and once more to be annotated.
+
+        Args:
+            number: of the video among several.
+        """
         from cdb_video.engine.film import annotate
         from cdb_video.engine.predict import joined
         from cdb_video.report.timeline import draw_timeline
 
-        words, rows = self.words, []
+        words = self.words
+        rows: list[PredictedRow] = []
 
         def noted() -> Iterator["Prediction"]:
             for one in self.predictor.windows(path, words.window, words.stride, words.batch_size):
@@ -138,16 +135,16 @@ class _Work:
 
         line = joined(self.predictor.class_names, noted(), words.stride)
         segments = line.segments
-        picture = self.folder.picture_of(number, num_videos, path, "timeline.png")
+        picture = self.folder.picture_of(number, path, "timeline.png")
         cut = [(one.start, one.end, one.class_id) for one in segments]
         title = Path(path).name.encode(errors="replace").decode()
         draw_timeline(picture, title, line.class_names, line.times, line.scores, cut)
         if words.annotate:
-            film = self.folder.picture_of(number, num_videos, path, "annotated.mp4")
+            film = self.folder.picture_of(number, path, "annotated.mp4")
             annotate(film, path, line, self.predictor.decoding)
         cells = [(s.start, s.end, s.class_name, round(s.score, 6)) for s in segments]
         self.folder.append_segments(path, cells)
-        self.folder.append(rows)
+        return rows
 
     def _row(self, one: "Prediction") -> "PredictedRow":
         from cdb_video.prediction_folder import PredictedRow
@@ -204,10 +201,3 @@ def _views(text: str) -> tuple[int, int] | None:
     if not (temporal.isdecimal() and int(temporal) > 0 and spatial in ("1", "3")):
         raise ConfigError(f"--views must be TxS with S 1 or 3, such as 10x3, got {text!r}")
     return int(temporal), int(spatial)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return number

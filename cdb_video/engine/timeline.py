@@ -50,6 +50,15 @@ class Timeline(NamedTuple):
         ]
 
 
+def check_window(window: float, stride: float) -> None:
+    """Raises ``ConfigError`` where one is not above 0 s, or windows would leave gaps."""
+    if not 0 < stride <= window < float("inf"):
+        raise ConfigError(
+            f"a window must be at least as long as the stride, and both above 0 s, got a window "
+            f"of {window:g} s and a stride of {stride:g} s"
+        )
+
+
 def window_spans(
     start: float, end: float, window: float, stride: float
 ) -> list[tuple[float, float]]:
@@ -58,13 +67,9 @@ def window_spans(
     The last one may be cut short by the end of the video.
 
     Raises:
-        ConfigError: a length is not above 0, or windows would leave gaps.
+        ConfigError: as ``check_window``.
     """
-    if not 0 < stride <= window < float("inf"):
-        raise ConfigError(
-            f"a window must be at least as long as the stride, and both above 0 s, got a window "
-            f"of {window:g} s and a stride of {stride:g} s"
-        )
+    check_window(window, stride)
     count = max(1, int(np.ceil(round((end - start - window) / stride, 6))) + 1)
     begins = start + stride * np.arange(count)
     return [(begin, min(begin + window, end)) for begin in begins.tolist()]

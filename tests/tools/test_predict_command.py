@@ -214,3 +214,19 @@ def test_mistakes_are_one_line_and_nothing_is_written(predict, tmp_path, words, 
     assert (code, out, len(last)) == (2, "", 1), err
     assert message in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--top", "0"), "--top: must be an integer >= 1, got 0"),
+        (("--workers", "-1"), "--workers: must be an integer >= 0, got -1"),
+        (("--batch-size", "many"), "--batch-size: must be an integer >= 1, got many"),
+    ],
+)
+def test_wrong_numbers_are_refused(predict, capsys, words, message, tmp_path):
+    with pytest.raises(SystemExit) as stopped:
+        predict("a.mp4", *words)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
