@@ -109,6 +109,7 @@ def test_the_report_is_there_while_the_run_trains(configured):
     assert pages[0] == pages[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_other_boards_through_their_own_clients(name, tiny_yaml, tmp_path):
     pytest.importorskip(name)

@@ -154,6 +154,7 @@ def test_shares_are_joined_by_the_last(predict, colour_clips, tmp_path):
     assert all(by_path[row["path"]] == row["class"] for row in rows)
 
 
+@pytest.mark.slow
 def test_torchrun_shares_the_videos_out(trained, colour_clips, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"the first is done at once, and waits for the others")
     command = [
