@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cdb_video import distributed, options
+from cdb_video.errors import CdbVideoError
 from cdb_video.option_docs import option_help
 from cdb_video.options import Config
 
@@ -98,7 +99,10 @@ class LiveReport:
             return
         from cdb_video.report.page import write_report
 
-        write_report(self._folder, strips=False)
+        try:
+            write_report(self._folder, strips=False)
+        except (CdbVideoError, OSError) as error:  # the run is worth more than its report
+            print(f"warning: the report is not up to date: {error}", file=sys.stderr)
         took = time.monotonic() - begun
         self._due = begun + (1 + PAUSE) * took
 

@@ -68,23 +68,30 @@ def own_records(predictor: Predictor, count: int) -> list[Record]:
 def export(predictor: Predictor, kind: Format, path: Path, records: list[Record]) -> Parity:
     """Writes ``path``, once it has proved to give what the model gives on ``records``.
 
+    Args:
+        predictor: on the CPU; it is written, and compared, in float32.
+
     Raises:
         ParityError: it does not.
         ConfigError: the backbone cannot be written so, or a package is missing.
         DataError: no clip can be decoded.
     """
     clips, fps = _clips(predictor, records)
-    model = Exported(predictor.model).cpu().eval()
-    predictor.model.autocast = None
+    autocast, predictor.model.autocast = predictor.model.autocast, None
+    model = Exported(predictor.model).eval()
     metadata = {**describe(predictor), "fps": fps}
-    with replacing(path) as partial:
-        run = WRITERS[kind](model, predictor, clips, partial, metadata)
-        parity = compare(model, run, clips)
-        if parity.num_same < parity.num_clips or not parity.largest_difference <= TOLERANCE:
-            raise ParityError(
-                f"{path} is not written: {parity.num_same} of {parity.num_clips} clips have the "
-                f"same class, probabilities differ by up to {parity.largest_difference:.2g}"
-            )
+    try:
+        with replacing(path) as partial:
+            run = WRITERS[kind](model, predictor, clips, partial, metadata)
+            parity = compare(model, run, clips)
+            if parity.num_same < parity.num_clips or not parity.largest_difference <= TOLERANCE:
+                raise ParityError(
+                    f"{path} is not written: the class is the same in {parity.num_same} of "
+                    f"{parity.num_clips} clips, probabilities differ by up to "
+                    f"{parity.largest_difference:.2g}"
+                )
+    finally:
+        predictor.model.autocast = autocast
     return parity
 
 

@@ -109,6 +109,19 @@ def test_the_report_is_there_while_the_run_trains(configured):
     assert pages[0] == pages[1]
 
 
+def test_a_report_that_cannot_be_written_ends_no_run(configured, capsys):
+    config = configured("out", "SOLVER.MAX_EPOCH", 2)
+    live = LiveReport(Path(config.output_dir))
+
+    def after_epoch():
+        RunFolder(config.output_dir).report.mkdir(exist_ok=True)
+        live.update()
+
+    train(config, after_epoch=after_epoch)
+    assert "warning: the report is not up to date" in capsys.readouterr().err
+    assert RunFolder(config.output_dir).epoch_checkpoints()[-1].name == "epoch_0002.pt"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_other_boards_through_their_own_clients(name, tiny_yaml, tmp_path):
