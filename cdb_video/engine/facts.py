@@ -55,7 +55,7 @@ class Clock:
         """The same for the progress line."""
         now = self.numbers()
         return (
-            f"{now['clips_per_second']:.3g} clips/s, {100 * now['waiting']:.0f} % waiting, "
+            f"{now['clips_per_second']:.3g} clips/s, waits {100 * now['waiting']:.0f} %, "
             f"{now['memory_mb'] / 1e3:.1f} GB"
         )
 
