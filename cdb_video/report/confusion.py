@@ -1,8 +1,10 @@
 """Where the cells and labels of the confusion matrix lie on the page, and the worst confusions."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from cdb_video.run_rows import Confusion
@@ -13,6 +15,10 @@ MATRIX_WIDTH = 900
 SMALLEST_CELL, LARGEST_CELL = 9, 56
 SMALLEST_CELL_WITH_NUMBER = 24
 LONGEST_LABEL = 26
+MOST_LABELLED = 150
+"""Classes; of more the matrix is a picture."""
+RIGHT_BGR, WRONG_BGR = (197, 133, 72), (77, 104, 218)
+"""Between the colours of the page in light and in dark."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,22 @@ def lay_out(confusion: Confusion, order: Sequence[int]) -> Matrix:
         cells=cells,
         with_numbers=cell >= SMALLEST_CELL_WITH_NUMBER,
     )
+
+
+def as_picture(confusion: Confusion, order: Sequence[int]) -> str:
+    """The row-normalised matrix as a PNG, a pixel a cell, for more classes than can be labelled.
+
+    Returns:
+        a ``data:`` address; transparent where there is nothing, so that it suits any background.
+    """
+    counts = confusion.counts[np.ix_(order, order)]
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    picture = np.empty((*counts.shape, 4), np.uint8)
+    picture[..., :3] = WRONG_BGR
+    picture[np.arange(len(order)), np.arange(len(order)), :3] = RIGHT_BGR
+    picture[..., 3] = np.where(counts, 60 + 195 * share, 0).round()
+    _, png = cv2.imencode(".png", picture)
+    return f"data:image/png;base64,{base64.b64encode(png.tobytes()).decode()}"
 
 
 def worst_confusions(confusion: Confusion, limit: int) -> list[Mistake]:

@@ -49,6 +49,8 @@ STYLE: dict[Any, Any] = {
     "ytick.labelcolor": MUTED,
 }
 WIDTH_INCHES = 11.0
+MAX_GREY = 100
+"""Lines that still tell something."""
 
 
 def training_curves(
@@ -88,22 +90,26 @@ def difficulty_curves(rows: Sequence[DifficultyRow]) -> Markup | None:
     """Difficulty and weight of every class, and tau, over epochs; None without a row.
 
     With more than eight classes the four hardest and the four easiest at the end are coloured,
-    the others grey. Each line carries the name of its class as a tooltip.
+    the others grey, at most twice ``MAX_GREY`` of them. Each line carries the name of its class as
+    a tooltip.
     """
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: row.epoch)
     names = {row.class_id: row.name for row in rows}
     colours = _class_colours(rows)
+    by_class: dict[int, list[DifficultyRow]] = defaultdict(list)
+    for row in rows:
+        by_class[row.class_id].append(row)
+    others = [class_id for class_id in names if class_id not in colours]
+    grey = others[:: max(1, len(others) // MAX_GREY)]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCHES, 3.4), layout="constrained")
         panels = figure.subplots(1, 3, width_ratios=(3, 3, 2))
         for axes, field in zip(panels, ("difficulty", "weight"), strict=False):
             # Coloured lines last, so that they lie on top.
-            for class_id in sorted(names, key=lambda class_id: class_id in colours):
-                points = [
-                    (row.epoch, getattr(row, field)) for row in rows if row.class_id == class_id
-                ]
+            for class_id in [*grey, *colours]:
+                points = [(row.epoch, getattr(row, field)) for row in by_class[class_id]]
                 line = _plot(axes, points, gid=f"class_{class_id}")
                 if class_id in colours:
                     line.set(color=colours[class_id], label=_short(names[class_id]))

@@ -14,13 +14,14 @@ from cdb_video.errors import DataError
 from cdb_video.files import write_text
 from cdb_video.metrics.intervals import Bin, Interval, bootstrap_intervals, calibration
 from cdb_video.report.classes import class_lines
-from cdb_video.report.confusion import lay_out, worst_confusions
+from cdb_video.report.confusion import MOST_LABELLED, as_picture, lay_out, worst_confusions
 from cdb_video.report.curves import difficulty_curves, training_curves
 from cdb_video.report.facts import run_facts
 from cdb_video.report.heat_map import difficulty_heat_map
 from cdb_video.report.mistakes import NONE, Mistakes
 from cdb_video.report.plots import long_tail_plot, reliability_plot
 from cdb_video.run_folder import RunFolder
+from cdb_video.run_rows import Confusion
 from cdb_video.yaml_text import parse_yaml
 
 MAX_CONFUSIONS = 15
@@ -146,10 +147,19 @@ def _tested(run: RunFolder, classes: Sequence[Any], strips: bool) -> dict[str, A
         "headlines": _headlines(metrics or {}, intervals),
         "calibration_error": error,
         "reliability_svg": reliability_plot(bins),
-        "matrix": None if confusion is None else lay_out(confusion, order),
+        **_matrix(confusion, order),
         "confusions": worst_confusions(confusion, MAX_CONFUSIONS) if confusion else [],
         "worst_classes": mistakes.worst_classes(classes),
         "mistakes": mistakes.surest(),
+    }
+
+
+def _matrix(confusion: Confusion | None, order: Sequence[int]) -> dict[str, Any]:
+    """The confusion matrix, drawn where its classes can be labelled, else as a picture."""
+    few = confusion is not None and len(order) <= MOST_LABELLED
+    return {
+        "matrix": lay_out(confusion, order) if confusion is not None and few else None,
+        "matrix_picture": as_picture(confusion, order) if confusion is not None and not few else "",
     }
 
 

@@ -66,8 +66,8 @@ def runs(tmp_path_factory):
             if num_classes == 2 + len(HOSTILE):
                 names = [*HOSTILE, "plain", "other"]
             folder = tmp_path_factory.mktemp("run") / f"run {num_classes}"
-            fake = FakeRun(folder, num_classes, names=names, samples=max(600, 4 * num_classes))
-            fake.write_training(epochs=6)
+            fake = FakeRun(folder, num_classes, names=names, samples=max(600, 20 * num_classes))
+            fake.write_training(epochs=30 if num_classes == 1000 else 6)
             fake.write_test()
             write_report(folder)
             made[num_classes] = fake

@@ -1,9 +1,18 @@
 """Where the cells of the confusion matrix lie, and which confusions are the worst."""
 
+import base64
+
+import cv2
 import numpy as np
 import pytest
 
-from cdb_video.report.confusion import lay_out, worst_confusions
+from cdb_video.report.confusion import (
+    RIGHT_BGR,
+    WRONG_BGR,
+    as_picture,
+    lay_out,
+    worst_confusions,
+)
 from cdb_video.run_rows import Confusion
 
 SMALL = Confusion(["a", "b", "c"], np.array([[3, 1, 0], [0, 0, 0], [2, 0, 2]]))
@@ -40,3 +49,16 @@ def test_worst_confusions_are_by_count_then_by_share():
     worst = worst_confusions(Confusion(["a", "b", "c"], counts), limit=3)
     found = [(m.true, m.predicted, m.count, m.share) for m in worst]
     assert found == [("c", "b", 7, 1.0), ("b", "a", 5, 0.5), ("a", "b", 5, 0.05)]
+
+
+def test_more_classes_than_can_be_labelled_are_a_picture():
+    counts = np.zeros((3, 3), np.int64)
+    counts[0], counts[2] = (3, 1, 0), (0, 4, 0)
+    address = as_picture(Confusion(list("abc"), counts), [2, 0, 1])
+    png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (3, 3, 4)
+    # Rows are c, a, b; what is not there is transparent, what is whole is opaque.
+    assert picture[..., 3].tolist() == [[0, 0, 255], [0, 206, 109], [0, 0, 0]]
+    assert (picture[1, 1, :3] == RIGHT_BGR).all()
+    assert (picture[1, 2, :3] == WRONG_BGR).all()
