@@ -49,7 +49,7 @@ def long_tail_plot(classes: Sequence[ClassRow]) -> Markup | None:
         axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper left", ncols=len(groups))
         return inline_svg(figure, "long tail", titles=titles)
 
 
