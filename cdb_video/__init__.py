@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cdb_video.engine.explain import Explanation as Explanation
     from cdb_video.engine.explain import explain as explain
-    from cdb_video.engine.predict import Prediction as Prediction
     from cdb_video.engine.predict import Predictor as Predictor
     from cdb_video.engine.predict import load as load
+    from cdb_video.engine.prediction import Prediction as Prediction
     from cdb_video.engine.test import test as test
     from cdb_video.engine.timeline import Segment as Segment
     from cdb_video.engine.timeline import Timeline as Timeline
@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "Config": "options",
     "Explanation": "engine.explain",
-    "Prediction": "engine.predict",
+    "Prediction": "engine.prediction",
     "Predictor": "engine.predict",
     "Segment": "engine.timeline",
     "Timeline": "engine.timeline",

@@ -12,7 +12,8 @@ from cdb_video.commands.arguments import add_loading, model_parser, positive
 from cdb_video.errors import ConfigError, DataError, DecodeError
 
 if TYPE_CHECKING:
-    from cdb_video.engine.predict import Prediction, Predictor
+    from cdb_video.engine.predict import Predictor
+    from cdb_video.engine.prediction import Prediction
     from cdb_video.prediction_folder import PredictedRow
 
 DESCRIPTION = (

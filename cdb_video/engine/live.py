@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from cdb_video.data.decode.resize import resized, scaled_size
-from cdb_video.engine.predict import Prediction, Predictor
+from cdb_video.engine.predict import Predictor
+from cdb_video.engine.prediction import Prediction
 from cdb_video.errors import DataError
 
 

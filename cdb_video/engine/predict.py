@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,8 +20,9 @@ from cdb_video.data.streamed import NO_LABEL, StreamedClips
 from cdb_video.data.transforms import fixed_crop
 from cdb_video.engine.build import device_named
 from cdb_video.engine.inference import Average, elect, votes
+from cdb_video.engine.prediction import Prediction
 from cdb_video.engine.timeline import Timeline, smoothed, window_spans
-from cdb_video.errors import DataError, DecodeError, TrainingError
+from cdb_video.errors import ConfigError, DataError, DecodeError, TrainingError
 from cdb_video.models import Checkpoint
 from cdb_video.registry import import_modules
 
@@ -30,44 +30,6 @@ Video: TypeAlias = str | Path | Record | npt.NDArray[np.uint8] | torch.Tensor
 """A file, a part of one, or pictures (T, H, W, 3) uint8 RGB."""
 CLIP_TIMEOUT_S = 120.0
 """That a decoding process may take for one file."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model makes of one video, or of one part of it."""
-
-    path: str
-    """Empty for an array."""
-    start: float | None
-    """Seconds; None is the beginning."""
-    end: float | None
-    """Seconds; None is the end."""
-    class_names: list[str]
-    """(K,), by id."""
-    scores: npt.NDArray[np.float64]
-    """(K,) class probabilities; all 0 where there is an error."""
-    error: str = ""
-    """Why there are none, in one line; empty where all went well."""
-
-    @property
-    def class_id(self) -> int:
-        """The class of the highest score; -1 where there is an error."""
-        return -1 if self.error else int(self.scores.argmax())
-
-    @property
-    def class_name(self) -> str:
-        """Its name; empty where there is an error."""
-        return "" if self.error else self.class_names[self.class_id]
-
-    @property
-    def score(self) -> float:
-        """Its probability."""
-        return float(self.scores.max())
-
-    def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """Names and probabilities of the ``k`` classes that are most likely, the best first."""
-        best = np.argsort(-self.scores, kind="stable")[: 0 if self.error else k]
-        return [(self.class_names[c], float(self.scores[c])) for c in best]
 
 
 def load(checkpoint: str | Path, device: str = "auto", imports: Sequence[str] = ()) -> "Predictor":
@@ -140,7 +102,9 @@ class Predictor:
 
         Raises:
             DataError: an array is not uint8 (T, H, W, 3).
+            ConfigError: ``views``, ``batch_size`` or ``num_workers`` is out of range.
         """
+        check_loading(views or self.views, batch_size, num_workers)
         one = _is_file(videos) or getattr(videos, "ndim", 0) == 4
         several: list[Any] = [videos] if one else list(videos)  # type: ignore[arg-type]
         records = {i: as_record(v) for i, v in enumerate(several) if _is_file(v)}
@@ -168,6 +132,7 @@ class Predictor:
         self, records: Sequence[Record], views: tuple[int, int], batch_size: int, num_workers: int
     ) -> ClipLoader:
         """The clips of files, as the model takes them; what cannot be decoded is told."""
+        check_loading(views, batch_size, num_workers)
         loading = Loading(
             sampling=self.sampling,
             size=self.size,
@@ -202,6 +167,7 @@ class Predictor:
             ConfigError: ``window`` or ``stride`` is not above 0, or windows would leave gaps.
             DecodeError: the file does not decode any further; the windows before it have come.
         """
+        check_loading((1, 1), batch_size, 0)
         with ExitStack() as opened:
             source: VideoReader | InMemoryVideo
             if _is_file(video):
@@ -279,6 +245,17 @@ class Predictor:
             while number in bad:
                 yield made(none, bad.pop(number))
                 number += 1
+
+
+def check_loading(views: tuple[int, int], batch_size: int, num_workers: int) -> None:
+    """Raises ``ConfigError`` where one is out of range."""
+    temporal, spatial = views
+    if temporal < 1 or spatial not in (1, 3):
+        raise ConfigError(f"views must be (1 or more along time, 1 or 3 crops), got {views}")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be >= 1, got {batch_size}")
+    if num_workers < 0:
+        raise ConfigError(f"num_workers must be >= 0, got {num_workers}")
 
 
 def joined(class_names: list[str], windows: Iterable[Prediction], stride: float) -> Timeline:

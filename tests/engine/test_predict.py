@@ -132,6 +132,22 @@ def test_wrong_windows_are_one_line(predictor, film, window, stride):
         predictor.timeline(film[0], window=window, stride=stride)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"views": (0, 1)}, "views must be"),
+        ({"views": (2, 2)}, r"1 or 3 crops\), got \(2, 2\)"),
+        ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
+        ({"num_workers": -1}, "num_workers must be >= 0, got -1"),
+    ],
+)
+def test_wrong_numbers_are_one_line(predictor, film, words, message):
+    with pytest.raises(CdbVideoError, match=message):
+        predictor.predict([film[0]], **words)
+    with pytest.raises(CdbVideoError, match=message):
+        predictor.predict([film[1]], **words)
+
+
 def test_a_moment_is_the_mean_of_the_windows_that_cover_it():
     rng = np.random.default_rng(0)
     spans = window_spans(1.0, 9.3, 2.0, 0.5)

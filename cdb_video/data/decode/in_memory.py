@@ -14,7 +14,7 @@ class InMemoryVideo:
     """T pictures, one each ``1 / fps`` seconds.
 
     Args:
-        pictures: (T, H, W, 3) uint8 RGB; an array, or a tensor on the CPU.
+        pictures: (T, H, W, 3) uint8 RGB, an array or a tensor.
         fps: pictures a second.
 
     Raises:
@@ -24,7 +24,7 @@ class InMemoryVideo:
     path = "an array"
 
     def __init__(self, pictures: Any, fps: float = 30.0) -> None:
-        array = np.asarray(pictures)
+        array = np.asarray(pictures.cpu() if hasattr(pictures, "cpu") else pictures)
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or not array.size:
             raise DataError(
                 f"a video must be a path or uint8 (T, H, W, 3) RGB, got {array.dtype} {array.shape}"
