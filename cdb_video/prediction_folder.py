@@ -165,13 +165,17 @@ class PredictionFolder:
         """Drops what a process left that was killed: a line cut short, a file not at its end."""
         if not self._lines.is_file():
             return
-        rows = list(_rows(self._lines))
-        if whole_files and rows and not _is_finished(self._lines):
-            rows = [row for row in rows if row.path != rows[-1].path]
-        write_text(self._lines, "".join(row.as_json() + "\n" for row in rows))
+        cut_off, done = None, set()
+        if whole_files and not _is_finished(self._lines):
+            for row in _rows(self._lines):
+                cut_off = row.path
+        with replacing(self._lines) as partial, open(partial, "w", encoding="utf-8") as file:
+            for row in _rows(self._lines):
+                if row.path != cut_off:
+                    file.write(row.as_json() + "\n")
+                    done.add(row.path)
         segments = self._segments(self._shard[0])
         if segments.is_file():
-            done = {row.path for row in rows}
             kept = [line for line in _lines(segments) if json.loads(line)[0] in done]
             write_text(segments, "".join(line + "\n" for line in kept))
 
