@@ -1,5 +1,7 @@
 """One sample: opens the file of a record, chooses frames and crops, gives uint8 clips."""
 
+import ctypes
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,8 @@ from cdb_video.errors import CdbVideoError, DataError, DecodeError
 T = TypeVar("T")
 STAND_IN = 1
 """Fifth number of the seed of what replaces a clip: four are those of the clip itself."""
+TRIM_EVERY = 256
+"""Clips of a process from one return of freed memory to the next."""
 MAX_TRIES = 8
 """Clips of the same class that are tried in the place of a bad one, and then of any class."""
 
@@ -104,6 +108,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         """The record that each worker decodes now; -1 for none."""
         self.lethal: dict[int, str] = {}
         """Records that a worker did not survive -> why; they are not tried again."""
+        self._num_done = 0
         self.augmentation: Augmentation | None = None
         if training is not None:
             self.augmentation, self.seed = training.augmentation, training.seed
@@ -118,6 +123,9 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
 
         The error is returned because one raised in a worker reaches the user as a traceback.
         """
+        self._num_done += 1
+        if self._num_done % TRIM_EVERY == 0:
+            return_freed_memory()
         found = self._try(key.record, partial(self._sample, key=key))
         if isinstance(found, Sample) or not self.tolerant:
             return found
@@ -188,3 +196,10 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             one = with_colours(one, random_colours(self.augmentation.color_jitter, rng, 1))
         label = int(self.mirrored[record.label]) if crop.flipped else record.label
         return Sample(one, label, key.record)
+
+
+def return_freed_memory() -> None:
+    """Gives back to the system what decoding has freed; glibc keeps it, in pieces, for later."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)

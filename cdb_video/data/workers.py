@@ -1,6 +1,7 @@
 """The processes that decode: started, watched, and ended where a clip makes them hang or crash."""
 
 import atexit
+import gc
 import os
 import signal
 import threading
@@ -157,8 +158,17 @@ def _start(worker: int, memory: int) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     cv2.setNumThreads(0)
+    keep_apart()
     if memory:
         _limit_memory(memory)
+
+
+def keep_apart() -> None:
+    """Keeps the garbage collector of a forked process off the objects that it has inherited.
+
+    To look at them it would write into each, and so copy the pages that they lie on.
+    """
+    gc.freeze()
 
 
 def _limit_memory(extra: int) -> None:

@@ -1,5 +1,6 @@
 """Samples and batches from real files: what they hold must depend on nothing but their key."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 import torch
 from videos import read_number, write_video
 
+from cdb_video.data import clip_dataset
 from cdb_video.data.batch import Record
 from cdb_video.data.clip_dataset import ClipDataset
 from cdb_video.data.clips import ClipSampling
@@ -562,6 +564,33 @@ def test_a_crash_or_a_flood_of_memory_costs_one_clip(records, monkeypatch):
     assert "the process that decoded it ended with SIGSEGV" in reasons[3]
     assert "allocate" in reasons[5]
     assert sum(len(batch.label) for batch in batches) == len(records)
+
+
+class Told:
+    """A decoder that tells how many objects the collector leaves alone."""
+
+    def __init__(self, path, decoding, span):
+        raise ValueError(f"frozen {gc.get_freeze_count()}")
+
+
+def test_workers_leave_what_they_inherit_alone(records, monkeypatch):
+    monkeypatch.setitem(DECODERS._classes._obj_map, "told", Told)
+    decoding = Decoding(decoder="told")
+    for workers in (0, 1):
+        loader = evaluation(records[:1], tolerant=True, num_workers=workers, decoding=decoding)
+        [batch] = loader.batches()
+        count = int(batch.bad[0].reason.split("frozen ")[1])
+        assert (count > 10_000) == (workers > 0)
+
+
+def test_freed_memory_is_returned_every_some_clips(records, monkeypatch):
+    returned = []
+    monkeypatch.setattr(clip_dataset, "TRIM_EVERY", 3)
+    monkeypatch.setattr(clip_dataset, "return_freed_memory", lambda: returned.append(1))
+    assert len(by_index(evaluation(records).batches())) == 7
+    assert len(returned) == 2
+    monkeypatch.undo()
+    clip_dataset.return_freed_memory()  # on this system, too
 
 
 LEFT_AT_EXIT = """
