@@ -5,6 +5,9 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+NO_LABEL = -1
+"""Of a record whose class is not known."""
+
 
 class Record(NamedTuple):
     """One labelled clip: the part ``[start, end)`` in seconds of a video file.

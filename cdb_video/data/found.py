@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cdb_video.data.batch import Record
+from cdb_video.data.batch import NO_LABEL, Record
 from cdb_video.data.decode import IMAGE_SUFFIXES
 from cdb_video.errors import DataError
 
@@ -16,7 +16,6 @@ VIDEO_SUFFIXES = (
     *(".wmv", ".flv", ".3gp", ".ogv", ".gif", ".mxf", ".y4m", ".vob"),
 )
 """Endings of the names of video files, in lower case: what is looked for in a folder."""
-NO_LABEL = -1
 
 
 def find_videos(sources: Sequence[str | Path]) -> list[Record]:

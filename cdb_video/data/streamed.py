@@ -7,10 +7,8 @@ from itertools import islice
 import numpy as np
 import torch
 
-from cdb_video.data.batch import Batch
+from cdb_video.data.batch import NO_LABEL, Batch
 from cdb_video.data.cutting import Clip
-
-NO_LABEL = -1
 
 
 class StreamedClips:

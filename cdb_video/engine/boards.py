@@ -6,13 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from cdb_video.engine.pictures import Picture
 from cdb_video.errors import ConfigError
 
-Picture = npt.NDArray[np.uint8]
-"""(H, W, 3) RGB."""
 Options = Mapping[str, str]
 
 
@@ -109,7 +105,7 @@ def check_loggers(names: Sequence[str]) -> None:
     """Raises ``ConfigError`` where the client of one is not installed."""
     for name in names:
         try:
-            importlib.import_module("tensorboard" if name == "tensorboard" else name)
+            importlib.import_module(name)
         except ImportError as error:
             raise ConfigError(f"LOGGER {name} needs pip install {name}: {error}") from None
 

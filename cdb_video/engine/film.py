@@ -8,14 +8,12 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from cdb_video.data.decode import Decoding, VideoReader
+from cdb_video.engine.pictures import Picture
 from cdb_video.engine.timeline import Timeline
 from cdb_video.files import replacing
 
-Picture = npt.NDArray[np.uint8]
-"""(H, W, 3) RGB."""
 HEIGHT = 480
 """Pixels, at most."""
 TICKS = 90_000

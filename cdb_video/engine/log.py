@@ -1,7 +1,8 @@
 """What a run tells as it goes: the lines of its folder, boards such as TensorBoard, terminal."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,14 +134,19 @@ class RunLog:
         if len(rows) <= MAX_CLASSES:
             recalls = {f"recall/{r.name}": r.recall for r in rows if r.recall is not None}
             self._show({**recalls, **{f"weight/{r.name}": r.weight for r in rows}}, step)
+        self.picture("difficulty", step, partial(self._difficulties, sizes))
+
+    def _difficulties(self, sizes: npt.NDArray[np.int64]) -> pictures.Picture:
         values = np.array([row.difficulty for row in self._folder.difficulties()])
         order = np.argsort(-sizes, kind="stable")
-        self.picture("difficulty", pictures.enlarged(values.reshape(-1, len(sizes)).T[order]), step)
+        return pictures.enlarged(values.reshape(-1, len(sizes)).T[order])
 
-    def picture(self, name: str, picture: npt.NDArray[np.uint8], step: int) -> None:
-        """Shows a picture (H, W, 3) on the boards."""
-        for board in self._boards:
-            board.image(name, picture, step)
+    def picture(self, name: str, step: int, make: Callable[[], pictures.Picture]) -> None:
+        """Shows a picture on the boards; where there are none it is not made."""
+        if self._boards:
+            picture = make()
+            for board in self._boards:
+                board.image(name, picture, step)
 
     def close(self, scores: Mapping[str, float] | None = None) -> None:
         """Brings everything to disk, with what came of the run where it is done."""

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cdb_video.data.batch import BatchLoader, Record
+from cdb_video.data.batch import NO_LABEL, BatchLoader, Record
 from cdb_video.data.clips import ClipSampling, frame_range
 from cdb_video.data.cutting import Clip, cut, cut_views
 from cdb_video.data.decode import Decoding, VideoReader
 from cdb_video.data.decode.in_memory import InMemoryVideo
 from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Share
-from cdb_video.data.streamed import NO_LABEL, StreamedClips
+from cdb_video.data.streamed import StreamedClips
 from cdb_video.data.transforms import fixed_crop
 from cdb_video.engine.build import device_named
 from cdb_video.engine.inference import Average, elect, votes

@@ -89,7 +89,7 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
         for group in state.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
         if step == progress.step:
-            run.log.picture("training clips", clip_grid(window[0].video), done)
+            run.log.picture("training clips", done, partial(clip_grid, window[0].video))
         buffers = buffers_before(run)
         accumulate_gradient(run, window, done)
         # The scaler of fp16 leaves out steps that overflow by itself.

@@ -47,7 +47,7 @@ def validate(run: Run, epoch: int) -> float:
     tell(run, "val", recall, counts)
     step = epoch * run.steps_per_epoch
     run.log.write("val", epoch, step, loss=result.loss, **metrics)
-    run.log.picture("confusion", pictures.confusion(*result.counted, len(names)), step)
+    run.log.picture("confusion", step, partial(pictures.confusion, *result.counted, len(names)))
     write_difficulty(run, epoch, recall, counts)
     run.screen.print(
         f"epoch {epoch}: validation loss {result.loss:.3f}, top-1 {100 * metrics['top1']:.1f} %, "

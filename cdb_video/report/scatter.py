@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 
-from cdb_video.files import replacing
+from cdb_video.report.png import drawn
 
 MAX_NAMED = 40
 """Classes in the legend."""
@@ -31,29 +29,25 @@ def draw_scatter(
     """
     present = np.unique(labels).tolist()
     colours = colormaps["tab20" if len(present) <= 20 else "hsv"]
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
-    axes = figure.subplots()
-    for place, c in enumerate(sorted(present, key=lambda c: marked[c])):
-        mine = points[labels == c]
-        colour = colours(place / max(1, len(present)) if len(present) > 20 else place)
-        axes.scatter(
-            mine[:, 0],
-            mine[:, 1],
-            s=34 if marked[c] else 16,
-            marker="^" if marked[c] else "o",
-            color=[colour],
-            edgecolor="#1c2127" if marked[c] else "none",
-            linewidth=0.6,
-            label=class_names[c] + (" (minority)" if marked[c] else ""),
-        )
-    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
-    axes.set(xticks=[], yticks=[])
-    if len(present) <= MAX_NAMED:
-        columns = 1 + (len(present) - 1) // 20
-        legend: Any = axes.legend(
-            loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, ncols=columns
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=130, format="png")
+    with drawn(path, figsize=(9, 6.5)) as figure:
+        axes = figure.subplots()
+        for place, c in enumerate(sorted(present, key=lambda c: marked[c])):
+            mine = points[labels == c]
+            colour = colours(place / max(1, len(present)) if len(present) > 20 else place)
+            axes.scatter(
+                mine[:, 0],
+                mine[:, 1],
+                s=34 if marked[c] else 16,
+                marker="^" if marked[c] else "o",
+                color=[colour],
+                edgecolor="#1c2127" if marked[c] else "none",
+                linewidth=0.6,
+                label=class_names[c] + (" (minority)" if marked[c] else ""),
+            )
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set(xticks=[], yticks=[])
+        if len(present) <= MAX_NAMED:
+            columns = 1 + (len(present) - 1) // 20
+            axes.legend(
+                loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, ncols=columns
+            )

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
-from cdb_video.files import replacing
+from cdb_video.report.png import drawn
 
 MAX_FRAMES = 10
 
@@ -24,13 +23,11 @@ def draw_strip(
         clip, overlay: (T, S, S, 3) RGB; times: (T,) seconds.
     """
     shown = np.unique(np.linspace(0, len(clip) - 1, MAX_FRAMES).round().astype(int))
-    figure = Figure(figsize=(1.5 * len(shown) + 0.1, 3.5), layout="constrained")
-    rows = figure.subplots(2, len(shown), squeeze=False)
-    for column, number in enumerate(shown):
-        for axes, picture in zip(rows[:, column], (clip[number], overlay[number]), strict=True):
-            axes.imshow(picture)
-            axes.axis("off")
-        rows[0, column].set_title(f"{times[number]:.2f} s", fontsize=8)
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=110, format="png")
+    with drawn(path, figsize=(1.5 * len(shown) + 0.1, 3.5), dpi=110) as figure:
+        rows = figure.subplots(2, len(shown), squeeze=False)
+        for column, number in enumerate(shown):
+            for axes, picture in zip(rows[:, column], (clip[number], overlay[number]), strict=True):
+                axes.imshow(picture)
+                axes.axis("off")
+            rows[0, column].set_title(f"{times[number]:.2f} s", fontsize=8)
+        figure.suptitle(title, fontsize=10)

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
-from cdb_video.files import replacing
+from cdb_video.report.png import drawn
 
 MAX_CURVES = 6
 COLOURS = ("#2563a8", "#c2452d", "#4c8c3f", "#dd8a1e", "#7350b5", "#2b9aa8")
@@ -33,19 +32,17 @@ def draw_timeline(
         lengths[c] += end - start
     shown = [int(c) for c in np.argsort(-lengths, kind="stable")[:MAX_CURVES] if lengths[c] > 0]
     colour = dict(zip(shown, COLOURS, strict=False))
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    strip, curves = figure.subplots(2, 1, sharex=True, height_ratios=[1, 4])
-    for start, end, c in segments:
-        strip.axvspan(start, end, color=colour.get(c, OTHER), linewidth=0)
-    for c in shown:
-        curves.stairs(scores[:, c], times, color=colour[c], label=class_names[c], linewidth=1.6)
-    strip.set_yticks([])
-    strip.set_title(title, fontsize=9, loc="left", parse_math=False)
-    curves.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.02), xlim=(times[0], times[-1]))
-    curves.grid(axis="y", linewidth=0.5, color="#dddddd")
-    curves.spines[["top", "right"]].set_visible(False)
-    legend: Any = curves.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=130, format="png")
+    with drawn(path, figsize=(10, 3.6)) as figure:
+        strip, curves = figure.subplots(2, 1, sharex=True, height_ratios=[1, 4])
+        for start, end, c in segments:
+            strip.axvspan(start, end, color=colour.get(c, OTHER), linewidth=0)
+        for c in shown:
+            curves.stairs(scores[:, c], times, color=colour[c], label=class_names[c], linewidth=1.6)
+        strip.set_yticks([])
+        strip.set_title(title, fontsize=9, loc="left")
+        curves.set(
+            xlabel="seconds", ylabel="probability", ylim=(0, 1.02), xlim=(times[0], times[-1])
+        )
+        curves.grid(axis="y", linewidth=0.5, color="#dddddd")
+        curves.spines[["top", "right"]].set_visible(False)
+        curves.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

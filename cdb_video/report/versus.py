@@ -13,7 +13,7 @@ from cdb_video.metrics.intervals import Difference, Interval, bootstrap_interval
 from cdb_video.report.page import HEADLINES, render
 from cdb_video.report.strips import film_strip, link
 from cdb_video.run_folder import RunFolder
-from cdb_video.run_rows import PredictionRow
+from cdb_video.run_rows import ClassRow, PredictionRow
 
 MAX_CLASSES, MAX_CLIPS = 10, 24
 
@@ -72,7 +72,8 @@ def write_comparison(page: Path, folders: Sequence[Path], *, strips: bool = True
     """
     if len(folders) < 2:
         raise DataError(f"--runs must name at least two tested runs, got {len(folders)}")
-    names = {row.class_id: row.name for row in RunFolder(folders[0]).per_class()}
+    classes = RunFolder(folders[0]).per_class()
+    names = {row.class_id: row.name for row in classes}
     runs = [_read(folder, len(names)) for folder in folders]
     first = runs[0]
     key = [(row.path, row.start, row.end, row.label) for row in first.rows]
@@ -83,7 +84,7 @@ def write_comparison(page: Path, folders: Sequence[Path], *, strips: bool = True
         "title": "Comparison of " + ", ".join(run.name for run in runs),
         "runs": runs,
         "headlines": [h for h in HEADLINES if any(h[1] in run.metrics for run in runs)],
-        "against": [_against(first, run, RunFolder(folders[0])) for run in runs[1:]],
+        "against": [_against(first, run, classes) for run in runs[1:]],
         "disputed": _disputed(runs, names, page, strips),
     }
     write_text(page, render("versus.html", content))
@@ -104,9 +105,8 @@ def _read(folder: Path, num_classes: int) -> Tested:
     return Tested(str(folder), metrics, rows, predicted, recalls, intervals)
 
 
-def _against(first: Tested, other: Tested, folder: RunFolder) -> Against:
+def _against(first: Tested, other: Tested, classes: Sequence[ClassRow]) -> Against:
     target = [row.label for row in first.rows]
-    classes = folder.per_class()
     difference = paired_difference(target, first.predicted, other.predicted, len(classes))
     changes = [
         Change(row.name, row.n_train, row.n_test, first.recalls[c], other.recalls[c])

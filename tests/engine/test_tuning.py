@@ -248,11 +248,12 @@ with distributed.process_group(torch.device("cpu")):
     merge_statistics(norm)
     torch.testing.assert_close(norm.running_mean, everything.mean(0))
     torch.testing.assert_close(norm.running_var, everything.var(0, correction=0))
+    print("equal")
 """
 
 
 def on_two_processes(*words):
-    """Runs a Python program under torchrun, which must end well."""
+    """What a Python program prints under torchrun, which must end well."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     result = subprocess.run(
         [sys.executable, *launcher, *map(str, words)],
@@ -262,11 +263,12 @@ def on_two_processes(*words):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_merged_statistics_are_those_of_the_data_of_all_processes(tmp_path):
     (tmp_path / "merge.py").write_text(MERGE)
-    on_two_processes(tmp_path / "merge.py")
+    assert on_two_processes(tmp_path / "merge.py").split() == ["equal", "equal"]
 
 
 def cut_short(whole, cut, epoch):
