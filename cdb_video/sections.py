@@ -39,9 +39,11 @@ class Train:
         "mean_class_recall"
     )
     """Validation number whose highest value makes best.pt."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """What the network computes in: 'bf16' and 'fp16' are autocast, 'fp16' with a gradient scaler;
-    weights and the loss stay in float32. Slow on a CPU."""
+    precision: Literal["fp32", "tf32", "bf16", "fp16", "auto"] = "fp32"
+    """What the network computes in; weights and the loss stay in float32. 'fp32' leaves torch's
+    switches as they are, by which convolutions may take TF32 on a GPU; 'tf32' lets matrix products
+    do so, too; 'bf16' and 'fp16' are autocast, 'fp16' with a gradient scaler. 'auto' times a step
+    of each as a run begins (fp32 and bf16 on a CPU) and takes the fastest, which the run keeps."""
     mixed_precision: bool = False
     """Short for PRECISION bf16."""
     on_nan: Literal["stop", "skip"] = "stop"

@@ -13,10 +13,11 @@ from cdb_video.data.batch import BatchLoader
 from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.data.splits import Splits
+from cdb_video.engine.precision import set_precision
 from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
 from cdb_video.metrics.groups import group_classes
-from cdb_video.models import AUTOCAST, Classifier, build_model
+from cdb_video.models import Classifier, build_model
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages
 from cdb_video.options import Config
@@ -29,25 +30,16 @@ PREFETCHED = 2
 
 def choose_device(config: Config) -> torch.device:
     """The device of this process, as DEVICE says."""
-    return device_named(config.device, config.train.precision)
+    return device_named(config.device)
 
 
-def device_named(name: str, precision: str) -> torch.device:
-    """CUDA device LOCAL_RANK, or the CPU.
-
-    Args:
-        name: auto, cpu or cuda.
-        precision: that the network will compute in.
-    """
+def device_named(name: str) -> torch.device:
+    """CUDA device LOCAL_RANK, or the CPU; ``name`` is auto, cpu or cuda."""
     if name not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"DEVICE must be auto, cpu or cuda, got {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("DEVICE must be auto or cpu where there is no CUDA device, got 'cuda'")
     if name == "cpu" or not torch.cuda.is_available():
-        # oneDNN reads uninitialised memory in bfloat16 3D convolutions of few frames (torch 2.13).
-        torch.backends.mkldnn.set_flags(  # type: ignore[no-untyped-call]
-            precision == "fp32"
-        )
         return torch.device("cpu")
     device = torch.device("cuda", distributed.local_rank())
     torch.cuda.set_device(device)
@@ -103,23 +95,32 @@ def make_sampler(config: Config, splits: Splits) -> Sampler:
     return sampler
 
 
-def make_train_loader(
-    config: Config, splits: Splits, sampler: Sampler, device: torch.device
-) -> BatchLoader:
-    """Training batches of this process: one for each accumulation step."""
+def clips_a_pass(config: Config) -> int:
+    """Clips in one forward pass of training in this process.
+
+    Raises:
+        ConfigError: TRAIN.BATCH_SIZE cannot be parted evenly.
+    """
     parts = distributed.world_size() * config.solver.accumulation_steps
     if config.train.batch_size % parts:
         raise ConfigError(
             "TRAIN.BATCH_SIZE must be a multiple of the number of processes times "
             f"SOLVER.ACCUMULATION_STEPS, {parts}, got {config.train.batch_size}"
         )
+    return config.train.batch_size // parts
+
+
+def make_train_loader(
+    config: Config, splits: Splits, sampler: Sampler, device: torch.device
+) -> BatchLoader:
+    """Training batches of this process: one for each accumulation step."""
     training = Training(
         sampler=sampler,
         augmentation=config.aug,
         class_names=splits.class_names,
         seed=config.rng_seed,
     )
-    loading = _loading(config, config.train.batch_size // parts, device)
+    loading = _loading(config, clips_a_pass(config), device)
     return splits["train"].loader(loading, training)
 
 
@@ -187,7 +188,8 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> Classi
             f"DATA.NUM_FRAMES and DATA.CROP_SIZE must be {wanted} for MODEL.NAME {name} with its "
             f"options, got {given}"
         )
-    model.autocast = AUTOCAST[config.train.precision]
+    if config.train.precision != "auto":
+        set_precision(model, config.train.precision)
     prepared: Classifier = model.to(device).to(memory_format=torch.channels_last_3d)
     return prepared
 

@@ -210,6 +210,7 @@ def describe(model: Classifier, identity: Identity) -> dict[str, Any]:
     mean, std = model.normalisation
     return {
         **identity._asdict(),
+        "precision": model.precision,
         "normalisation": {"mean": list(mean), "std": list(std)},
         "versions": {
             "cdb_video": cdb_video.__version__,

@@ -77,7 +77,8 @@ def export(predictor: Predictor, kind: Format, path: Path, records: list[Record]
         DataError: no clip can be decoded.
     """
     clips, fps = _clips(predictor, records)
-    autocast, predictor.model.autocast = predictor.model.autocast, None
+    precision = predictor.model.precision
+    predictor.model.set_precision("fp32")
     model = Exported(predictor.model).eval()
     metadata = {**describe(predictor), "fps": fps}
     try:
@@ -91,7 +92,7 @@ def export(predictor: Predictor, kind: Format, path: Path, records: list[Record]
                     f"{parity.largest_difference:.2g}"
                 )
     finally:
-        predictor.model.autocast = autocast
+        predictor.model.set_precision(precision)
     return parity
 
 
@@ -193,7 +194,7 @@ def _to_safetensors(
     values = {"format": "pt", "metadata": json.dumps(metadata), "config": config}
     safetensors.torch.save_file(tensors, path, values)
     again = predictor.checkpoint.build_model().eval()
-    again.autocast = None
+    again.set_precision("fp32")
     for name, tensor in safetensors.torch.load_file(path).items():
         again.state_dict()[name].copy_(tensor)
     exported = Exported(again)

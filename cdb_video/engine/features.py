@@ -151,7 +151,7 @@ def _fingerprint(
         dump(config.data),
         config.model.name,
         dump(config.model.options),
-        f"{model.normalisation} {views} {config.train.precision}",
+        f"{model.normalisation} {views} {model.precision}",
         *(repr(tuple(record)) for record in records),
     )
     return hashlib.sha256("\n".join(parts_of_it).encode("utf-8", "surrogateescape")).hexdigest()

@@ -20,6 +20,7 @@ from cdb_video.data.streamed import StreamedClips
 from cdb_video.data.transforms import fixed_crop
 from cdb_video.engine.build import device_named
 from cdb_video.engine.inference import Average, elect, votes
+from cdb_video.engine.precision import set_precision
 from cdb_video.engine.prediction import Prediction
 from cdb_video.engine.timeline import Timeline, smoothed, window_spans
 from cdb_video.errors import ConfigError, DataError, DecodeError, TrainingError
@@ -60,8 +61,8 @@ class Predictor:
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.checkpoint = checkpoint
         self.model = checkpoint.build_model()
-        precision = checkpoint.precision
-        self.device = device_named(device, precision)
+        self.device = device_named(device)
+        set_precision(self.model, checkpoint.precision)
         self.model.to(self.device).to(memory_format=torch.channels_last_3d)
         self.class_names: list[str] = list(checkpoint.class_names or [])
         self.sampling = checkpoint.section("DATA", ClipSampling)

@@ -46,7 +46,7 @@ def replay(path: Path) -> Replay:
     if "batches" not in content:
         raise CheckpointError(f"{path} must be the bad batch of a run, got another checkpoint")
     model = checkpoint.build_model().train()
-    model.autocast = None
+    model.set_precision("fp32")
     seed_step(checkpoint.config.get("RNG_SEED", 0), content["epoch"], content["step"])
     first = _first_not_finite(model)
     clips: list[Replayed] = []

@@ -20,6 +20,7 @@ from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.numbers import LossWatch
 from cdb_video.engine.optim import LearningRate, make_optimizer
+from cdb_video.engine.precision import choose_precision, set_precision
 from cdb_video.engine.quarantine import Quarantine
 from cdb_video.engine.resume import go_on, newest
 from cdb_video.engine.seen import Seen
@@ -95,7 +96,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     network = distributed.wrap(model, device)
     optimizer = make_optimizer(model, config.solver)
     average = WeightAverage(model, config.train.ema_decay)
-    scaler = torch.amp.GradScaler(device.type, enabled=config.train.precision == "fp16")
+    scaler = torch.amp.GradScaler(device.type, enabled=model.precision == "fp16")
     seen = Seen(len(splits.class_names), device)
     state = State(model, optimizer, loss, sampler, average, scaler, seen)
     progress = go_on(state, latest, folder, screen) if latest else Progress()
@@ -148,6 +149,8 @@ def starting_model(
     if source and not latest:
         screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
     build.set_up_tuning(config, model)
+    clips = (build.clips_a_pass(config), config.data.num_frames, config.data.crop_size)
+    set_precision(model, choose_precision(config.train.precision, model, clips, latest, screen))
     return model
 
 

@@ -6,7 +6,6 @@ from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from cdb_video.config import from_node
@@ -39,6 +38,8 @@ class Checkpoint:
     """(K,) by label; None in a file of another program."""
     groups: list[str] | None
     """(K,) name of each class's group, as TEST.GROUP_* said in training; None where unknown."""
+    precision: str
+    """What its model computes in: fp32, tf32, bf16 or fp16."""
     epoch: int
     """Epochs that it was trained for; 0 where it does not say."""
     config: dict[str, Any]
@@ -67,14 +68,16 @@ class Checkpoint:
             raise
         ours = isinstance(content.get("versions"), dict) and "cdb_video" in content["versions"]
         epoch = content.get("epoch")
+        config = _tree(path, content.get("config")) if ours else {}
         return cls(
             path=path,
             tensors=tensors_in(content, path),
             normalisation=normalisation_in(content, path),
             class_names=_names(content.get("class_names")),
             groups=_names(content.get("groups")),
+            precision=_precision(content.get("precision"), config, path),
             epoch=epoch if isinstance(epoch, int) else 0,
-            config=_tree(path, content.get("config")) if ours else {},
+            config=config,
             versions=dict(content["versions"]) if ours else {},
             training=content if training and ours else None,
         )
@@ -112,13 +115,6 @@ class Checkpoint:
         except ConfigError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 
-    @property
-    def precision(self) -> str:
-        """TRAIN.PRECISION of its run."""
-        train = self.config.get("TRAIN", {})
-        # Checkpoints of before PRECISION have MIXED_PRECISION alone.
-        return "bf16" if train.get("MIXED_PRECISION") else train.get("PRECISION", "fp32")
-
     def build_model(self) -> Classifier:
         """The model, in eval mode on the CPU, without any YAML.
 
@@ -140,17 +136,9 @@ class Checkpoint:
         model = build_model(
             name, len(self.class_names), head=self.option("MODEL", "HEAD"), **vars(options)
         )
-        model.autocast = self._autocast()
+        model.set_precision(self.precision)
         self.load_into(model)
         return model.eval()
-
-    def _autocast(self) -> torch.dtype | None:
-        try:
-            return AUTOCAST[self.precision]
-        except (KeyError, TypeError):
-            raise CheckpointError(
-                f"{self.path}: unknown TRAIN.PRECISION {self.precision!r}"
-            ) from None
 
     def load_into(self, model: Classifier) -> None:
         """Fills the whole model, or refuses; its input is normalised as in training.
@@ -182,6 +170,16 @@ class Checkpoint:
 def _names(value: object) -> list[str] | None:
     is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
     return value if is_list else None  # type: ignore[return-value]
+
+
+def _precision(stated: object, config: dict[str, Any], path: Path) -> str:
+    """What is stated, or the option: checkpoints of before PRECISION have MIXED_PRECISION alone."""
+    train = config.get("TRAIN", {})
+    option = "bf16" if train.get("MIXED_PRECISION") else train.get("PRECISION", "fp32")
+    name = option if not config or stated is None else stated
+    if str(name) not in AUTOCAST:
+        raise CheckpointError(f"{path}: unknown TRAIN.PRECISION {name!r}")
+    return str(name)
 
 
 def _tree(path: Path, text: object) -> dict[str, Any]:

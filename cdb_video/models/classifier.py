@@ -8,10 +8,18 @@ from torch import Tensor, nn
 
 from cdb_video.models.backbone import RGB, Backbone
 from cdb_video.models.heads import HEADS
+from cdb_video.models.layers.half_convolution import prepare_convolutions
 from cdb_video.models.mixed import mixed
 from cdb_video.registry import BACKBONES
 
 Self = TypeVar("Self", bound="Classifier")
+AUTOCAST: dict[str, torch.dtype | None] = {
+    "fp32": None,
+    "tf32": None,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""TRAIN.PRECISION -> the type of autocast; None is without it."""
 
 
 class Normalisation(NamedTuple):
@@ -55,11 +63,11 @@ class Classifier(nn.Module):
     """Under which the backbone is registered."""
     own_names: ClassVar[tuple[str, ...]] = (
         *("dropout", "fc", "normalise", "normalisation"),
-        *("autocast", "backbone_name"),
+        *("precision", "backbone_name"),
     )
 
-    autocast: torch.dtype | None
-    """Type that the network computes in, under autocast; None is the type of its parameters."""
+    precision: str
+    """What the network computes in, a key of ``AUTOCAST``; the parameters stay in float32."""
 
     def __init__(self, options: Any, num_classes: int, dropout_rate: float, head: str) -> None:
         super().__init__(options)
@@ -68,13 +76,19 @@ class Classifier(nn.Module):
                 raise TypeError(f"{type(self).__name__}: {name!r} is a classifier's own, rename it")
         self.dropout = nn.Dropout(dropout_rate)
         self.fc = HEADS[head](self.num_features, num_classes)
-        self.autocast = None
+        self.precision = "fp32"
         self.set_normalisation(Normalisation(self.input_format.mean, self.input_format.std))
 
     def set_normalisation(self, numbers: Normalisation) -> None:
         """Says how bytes are normalised; at first as for the backbone's published weights."""
         self.normalise = Normalise(numbers).to(self.fc.weight.device)
         self.normalisation = numbers
+
+    def set_precision(self, name: str) -> None:
+        """Lets the network compute in ``name``, a key of ``AUTOCAST``."""
+        self.precision = name
+        if AUTOCAST[name] is not None:
+            prepare_convolutions(self)
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
         """As in ``nn.Module``, but ``channels_last_3d`` is ``channels_last`` to 2D convolutions."""
@@ -103,20 +117,13 @@ class Classifier(nn.Module):
             )
         if is_bytes:
             video = self.normalise(video)
-        with self._precision(video.device.type):
+        with self._autocast(video.device.type):
             logits: Tensor = self.fc(self.dropout(super().forward(video)))
         return logits
 
-    def _precision(self, device: str) -> AbstractContextManager[Any]:
-        return nullcontext() if self.autocast is None else torch.autocast(device, self.autocast)
-
-
-AUTOCAST: dict[str, torch.dtype | None] = {
-    "fp32": None,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
-"""TRAIN.PRECISION -> what a classifier computes in; None without autocast."""
+    def _autocast(self, device: str) -> AbstractContextManager[Any]:
+        dtype = AUTOCAST[self.precision]
+        return nullcontext() if dtype is None else torch.autocast(device, dtype)
 
 
 def build_model(

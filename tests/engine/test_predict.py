@@ -169,7 +169,7 @@ def test_the_package_is_quick_to_import_and_says_what_it_has():
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         cdb_video.lod  # noqa: B018
     with pytest.raises(CdbVideoError, match="DEVICE must be auto, cpu or cuda"):
-        cdb_video.engine.predict.device_named("gpu", "fp32")
+        cdb_video.engine.predict.device_named("gpu")
 
 
 def test_a_checkpoint_of_something_else_is_one_line(tmp_path):

@@ -4,6 +4,7 @@ import csv
 import filecmp
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -293,6 +294,29 @@ def test_bfloat16_trains(configured):
     config = configured("out", "TRAIN.MIXED_PRECISION", "true", *words)
     train(config)
     assert checkpoint(config)["model_state"]["conv1.weight"].dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [({"fp32": 2.0, "bf16": 1.0}, "bf16"), ({"fp32": 1.0, "bf16": 0.99}, "fp32")],
+)
+def test_auto_takes_the_fastest_precision_and_keeps_it(configured, monkeypatch, seconds, chosen):
+    words = ("TRAIN.PRECISION", "auto", "SOLVER.MAX_EPOCH")
+    monkeypatch.setattr("cdb_video.engine.precision._step_seconds", lambda *_: seconds)
+    train(configured("out", *words, 1))
+    seconds = {"fp32": 1.0, "bf16": 1.0}
+    config = configured("out", *words, 2)
+    train(config)
+    assert checkpoint(config)["epoch"] == 2
+    assert checkpoint(config)["precision"] == chosen
+
+
+def test_a_step_of_each_precision_is_timed(configured, capsys):
+    config = configured("out", "TRAIN.PRECISION", "auto", "SOLVER.MAX_EPOCH", 1)
+    train(config)
+    assert checkpoint(config)["precision"] in ("fp32", "bf16")
+    said = capsys.readouterr()
+    assert re.search(r"PRECISION auto is \w+: fp32 [\d,]+ ms, bf16 [\d,]+ ms", said.err + said.out)
 
 
 def test_clips_that_a_network_does_not_take_are_refused_before_anything_is_written(configured):

@@ -1,0 +1,183 @@
+"""A training step in each precision and formulation: ms, its ratio to plain float32, GiB, TFLOP/s.
+
+``python benchmarks/training_step.py [--out FILE] [BACKBONE:CLIPSxFRAMESxSIDE ...]``
+
+All variants of a network take turns in one process, five rounds after a first one that does not
+count; a variant that fails is told and left out. On a CPU the sizes are small: a few minutes.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from cdb_video.models import build_model
+from cdb_video.models.layers.half_convolution import HalfConvolution
+
+ROUNDS = 5
+CPU = ("resnext3d:4x10x112", "resnet3d:4x10x112", "slowfast_r50:2x32x112", "x3d_m:2x16x112")
+CUDA = (
+    *("resnext3d:32x10x224", "slowfast_r50:16x32x224", "x3d_m:16x16x224", "r2plus1d_r50:16x16x224"),
+    *("mvit_b:8x16x224", "videomae:8x16x224", "resnet_cifar:128x1x32"),
+)
+Step = Callable[[], Any]
+
+
+def network(name: str, precision: str, device: torch.device, layout: Any) -> nn.Module:
+    torch.manual_seed(0)
+    model = build_model(name, 19).train()
+    model.set_precision(precision)
+    return model.to(device).to(memory_format=layout)
+
+
+def step_of(model: nn.Module, video: torch.Tensor, fused: bool = False) -> Step:
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=fused)
+    target = torch.arange(len(video), device=video.device) % 19
+
+    def step() -> None:
+        loss = functional.cross_entropy(model(video).float(), target)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def without_merging(model: nn.Module) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, HalfConvolution):
+            module.__class__ = type(module).__mro__[2]  # type: ignore[assignment]
+    return model
+
+
+def padded_stem(model: Any, channels: int = 8) -> nn.Module:
+    """The first convolution with zero channels beside the three: the same numbers."""
+    stem: Any = next(m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d)))
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        pad = (*(0, 0) * (x.ndim - 2), 0, channels - x.shape[1])
+        wide = functional.pad(stem.weight, pad)
+        convolve = functional.conv3d if x.ndim == 5 else functional.conv2d
+        x = functional.pad(x, pad).contiguous(memory_format=torch.channels_last_3d)
+        return convolve(x, wide, stem.bias, stem.stride, stem.padding, stem.dilation)
+
+    if stem.in_channels != 3:
+        raise ValueError("its first convolution has not three channels")
+    stem.forward = forward
+    return model  # type: ignore[no-any-return]
+
+
+def graphed(step: Step) -> Step:
+    """The step as one CUDA graph, its parameters updated in place."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def variants(name: str, video: torch.Tensor) -> dict[str, Callable[[], Step]]:
+    """Name -> what prepares its step; the first is what the others are compared with."""
+    last, plain, device = torch.channels_last_3d, torch.contiguous_format, video.device
+
+    def of(precision: str, layout: Any = last) -> nn.Module:
+        return network(name, precision, device, layout)
+
+    found: dict[str, Callable[[], Step]] = {
+        "fp32 contiguous": lambda: step_of(of("fp32", plain), video),
+        "fp32": lambda: step_of(of("fp32"), video),
+        "bf16 of torch": lambda: step_of(without_merging(of("bf16")), video),
+        "bf16": lambda: step_of(of("bf16"), video),
+    }
+    if device.type == "cpu":
+        # Of torch itself it may wait without end on a CPU, or be wrong.
+        del found["bf16 of torch"]
+        return found
+    return found | {
+        "fp16": lambda: step_of(of("fp16"), video),
+        "bf16 fused SGD": lambda: step_of(of("bf16"), video, fused=True),
+        "bf16 padded stem": lambda: step_of(padded_stem(of("bf16")), video),
+        "bf16 graph": lambda: graphed(step_of(of("bf16"), video, fused=True)),
+        "bf16 graph, padded stem": lambda: graphed(step_of(padded_stem(of("bf16")), video, True)),
+        "bf16 compiled": lambda: step_of(_compiled(of("bf16")), video, fused=True),
+        "fp32 graph": lambda: graphed(step_of(of("fp32"), video, fused=True)),
+    }
+
+
+def _compiled(model: nn.Module) -> nn.Module:
+    compiled: Any = torch.compile(model)
+    return compiled  # type: ignore[no-any-return]
+
+
+def measure(name: str, shape: tuple[int, int, int], device: torch.device) -> list[dict[str, Any]]:
+    clips, frames, side = shape
+    video = torch.randint(0, 256, (clips, 3, frames, side, side), dtype=torch.uint8, device=device)
+    with FlopCounterMode(display=False) as counter:
+        step_of(network(name, "fp32", device, torch.channels_last_3d), video)()
+    rows: dict[str, dict[str, Any]] = {}
+    steps: dict[str, Step] = {}
+    for variant, prepare in variants(name, video).items():
+        try:
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            steps[variant] = prepare()
+            steps[variant]()
+            gib = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
+            rows[variant] = {"backbone": name, "variant": variant, "gib": round(gib, 2)}
+        except Exception as error:  # noqa: BLE001 - the others are still measured
+            print(f"{name} {variant}: {type(error).__name__}: {str(error)[:120]}", flush=True)
+            steps.pop(variant, None)
+    times: dict[str, list[float]] = {variant: [] for variant in steps}
+    for _ in range(ROUNDS):
+        for variant, step in steps.items():
+            begin = time.perf_counter()
+            step()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            times[variant].append(time.perf_counter() - begin)
+    first = next(iter(times.values()))
+    for variant, values in times.items():
+        median, ratios = (
+            statistics.median(values),
+            [a / b for a, b in zip(first, values, strict=True)],
+        )
+        rows[variant] |= {
+            "ms": round(1000 * median, 1),
+            "tflops": round(counter.get_total_flops() / median / 1e12, 2),
+            "speedup": round(statistics.median(ratios), 2),
+            "from": round(min(ratios), 2),
+            "to": round(max(ratios), 2),
+        }
+        print(json.dumps(rows[variant]), flush=True)
+    return list(rows.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", metavar="BACKBONE:CLIPSxFRAMESxSIDE")
+    parser.add_argument("--out", type=Path)
+    words = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows = []
+    for text in words.networks or (CUDA if device.type == "cuda" else CPU):
+        name, numbers = text.split(":")
+        clips, frames, side = (int(n) for n in numbers.split("x"))
+        rows += measure(name, (clips, frames, side), device)
+        if words.out:
+            words.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

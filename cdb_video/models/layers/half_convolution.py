@@ -1,0 +1,120 @@
+"""How the convolutions of a network are computed in half precision, by device."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cdb_video.models.mixed import mixed
+
+CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
+CUDA_GROUP = 128
+"""Channels of a merged group on CUDA, where cuDNN has no tensor cores for narrow groups."""
+CPU_GROUP = 16
+"""The same on a CPU, where only groups below half of that gain by it."""
+FEW_CHANNELS = 16
+"""Below which oneDNN takes another way through the input."""
+
+
+class HalfConvolution(nn.Module):
+    """Mixed into the class of a convolution, whose parameters and their names stay as they are.
+
+    Under autocast to half precision,
+
+    - narrow groups are merged into wider ones, whose weights are zero between what was apart:
+      the result is the same, and matrix units can work on it;
+    - on a CPU it is computed in float32 where oneDNN would read memory that nobody wrote (see
+      ``is_misread``), and where each channel has its own filter, as bfloat16 is slower there;
+    - on a CPU a kernel of one position takes the positions that it steps to beforehand, as the
+      threads of oneDNN may wait for each other without end in the weights' gradient otherwise.
+    """
+
+    groups: int
+    stride: tuple[int, ...]
+    padding: Any
+    dilation: tuple[int, ...]
+    padding_mode: str
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        compute = super()._conv_forward  # type: ignore[misc]
+        device = x.device.type
+        if not torch.is_autocast_enabled(device):
+            return compute(x, weight, bias)  # type: ignore[no-any-return]
+        width = weight.shape[1]
+        if device == "cpu" and (width == 1 or self._is_misread(x, weight)):
+            with torch.autocast(device, enabled=False):
+                full = compute(x.float(), weight, bias)
+            return full.to(torch.get_autocast_dtype(device))  # type: ignore[no-any-return]
+        convolve = functional.conv3d if x.ndim == 5 else functional.conv2d
+        steps = max(weight.shape[2:]) == 1 < max(self.stride) and not any(self.padding)
+        if steps and device == "cpu":
+            kept: Any = (..., *(slice(None, None, step) for step in self.stride))
+            return convolve(x[kept], weight, bias, groups=self.groups)
+        times = _times(self.groups, width, device)
+        if times == 1 or self.padding_mode != "zeros":
+            return compute(x, weight, bias)  # type: ignore[no-any-return]
+        wide = merge_groups(weight, self.groups, times)
+        groups = self.groups // times
+        return convolve(x, wide, bias, self.stride, self.padding, self.dilation, groups)
+
+    def _is_misread(self, x: Tensor, weight: Tensor) -> bool:
+        # Padding that is given by name does not say how wide the output is.
+        return isinstance(self.padding, str) or is_misread(
+            (*x.shape[2:],), weight.shape, self.stride, self.padding, self.dilation
+        )
+
+
+def is_misread(
+    size: tuple[int, ...],
+    weight: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> bool:
+    """Whether oneDNN's bfloat16 convolution may read memory that nobody wrote (torch 2.13).
+
+    It does, forward or in the weights' gradient, where the output is one position wide, and where
+    a single frame meets a kernel of several and fewer than 16 channels: ``docs/performance.md``
+    says how that was found.
+
+    Args:
+        size: (T, H, W) or (H, W) of the input.
+        weight: (O, I, ...), where I are the channels of a group.
+        stride, padding, dilation: along the dimensions of ``size``.
+    """
+    _, channels, *kernel = weight
+    if max(kernel) == 1:
+        return False
+    span = dilation[-1] * (kernel[-1] - 1) + 1
+    width = (size[-1] + 2 * padding[-1] - span) // stride[-1] + 1
+    return width == 1 or (size[0] == 1 < kernel[0] and channels < FEW_CHANNELS)
+
+
+def merge_groups(weight: Tensor, groups: int, times: int) -> Tensor:
+    """Weights (O, I, ...) of ``groups`` as those of a ``times``-th of it, (O, times * I, ...)."""
+    narrow = weight.reshape(groups // times, times, -1, 1, *weight.shape[1:])
+    own = torch.eye(times, dtype=weight.dtype, device=weight.device)
+    wide = narrow * own.view(1, times, 1, times, *[1] * (weight.ndim - 1))
+    wide = wide.reshape(weight.shape[0], times * weight.shape[1], *weight.shape[2:])
+    layout = torch.channels_last_3d if weight.ndim == 5 else torch.channels_last
+    return wide.contiguous(memory_format=layout)
+
+
+def _times(groups: int, width: int, device: str) -> int:
+    """How many groups of ``width`` channels are merged into one."""
+    if groups == 1 or width == 1:
+        return 1
+    if device == "cpu":
+        most = CPU_GROUP // width if width < CPU_GROUP // 2 else 1
+    else:
+        most = CUDA_GROUP // width
+    return max(n for n in range(1, max(1, most) + 1) if groups % n == 0)
+
+
+def prepare_convolutions(model: nn.Module) -> None:
+    """Lets the 2D and 3D convolutions in ``model`` take these ways."""
+    for module in model.modules():
+        kind: Any = type(module)
+        if issubclass(kind, CONVOLUTIONS) and not issubclass(kind, HalfConvolution):
+            module.__class__ = mixed(f"Half{kind.__name__}", HalfConvolution, kind)

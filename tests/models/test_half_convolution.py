@@ -1,0 +1,96 @@
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from cdb_video.models import build_model
+from cdb_video.models.layers.half_convolution import (
+    HalfConvolution,
+    is_misread,
+    merge_groups,
+    prepare_convolutions,
+)
+
+TINY = {"stage_blocks": (1, 1, 1, 1), "width": 16, "cardinality": 4}
+SHAPES = {
+    "stem of one frame": (nn.Conv3d(3, 16, 3, padding=1), (2, 3, 1, 12, 12)),
+    "one column left": (nn.Conv3d(4, 16, 3, (1, 2, 4), (1, 1, 0)), (2, 4, 4, 8, 6)),
+    "two frames, own filters": (nn.Conv3d(32, 32, 3, padding=1, groups=32), (2, 32, 2, 7, 7)),
+    "four frames under five": (
+        nn.Conv3d(32, 32, (5, 1, 1), padding=(2, 0, 0), groups=32),
+        (2, 32, 4, 7, 7),
+    ),
+    "images of two pixels": (nn.Conv2d(4, 128, 3, padding=1), (2, 4, 2, 2)),
+    "narrow groups": (nn.Conv3d(32, 32, 3, padding=1, groups=8), (2, 32, 4, 8, 8)),
+    "dense": (nn.Conv3d(16, 24, 3, 2, 1), (2, 16, 4, 8, 8)),
+}
+
+
+def spoil():
+    """Leaves memory behind that is not a number wherever nobody writes."""
+    for dtype in (torch.float32, torch.bfloat16):
+        _ = [torch.full((1 << n,), float("nan"), dtype=dtype) for n in range(8, 23) for _ in "123"]
+
+
+def results(conv, x, *, half):
+    x = x.clone().requires_grad_()
+    conv.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        y = conv(x)
+    spoil()
+    y.float().square().sum().backward()
+    return y.float(), x.grad, conv.weight.grad
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_half_precision_is_right_in_memory_that_holds_anything(name):
+    torch.manual_seed(0)
+    conv, shape = copy.deepcopy(SHAPES[name][0]), SHAPES[name][1]
+    x = torch.randn(shape)
+    expected = results(conv, x, half=False)
+    prepare_convolutions(conv)
+    for _ in range(3):
+        spoil()
+        for got, right in zip(results(conv, x, half=True), expected, strict=True):
+            assert (got - right).abs().max() < 0.03 * right.abs().max()
+
+
+def test_only_what_is_misread_is_kept_out():
+    def misread(size, weight, stride=(1, 1, 1), padding=(1, 1, 1), dilation=(1, 1, 1)):
+        return is_misread(size, weight, stride, padding, dilation)
+
+    assert misread((1, 14, 14), (64, 3, 3, 3, 3))
+    assert not misread((2, 14, 14), (64, 3, 3, 3, 3))
+    assert not misread((1, 4, 4), (1024, 32, 3, 3, 3))
+    assert misread((8, 14, 6), (16, 16, 3, 3, 3), (1, 1, 4), (1, 1, 0))
+    assert misread((8, 9, 5), (16, 16, 3, 3, 3), padding=(1, 1, 0), dilation=(1, 1, 2))
+    assert not misread((1, 1, 1), (8, 4, 1, 1, 1), padding=(0, 0, 0))
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_merged_groups_give_the_same_to_the_gradient(times):
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 24, 3, 5, 5), torch.randn(16, 3, 3, 3, 3, requires_grad=True)
+    narrow = functional.conv3d(x, weight, padding=1, groups=8)
+    wide = functional.conv3d(x, merge_groups(weight, 8, times), padding=1, groups=8 // times)
+    torch.testing.assert_close(wide, narrow, atol=1e-5, rtol=1e-5)
+    expected, got = (torch.autograd.grad(y.square().sum(), weight)[0] for y in (narrow, wide))
+    torch.testing.assert_close(got, expected, atol=1e-2, rtol=1e-4)
+
+
+def test_names_and_full_precision_stay_and_a_model_can_be_pickled():
+    torch.manual_seed(0)
+    model = build_model("resnext3d", 3, **TINY).eval()
+    clips = torch.randint(0, 256, (2, 3, 4, 32, 32), dtype=torch.uint8)
+    names, expected = list(model.state_dict()), model(clips)
+    model.set_precision("bf16")
+    assert list(model.state_dict()) == names
+    assert isinstance(model.conv1, HalfConvolution)
+    again = pickle.loads(pickle.dumps(model))
+    assert again(clips).dtype == torch.bfloat16
+    torch.testing.assert_close(again(clips).float(), expected, atol=0.05, rtol=0.05)
+    again.set_precision("fp32")
+    assert torch.equal(again(clips), expected)
