@@ -18,6 +18,7 @@ from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.cutting import cut, cut_views
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.loading import Loading, Training
+from cdb_video.data.records import RecordTable
 from cdb_video.data.transforms import Augmentation, flipped_classes, random_crop
 from cdb_video.errors import CdbVideoError, DataError, DecodeError
 
@@ -52,34 +53,6 @@ class Key(NamedTuple):
     """How many times the record has come before in this epoch, over all processes."""
 
 
-class _RecordTable:
-    """Records in a few arrays: a list of objects would be copied, page by page, into each worker
-    as their reference counts change."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        paths = [record.path.encode("utf-8", "surrogateescape") for record in records]
-        self._text = np.frombuffer(b"".join(paths), dtype=np.uint8)
-        self._ends = np.cumsum([len(path) for path in paths], dtype=np.int64)
-        self.labels = np.array([record.label for record in records], dtype=np.int64)
-        nan = float("nan")
-        self._spans = np.array(
-            [
-                [nan if second is None else second for second in (record.start, record.end)]
-                for record in records
-            ],
-            dtype=np.float64,
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> Record:
-        begin = self._ends[index - 1] if index else 0
-        path = self._text[begin : self._ends[index]].tobytes().decode("utf-8", "surrogateescape")
-        start, end = (None if np.isnan(s) else float(s) for s in self._spans[index])
-        return Record(path, int(self.labels[index]), start, end)
-
-
 class ClipDataset(Dataset[Sample | CdbVideoError]):
     """Decodes the clips of a ``Key``.
 
@@ -100,7 +73,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         training: Training | None = None,
         views: tuple[int, int] = (1, 1),
     ) -> None:
-        self.records = _RecordTable(records)
+        self.records = RecordTable.of(records)
         self.sampling, self.size, self.decoding = loading.sampling, loading.size, loading.decoding
         self.views = views
         self.tolerant, self.timeout = loading.tolerant, loading.share.clip_timeout

@@ -4,7 +4,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from cdb_video.data.batch import BatchLoader, Record
 from cdb_video.data.image_loader import ImageLoader, Images
 from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Training
+from cdb_video.data.records import RecordTable
 
 Labels = npt.NDArray[np.int64]
 
@@ -30,12 +31,12 @@ class Split(ABC):
     """
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self.records = records
+        self.records = RecordTable.of(records)
 
-    @cached_property
+    @property
     def labels(self) -> Labels:
         """(N,) the class of each record."""
-        return np.array([record.label for record in self.records], dtype=np.int64)
+        return self.records.labels
 
     @property
     @abstractmethod
@@ -155,12 +156,19 @@ class Splits:
             names = ", ".join(empty[:10])
             more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
             found.append(f"{len(empty)} classes have no training clip: {names}{more}{hint}")
-        clips = {
-            name: {(r.path, r.start, r.end) for r in split.records}
-            for name, split in self._splits.items()
-        }
-        for one, other in itertools.combinations(clips, 2):
-            if both := clips[one] & clips[other]:
+        keys = {name: split.records.keys() for name, split in self._splits.items()}
+        for one, other in itertools.combinations(keys, 2):
+            clips = [
+                self._clips(name, np.intersect1d(keys[one], keys[other]), keys[name])
+                for name in (one, other)
+            ]
+            if both := clips[0] & clips[1]:
                 path = min(both, key=str)[0]
                 found.append(f"{len(both)} clips are in {one} and in {other}, such as {path}")
         return found
+
+    def _clips(self, name: str, wanted: Labels, keys: Labels) -> set[Any]:
+        """Paths and times of the records of a split whose keys are ``wanted``."""
+        records = self._splits[name].records
+        found = (records[place] for place in np.flatnonzero(np.isin(keys, wanted)).tolist())
+        return {(record.path, record.start, record.end) for record in found}

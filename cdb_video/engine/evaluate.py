@@ -52,7 +52,12 @@ class Evaluation(NamedTuple):
         return torch.from_numpy(recall), torch.from_numpy(counts)
 
     def metrics(
-        self, class_names: Sequence[str], groups: Sequence[str], group_names: Sequence[str]
+        self,
+        class_names: Sequence[str],
+        groups: Sequence[str],
+        group_names: Sequence[str],
+        *,
+        average_precision: bool = True,
     ) -> dict[str, Any]:
         """The numbers of ``metrics.json`` that depend on predictions alone."""
         metrics = classification_metrics(
@@ -62,6 +67,7 @@ class Evaluation(NamedTuple):
             class_names=class_names,
             groups=groups,
             group_names=group_names,
+            average_precision=average_precision,
         )
         return {**metrics, "num_bad_clips": int((~self.valid).sum())}
 

@@ -22,10 +22,13 @@ def enlarged(values: npt.NDArray[np.floating]) -> Picture:
 
 
 def confusion(target: torch.Tensor, predicted: torch.Tensor, num_classes: int) -> Picture:
-    """Rows are true classes, columns predicted ones; each row is a share of its clips."""
-    there = predicted >= 0
-    places = target[there] * num_classes + predicted[there]
-    counts = torch.bincount(places, minlength=num_classes**2).view(num_classes, -1).numpy()
+    """Rows are true classes, columns predicted ones; each row is a share of its clips.
+
+    Of more than ``MAX_SIDE`` classes neighbours share a row and a column.
+    """
+    there, side = predicted >= 0, min(num_classes, MAX_SIDE)
+    row, column = (classes[there] * side // num_classes for classes in (target, predicted))
+    counts = torch.bincount(row * side + column, minlength=side**2).view(side, -1).numpy()
     return enlarged(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 

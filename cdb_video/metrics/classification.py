@@ -25,6 +25,7 @@ def classification_metrics(
     class_names: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
     group_names: Sequence[str] | None = None,
+    average_precision: bool = True,
 ) -> dict[str, Any]:
     """The numbers by which a model is judged, ready for JSON; fractions in [0, 1].
 
@@ -41,12 +42,14 @@ def classification_metrics(
         groups: name of the group of each class, ``(K,)``, as ``group_classes`` gives it.
         group_names: every group, in the order wanted; a group without a class is kept. Default:
             the groups in order of their first class.
+        average_precision: whether to find the mean average precision, the slowest of all, which
+            sorts the scores of each class.
 
     Returns:
         ``num_samples, num_classes, top1, top5`` (null without scores; the best K where K < 5),
         ``mean_class_recall`` (which is called balanced accuracy, too), ``mean_class_precision,
         mean_class_f1, mean_average_precision`` (each class against all others, by their scores;
-        null without), ``absent_classes`` and ``groups
+        null without scores or ``average_precision``), ``absent_classes`` and ``groups
         {name: {num_classes, recall, precision}}``, where ``num_classes`` counts the classes
         present and the two means are null if there are none.
 
@@ -57,6 +60,9 @@ def classification_metrics(
     if class_names is not None:
         check_per_class(class_names, num_classes, "class_names")
     present = np.unique(target)
+    mean_ap = None
+    if average_precision and scores is not None:
+        mean_ap = _mean_ap(target, scores, num_classes)
     precision, recall, f1, _ = precision_recall_fscore_support(
         target, prediction, labels=present, average=None, zero_division=0
     )
@@ -69,7 +75,7 @@ def classification_metrics(
         "mean_class_recall": float(recall.mean()),
         "mean_class_precision": float(precision.mean()),
         "mean_class_f1": float(f1.mean()),
-        "mean_average_precision": None if scores is None else _mean_ap(target, scores, num_classes),
+        "mean_average_precision": mean_ap,
         "absent_classes": absent if class_names is None else [class_names[c] for c in absent],
         "groups": _group_means(present, recall, precision, num_classes, groups, group_names),
     }

@@ -212,9 +212,54 @@ def test_a_list_that_cannot_be_read_is_one_line_with_its_place(tmp_path, text, m
 
 @pytest.mark.parametrize("path", ["../other/a.mp4", "/etc/passwd", "clips/../../a.mp4", "."])
 def test_a_path_cannot_leave_the_root(tmp_path, path):
-    dataset = read(make(tmp_path, f"path,label\n{path},x\n"))
+    make(tmp_path, f"path,label\n{path},x\n")
     with pytest.raises(DataError, match=r"train\.csv:2: the path must lie under"):
-        dataset.records("train")
+        read(tmp_path)
+
+
+LONG = 1_300
+"""Rows: more than are read at once."""
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    ["", "./b//c.mp4,x,,\n", '"with\na line.mp4",x,,\n', ",,,\n\n", "é.mp4,x,,\n", "short.mp4,y\n"],
+)
+def test_many_rows_are_read_as_one_by_one(tmp_path, unusual):
+    """Whatever stands among them."""
+    rows = [f"a/{n}.mp4,label {n % 7},{n % 3 or ''},{9 + n % 3}\n" for n in range(LONG)]
+    rows.insert(700, unusual)
+    folder = make(tmp_path, "path,label,start,end\n" + "".join(rows))
+    records = read(folder).records("train")
+    expected = [
+        (f"{folder}/a/{n}.mp4", f"label {n % 7}", float(n % 3) or None, 9.0 + n % 3)
+        for n in range(LONG)
+    ]
+    names = read(folder).class_names
+    got = [(r.path, names[r.label], r.start, r.end) for r in records]
+    extra = len(got) - LONG
+    assert extra == (unusual.strip(",\n") != "")
+    assert got[:700] + got[700 + extra :] == expected
+    assert records[-1] == [*records][-1] == records[len(records) - 1]
+    assert records == list(records)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a/3.mp4,x,1,2", r"train\.csv:1203: the clip is already in line 5"),
+        ("b.mp4,,,", r"train\.csv:1203: the label is missing"),
+        ("b.mp4,x,nan,", r"train\.csv:1203: start must be seconds >= 0 or empty, got 'nan'"),
+        ("b.mp4,x,3,3", r"train\.csv:1203: end must be above start"),
+        ("b.png,x,3,", r"train\.csv:1203: an image has neither start nor end"),
+        ("../b.mp4,x,,", r"train\.csv:1203: the path must lie under"),
+    ],
+)
+def test_a_line_far_down_is_named(tmp_path, row, message):
+    rows = [f"a/{n}.mp4,x,1,2\n" for n in range(LONG)]
+    rows.insert(1_201, f"{row}\n")
+    with pytest.raises(DataError, match=message):
+        read(make(tmp_path, "path,label,start,end\n" + "".join(rows)))
 
 
 def test_a_relative_root_stays_relative(tmp_path, monkeypatch):

@@ -53,6 +53,8 @@ def test_tensorboard_has_classes_clips_confusion_and_the_options(configured):
 def test_pictures_are_what_they_say():
     target = torch.tensor([0, 0, 0, 0, 2])
     predicted = torch.tensor([0, 0, 0, 1, -1])
+    many = pictures.confusion(target * 4000, predicted * 4000, 12_000)
+    assert many.shape == (pictures.MAX_SIDE, pictures.MAX_SIDE, 3)
     picture = pictures.confusion(target, predicted, 3)
     assert picture.shape == (24, 24, 3)
     assert picture[::8, ::8, 0].tolist() == [[191, 64, 0], [0, 0, 0], [0, 0, 0]]

@@ -3,15 +3,19 @@
 import os
 import unicodedata
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
 from cdb_video.data.batch import Record
+from cdb_video.data.records import RecordTable
 from cdb_video.data.splits import FileSplit, ImageSplit, Split
 from cdb_video.errors import DataError
 
@@ -47,7 +51,7 @@ class LabelledClips(ABC):
         self.root = Path(options.root).expanduser()
         self._allow_outside = bool(getattr(options, "allow_outside", False))
 
-    def records(self, split: str) -> list[Record]:
+    def records(self, split: str) -> Sequence[Record]:
         """The clips of ``split`` (train, val or test), always in the same order; never empty.
 
         Raises:
@@ -61,7 +65,7 @@ class LabelledClips(ABC):
         return records
 
     @abstractmethod
-    def _read(self, split: str) -> list[Record]:
+    def _read(self, split: str) -> Sequence[Record]:
         """The clips of one of ``SPLITS``."""
 
     def source(self, record: Record) -> Source:
@@ -78,15 +82,17 @@ class LabelledClips(ABC):
         Args:
             max_missing: as many records may lack their file.
         """
-        there = {path: os.path.isfile(path) for path in {record.path for record in records}}
-        num_missing = sum(not there[record.path] for record in records)
-        if num_missing > max_missing:
-            missing = [path for path in dict.fromkeys(r.path for r in records) if not there[path]]
-            names = ", ".join(os.path.relpath(path, self.root) for path in missing[:NUM_NAMED])
+        # A clip of a long file often stands beside others of it.
+        is_file = lru_cache(maxsize=1024)(os.path.isfile)
+        missing = Counter(path for path in RecordTable.of(records).paths if not is_file(path))
+        if missing.total() > max_missing:
+            first = [os.path.relpath(path, self.root) for path in [*missing][:NUM_NAMED]]
             more = len(missing) - NUM_NAMED
             tail = f", and {more} more" if more > 0 else ""
+            num_files = len({record.path for record in records})
             raise DataError(
-                f"{len(missing)} of {len(there)} clips are missing under {self.root}: {names}{tail}"
+                f"{len(missing)} of {num_files} clips are missing under {self.root}: "
+                f"{', '.join(first)}{tail}"
             )
 
     def path_of(self, name: str) -> str:
@@ -141,18 +147,34 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without byte order mark. Raises ``DataError``."""
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 file, with or without byte order mark, with the ends of its lines as they are.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} must be UTF-8 text, got byte {error.start} that is not") from None
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path} must be UTF-8 text, got byte {_first_wrong(path)} that is not"
+        ) from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
 
 
+def _first_wrong(path: Path) -> int:
+    try:
+        return len(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return error.start
+
+
 def read_lines(path: Path) -> Iterator[Line]:
     """The lines of a text file that are not blank, without white space around them."""
-    for number, text in enumerate(read_text(path).split("\n"), start=1):
-        if text.strip():
-            yield Line(path, number, text.strip())
+    with opened(path) as file:
+        for number, text in enumerate(file, start=1):
+            if text.strip():
+                yield Line(path, number, text.strip())
