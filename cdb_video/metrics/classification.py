@@ -42,8 +42,7 @@ def classification_metrics(
         groups: name of the group of each class, ``(K,)``, as ``group_classes`` gives it.
         group_names: every group, in the order wanted; a group without a class is kept. Default:
             the groups in order of their first class.
-        average_precision: whether to find the mean average precision, the slowest of all, which
-            sorts the scores of each class.
+        average_precision: whether to sort the scores of each class for it, which is slow.
 
     Returns:
         ``num_samples, num_classes, top1, top5`` (null without scores; the best K where K < 5),
@@ -60,9 +59,7 @@ def classification_metrics(
     if class_names is not None:
         check_per_class(class_names, num_classes, "class_names")
     present = np.unique(target)
-    mean_ap = None
-    if average_precision and scores is not None:
-        mean_ap = _mean_ap(target, scores, num_classes)
+    sort = average_precision and scores is not None
     precision, recall, f1, _ = precision_recall_fscore_support(
         target, prediction, labels=present, average=None, zero_division=0
     )
@@ -75,7 +72,7 @@ def classification_metrics(
         "mean_class_recall": float(recall.mean()),
         "mean_class_precision": float(precision.mean()),
         "mean_class_f1": float(f1.mean()),
-        "mean_average_precision": mean_ap,
+        "mean_average_precision": _mean_ap(target, scores, num_classes) if sort else None,
         "absent_classes": absent if class_names is None else [class_names[c] for c in absent],
         "groups": _group_means(present, recall, precision, num_classes, groups, group_names),
     }
@@ -105,7 +102,7 @@ def _top_k(
     return float(found * there.mean())
 
 
-def _mean_ap(target: IntArray, scores: npt.ArrayLike, num_classes: int) -> float:
+def _mean_ap(target: IntArray, scores: Any, num_classes: int) -> float:
     """Average precision of each class that is present, averaged over them."""
     scores = check_scores(scores, len(target), num_classes)
     found = [average_precision_score(target == c, scores[:, c]) for c in np.unique(target)]
