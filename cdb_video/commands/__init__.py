@@ -25,6 +25,7 @@ WORDS = {
     "replay-batch": "run the clips of a step again whose loss was not finite",
     "list": "list every backbone, loss, dataset, sampler and decoder",
     "check-backbone": "check a backbone against its contract, and measure what it costs",
+    "pack-data": "write all clips again, small and quick to decode",
     "get-data": "get a public data set",
     "demo": "the whole way on made videos: cross entropy against CDB",
     "demo-data": "make the videos of the demo",

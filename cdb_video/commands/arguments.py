@@ -1,7 +1,10 @@
 """What the commands that use a checkpoint share."""
 
 import argparse
+import os
 from pathlib import Path
+
+from cdb_video.errors import ConfigError
 
 
 def model_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
@@ -19,6 +22,22 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--batch-size", type=positive, default=8, metavar="N", help="clips at a time (8)")
     add("--workers", type=natural, default=2, metavar="N", help="processes that decode (2)")
+
+
+def add_shard(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds ``--shard``, which ``shard`` reads."""
+    text = f"take every N-th {what}, the I-th first, from 0"
+    parser.add_argument("--shard", default="", metavar="I/N", help=text)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Number of this share and of all: as typed, or as torchrun says. Raises ``ConfigError``."""
+    if not text:
+        return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise ConfigError(f"--shard must be I/N with I from 0 to N - 1, such as 0/4, got {text!r}")
+    return int(index), int(count)
 
 
 def positive(text: str) -> int:

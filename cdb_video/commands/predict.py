@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdb_video.commands.arguments import add_loading, model_parser, positive
+from cdb_video.commands.arguments import add_loading, add_shard, model_parser, positive, shard
 from cdb_video.errors import ConfigError, DataError, DecodeError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Predicts; returns 1 where a video could not be decoded. Raises ``CdbVideoError``."""
     words = _parse(argv, prog)
-    shard = _shard(words.shard)
+    share = shard(words.shard)
     from cdb_video.data.found import find_videos
     from cdb_video.engine.predict import load
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if words.window and any(r.start is not None or r.end is not None for r in records):
         raise ConfigError("--window goes along whole files, got a list with start and end")
     predictor = load(words.checkpoint, words.device, words.imports)
-    return _Work(words, predictor, shard).run(records)
+    return _Work(words, predictor, share).run(records)
 
 
 def _parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
@@ -56,7 +56,7 @@ def _parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     add("--annotate", action="store_true", help="write each video with its classes drawn in")
     add("--views", default="", metavar="TxS", help="temporal x spatial (those of the test)")
     add_loading(parser)
-    add("--shard", default="", metavar="I/N", help="take every N-th video, the I-th first, from 0")
+    add_shard(parser, "video")
     add("--camera", metavar="SOURCE", help="watch a camera (0) or a stream, and print")
     return parser.parse_args(argv)
 
@@ -183,16 +183,6 @@ def _watch(predictor: "Predictor", words: argparse.Namespace) -> int:
         top = "  ".join(f"{name} {score:.2f}" for name, score in one.top(words.top))
         print(f"{second:8.1f} s  {top}", flush=True)
     return 0
-
-
-def _shard(text: str) -> tuple[int, int]:
-    """Number of this share and of all: as typed, or as torchrun says."""
-    if not text:
-        return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    index, _, count = text.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise ConfigError(f"--shard must be I/N with I from 0 to N - 1, such as 0/4, got {text!r}")
-    return int(index), int(count)
 
 
 def _views(text: str) -> tuple[int, int] | None:

@@ -1,48 +1,26 @@
 """Writes films: pictures with a caption, as an mp4 that plays anywhere."""
 
 from collections.abc import Iterable
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from cdb_video.data.decode import Decoding, VideoReader
+from cdb_video.data.encode import write_mp4
 from cdb_video.engine.pictures import Picture
 from cdb_video.engine.timeline import Timeline
 from cdb_video.files import replacing
 
 HEIGHT = 480
 """Pixels, at most."""
-TICKS = 90_000
-"""A second."""
 
 
 def write_film(path: Path, pictures: Iterable[tuple[float, Picture]], fps: float) -> None:
-    """Writes an mp4 of H.264.
-
-    Args:
-        pictures: when each comes, in rising seconds, and the picture; all of one size.
-        fps: pictures a second, about.
-    """
-    with replacing(path) as partial, av.open(str(partial), "w", format="mp4") as container:
-        rate = Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(25)
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "23"})
-        stream.codec_context.time_base = Fraction(1, TICKS)
-        stream.pix_fmt = "yuv420p"
-        first, before = None, -1
-        for second, picture in pictures:
-            if first is None:
-                first = second
-                stream.height, stream.width = (side // 2 * 2 for side in picture.shape[:2])
-            even = np.ascontiguousarray(picture[: stream.height, : stream.width])
-            frame = av.VideoFrame.from_ndarray(even, "rgb24")
-            before = max(round((second - first) * TICKS), before + 1)
-            frame.pts, frame.time_base = before, Fraction(1, TICKS)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    """As ``write_mp4``, all of it or nothing."""
+    with replacing(path) as partial:
+        write_mp4(partial, pictures, fps)
 
 
 def annotate(path: Path, video: str, timeline: Timeline, decoding: Decoding) -> None:

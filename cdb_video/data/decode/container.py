@@ -34,7 +34,9 @@ def open_video(path: str, decoding: Decoding) -> tuple[InputContainer, VideoStre
         # Others stop there for what whole files have, such as a cut with open groups of pictures.
         if decoding.damage != "strict" and stream.codec.canonical_name != "mjpeg":
             detect = {}
-        stream.codec_context.options = {**detect, "max_pixels": str(decoding.max_pixels)}
+        filters = {"skip_loop_filter": "all"} if decoding.skip_loop_filter else {}
+        pixels = {"max_pixels": str(decoding.max_pixels)}
+        stream.codec_context.options = {**detect, **pixels, **filters}
     except BaseException:
         container.close()
         raise

@@ -24,6 +24,10 @@ class Decoding:
     """Frames that are looked through for one clip; a file that needs more is a bad clip. In a long
     file with an index, a clip with a start and an end needs few."""
 
+    skip_loop_filter: bool = False
+    """Decode H.264 and H.265 without the filter that smooths the edges of blocks: sooner done, with
+    other pixels; of 'pyav' alone. docs/performance.md has what it gains and changes."""
+
     def check_length(self, num_frames: int) -> None:
         """Raises ``ValueError`` where there are more frames than ``max_frames``."""
         if num_frames > self.max_frames:

@@ -1,0 +1,145 @@
+"""The command ``pack-data``."""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cdb_video import options
+from cdb_video.commands.arguments import add_shard, positive, shard
+from cdb_video.commands.with_config import make_parser, parse
+from cdb_video.errors import CdbVideoError, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from cdb_video.data.batch import Record
+    from cdb_video.data.packing import Packed, Packing
+
+DESCRIPTION = (
+    "Write every clip of a data set again, small and quick to decode, without sound, and prove "
+    "that each has the same frames at the same times. Names and lists stay, so that only the root "
+    "changes; parts of long files become files of their own, with new lists. The same command "
+    "again goes on where it was stopped. The exit code is 1 where a clip could not be packed."
+)
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Packs; returns 1 where a clip could not be. Raises ``CdbVideoError``."""
+    words = _parse(argv, prog)
+    index, count = shard(words.shard)
+    config = options.load(words.cfg, words.opts, trust_imports=words.trust_imports)
+    from cdb_video.data.pack_plan import make_plan, write_lists
+    from cdb_video.data.packing import Packing
+    from cdb_video.registry import DATASETS
+
+    dataset = DATASETS.get(config.data.name)(config.data.options)
+    splits = dict(_splits(dataset))
+    plan = make_plan(dataset.root, words.out, splits)
+    packing = Packing(words.side, words.key_frames, words.crf)
+    mine = dict([*plan.clips.items()][index::count])
+    left = {path: record for path, record in mine.items() if not path.is_file()}
+    words.out.mkdir(parents=True, exist_ok=True)
+    work = _Work(packing, config.data, words.workers or os.cpu_count() or 1)
+    faults = work.run(left)
+    write_lists(dataset.root, words.out, splits, dataset.class_names, plan)
+    _tell(words.out, config.data.name, plan.cut, len(mine), len(mine) - len(left), work, faults)
+    return 1 if faults else 0
+
+
+def _parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
+    parser = make_parser(prog, DESCRIPTION, "--out DIR [--side N] [--key-frames N] [--crf N] ")
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="the new root")
+    add("--side", type=positive, default=256, metavar="N", help="shorter side in pixels (256)")
+    add("--key-frames", type=positive, default=8, metavar="N", help="from one to the next (8)")
+    add("--crf", type=int, default=26, choices=range(52), metavar="N", help="quality, 0-51 (26)")
+    add("--workers", type=positive, metavar="N", help="processes that encode (one a core)")
+    add_shard(parser, "clip")
+    return parse(parser, argv)
+
+
+def _splits(dataset: Any) -> Iterator[tuple[str, Sequence["Record"]]]:
+    """The splits whose lists are there: a test list may be missing."""
+    from cdb_video.data.datasets.base import SPLITS
+
+    if not hasattr(dataset, "root") or not dataset.split("train").files:
+        raise ConfigError("DATA.NAME must be a data set of files to be packed, got one in memory")
+    for name in SPLITS:
+        try:
+            yield name, dataset.records(name)
+        except DataError as error:
+            if name == "train":
+                raise
+            print(f"without {name}: {error}")
+
+
+class _Work:
+    """Packs clips in several processes, one of which may die of a clip without the others."""
+
+    def __init__(self, packing: "Packing", decoding: Any, workers: int) -> None:
+        self._arguments, self._workers = (packing, decoding), workers
+        self.done: list[Packed] = []
+
+    def run(self, clips: Mapping[Path, "Record"]) -> dict[str, str]:
+        """What could not be packed, and why."""
+        from cdb_video.engine.log import console, progress_bar
+
+        faults: dict[str, str] = {}
+        left, alone = dict(clips), 0
+        with progress_bar(console()) as bar:
+            task = bar.add_task("packing", total=len(clips))
+            while left:
+                some = dict([*left.items()][:1]) if alone else left
+                done = self._pack(some, faults)
+                if alone and not done:
+                    faults[next(iter(some.values())).path] = "the process that packed it died"
+                    done = [*some]
+                # Clips are taken up in turn: who was to blame is among the first of those left.
+                alone = alone - 1 if alone else (self._workers + 2) * (len(done) < len(some))
+                for path in done:
+                    del left[path]
+                bar.advance(task, len(done))
+        return faults
+
+    def _pack(self, clips: Mapping[Path, "Record"], faults: dict[str, str]) -> list[Path]:
+        """Packs what it can; returns all that is done with, also in vain."""
+        from cdb_video.data.packing import pack
+
+        done = []
+        with ProcessPoolExecutor(min(self._workers, len(clips))) as pool:
+            futures = {pool.submit(pack, clips[p], p, *self._arguments): p for p in clips}
+            for future in as_completed(futures):
+                path = futures[future]
+                try:
+                    self.done.append(future.result())
+                except BrokenProcessPool:
+                    continue
+                except (CdbVideoError, OSError) as error:
+                    faults[clips[path].path] = str(error)
+                done.append(path)
+        return done
+
+
+def _tell(
+    out: Path, name: str, cut: bool, num: int, before: int, work: _Work, faults: Mapping[str, str]
+) -> None:
+    for reason in [*faults.values()][:10]:
+        print(f"not packed: {reason}")
+    if len(faults) > 10:
+        print(f"and {len(faults) - 10} more")
+    psnr = [one.psnr for one in work.done if one.psnr < float("inf")]
+    facts = {
+        "clips": num,
+        "packed": len(work.done),
+        "there_before": before,
+        "failed": len(faults),
+        "bytes_before": sum(one.bytes_before for one in work.done),
+        "bytes_after": sum(one.bytes_after for one in work.done),
+        "lowest_psnr": round(min(psnr), 1) if psnr else None,
+    }
+    print(json.dumps(facts))
+    names = "DATA.NAME clips DATA.CLIPS.ROOT" if cut else f"DATA.{name.upper()}.ROOT"
+    print(f"train with {names} {out}")

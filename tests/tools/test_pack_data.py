@@ -1,0 +1,167 @@
+import csv
+import json
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from videos import numbered_frame, read_number, write_video
+
+from cdb_video.commands import main
+from cdb_video.data import packing
+from cdb_video.data.batch import Record
+from cdb_video.data.decode import VideoReader
+from cdb_video.data.packing import Packing
+from cdb_video.errors import DecodeError
+
+CONFIG = "configs/clips_cdb.yaml"
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A folder with six clips of two classes, one rotated, one of a variable rate, one an image."""
+    root = tmp_path / "raw"
+    (root / "a").mkdir(parents=True)
+    for n in range(4):
+        write_video(root / f"a/{n}.mp4", 20 + n, size=(96, 130), options={"g": "250", "bf": "2"})
+    write_video(
+        root / "uneven.mkv", 12, size=(64, 64), ticks=[0, 1, 2, 5, 6, 7, 8, 12, 13, 14, 15, 20]
+    )
+    cv2.imwrite(str(root / "one.png"), numbered_frame(3, (64, 64)))
+    names = ["a/0.mp4", "a/1.mp4", "a/2.mp4", "a/3.mp4", "uneven.mkv", "one.png"]
+    rows = "".join(f"{name},{'xy'[n % 2]}\n" for n, name in enumerate(names))
+    (root / "train.csv").write_text("path,label\n" + rows)
+    (root / "val.csv").write_text("path,label\na/0.mp4,x\n")
+    return root
+
+
+def pack(root, out, *words):
+    return main(
+        ["pack-data", "--cfg", CONFIG, "--out", str(out), *words, "DATA.CLIPS.ROOT", str(root)]
+    )
+
+
+def facts(capsys):
+    return json.loads(capsys.readouterr().out.splitlines()[-2])
+
+
+def frames_of(path):
+    with VideoReader(str(path)) as video:
+        return video.times, video.frames(np.arange(video.num_frames))
+
+
+def test_packed_clips_have_the_same_frames_at_the_same_times(raw, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert pack(raw, out, "--side", "64") == 0
+    assert facts(capsys)["packed"] == 6
+    assert (out / "train.csv").read_text() == (raw / "train.csv").read_text()
+    for name in ("a/3.mp4", "uneven.mkv"):
+        (times, before), (packed_times, after) = frames_of(raw / name), frames_of(out / name)
+        np.testing.assert_allclose(packed_times - packed_times[0], times - times[0], atol=1e-3)
+        assert [*map(read_number, after)] == [*map(read_number, before)] == [*range(len(times))]
+        # 96 x 130 becomes 64 x 86: even, and in proportion.
+        assert after.shape[1:3] == ((64, 86) if name == "a/3.mp4" else (64, 64))
+        expected = [
+            cv2.resize(f, after.shape[2:0:-1], interpolation=cv2.INTER_AREA) for f in before
+        ]
+        assert np.abs(after.astype(int) - expected).mean() < 6
+    assert (out / "one.png").read_bytes() == (raw / "one.png").read_bytes()
+
+
+def test_it_goes_on_and_is_shared_out(raw, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert pack(raw, out, "--shard", "1/2") == 0
+    assert facts(capsys)["packed"] == 3
+    assert pack(raw, out, "--workers", "1") == 0
+    found = facts(capsys)
+    assert (found["packed"], found["there_before"]) == (3, 3)
+
+
+def test_what_cannot_be_packed_is_named_and_the_rest_is_there(raw, tmp_path, capsys):
+    (raw / "a/1.mp4").write_bytes(b"<html>not found</html>")
+    assert pack(raw, tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "not packed" in said
+    assert "a/1.mp4" in said
+    assert not (tmp_path / "out/a/1.mp4").exists()
+    assert (tmp_path / "out/a/3.mp4").exists()
+    assert not [name for name in os.listdir(tmp_path / "out/a") if "partial" in name]
+
+
+def test_a_clip_that_kills_its_process_costs_no_other(raw, tmp_path, capsys, monkeypatch):
+    original = packing.write_mp4
+
+    def deadly(path, *arguments):
+        if path.parent.name == "a" and "2.mp4" in path.name:
+            os._exit(9)
+        original(path, *arguments)
+
+    monkeypatch.setattr(packing, "write_mp4", deadly)
+    assert pack(raw, tmp_path / "out", "--workers", "2") == 1
+    assert "the process that packed it died" in capsys.readouterr().out
+    assert len([*(tmp_path / "out/a").glob("?.mp4")]) == 3
+
+
+def test_parts_of_long_files_become_files(tmp_path):
+    root, out = tmp_path / "raw", tmp_path / "out"
+    root.mkdir()
+    write_video(root / "long.mp4", 96, size=(64, 64), options={"g": "12"})
+    (root / "train.csv").write_text("path,label,start,end\nlong.mp4,b,1,2\nlong.mp4,a,2.5,\n")
+    (root / "val.csv").write_text("path,label,start,end\nlong.mp4,b,,0.5\n")
+    assert pack(root, out) == 0
+    with open(out / "train.csv", newline="") as file:
+        rows = [*csv.reader(file)]
+    assert rows == [
+        ["path", "label"],
+        ["long/1.000-2.000.mp4", "b"],
+        ["long/2.500-end.mp4", "a"],
+    ]
+    _, pictures = frames_of(out / rows[1][0])
+    assert [*map(read_number, pictures)] == [*range(24, 48)]
+    _, pictures = frames_of(out / "long/0.000-0.500.mp4")
+    assert [*map(read_number, pictures)] == [*range(12)]
+
+
+def test_a_file_that_lost_a_frame_is_refused(raw, tmp_path, monkeypatch):
+    original = packing.write_mp4
+
+    def careless(path, pictures, *arguments):
+        original(path, list(pictures)[:-1], *arguments)
+
+    monkeypatch.setattr(packing, "write_mp4", careless)
+    out = tmp_path / "x.mp4"
+    with pytest.raises(DecodeError, match=r"packed, it has 19 frames instead of 20"):
+        packing.pack(Record(str(raw / "a/0.mp4"), 0), out, Packing(), packing.Decoding())
+    assert not out.exists()
+
+
+def test_another_picture_is_refused(raw, tmp_path, monkeypatch):
+    original = packing.write_mp4
+
+    def upside_down(path, pictures, *arguments):
+        original(path, ((second, picture[::-1]) for second, picture in pictures), *arguments)
+
+    monkeypatch.setattr(packing, "write_mp4", upside_down)
+    clip = (Record(str(raw / "a/0.mp4"), 0), tmp_path / "x.mp4", Packing(), packing.Decoding())
+    with pytest.raises(DecodeError, match=r"a picture differs too much, PSNR \d+\.\d dB"):
+        packing.pack(*clip)
+
+
+def test_wrong_input_is_one_line(raw, tmp_path, capsys):
+    assert pack(raw, raw) == 2
+    assert "--out must be another folder" in capsys.readouterr().err
+    shutil.copy(raw / "a/0.mp4", tmp_path / "outside.mp4")
+    (raw / "val.csv").write_text("path,label\n../outside.mp4,x\n")
+    allowed = ("DATA.CLIPS.ALLOW_OUTSIDE", "true")
+    words = [
+        "pack-data",
+        "--cfg",
+        CONFIG,
+        "--out",
+        str(tmp_path / "o"),
+        "DATA.CLIPS.ROOT",
+        str(raw),
+    ]
+    assert main([*words, *allowed]) == 2
+    assert "clips must lie under" in capsys.readouterr().err
