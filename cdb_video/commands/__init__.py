@@ -22,6 +22,7 @@ WORDS = {
     "retrain": "make another classifier on the frozen backbone of a checkpoint",
     "compare": "train and test several losses with several seeds",
     "doctor": "look over the machine and the data before a run",
+    "profile-run": "where the time of training goes, and what to try",
     "replay-batch": "run the clips of a step again whose loss was not finite",
     "list": "list every backbone, loss, dataset, sampler and decoder",
     "check-backbone": "check a backbone against its contract, and measure what it costs",

@@ -120,7 +120,7 @@ def make_train_loader(
         class_names=splits.class_names,
         seed=config.rng_seed,
     )
-    loading = _loading(config, clips_a_pass(config), device)
+    loading = make_loading(config, clips_a_pass(config), device)
     return splits["train"].loader(loading, training)
 
 
@@ -133,7 +133,7 @@ def make_eval_loader(
 ) -> BatchLoader:
     """This process's share of every view (temporal, spatial) of a split's records."""
     batch_size = max(1, config.test.batch_size // distributed.world_size())
-    return splits[split].loader(_loading(config, batch_size, device), views=views)
+    return splits[split].loader(make_loading(config, batch_size, device), views=views)
 
 
 def shared_memory(config: Config) -> tuple[int, int] | None:
@@ -146,7 +146,7 @@ def shared_memory(config: Config) -> tuple[int, int] | None:
     return PREFETCHED * workers * size * clip, shutil.disk_usage(SHARED).free
 
 
-def _loading(config: Config, batch_size: int, device: torch.device) -> Loading:
+def make_loading(config: Config, batch_size: int, device: torch.device) -> Loading:
     share = Share(
         rank=distributed.rank(),
         world_size=distributed.world_size(),
