@@ -30,6 +30,7 @@ GROUND = {
     "run_rows",
     "download",
     "prediction_folder",
+    "threads",
 }
 ALLOWED = {
     "errors": set(),
@@ -45,6 +46,7 @@ ALLOWED = {
     "file_kinds": set(),
     "csv_rows": {"errors"},
     "lock": set(),
+    "threads": set(),
     "download": {"files"},
     "stopping": {"errors"},
     "run_rows": set(),

@@ -149,6 +149,7 @@ class Checkpoints:
             "scaler_state": state.scaler.state_dict(),
             "processes": processes,
             "world_size": distributed.world_size(),
+            "threads": torch.get_num_threads(),
             **describe(state.model, self._identity),
         }
 

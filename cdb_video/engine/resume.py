@@ -18,6 +18,7 @@ from cdb_video.yaml_text import parse_yaml
 FREE_TO_CHANGE = (
     "OUTPUT_DIR",
     "DEVICE",
+    "NUM_THREADS",
     "IMPORTS",
     "LOG_PERIOD",
     "LOGGER",

@@ -30,6 +30,7 @@ from cdb_video.options import Config
 from cdb_video.run_folder import RunFolder
 from cdb_video.sections import BatchNorm, Solver, Train
 from cdb_video.stopping import StopRequest
+from cdb_video.threads import choose_threads
 
 
 class Run(NamedTuple):
@@ -84,21 +85,21 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     used = ("train", "val") if config.train.eval_period else ("train",)
     splits = build.read_splits(config, *used)
     splits.check_files(*used, max_bad_fraction=build.tolerated(config))
-    groups = build.class_groups(config, splits)
+    groups, num_classes = build.class_groups(config, splits), len(splits.class_names)
     sampler = build.make_sampler(config, splits)
     train_loader = build.make_train_loader(config, splits, sampler, device)
     val_loader = build.make_eval_loader(config, splits, "val", device) if "val" in used else None
     identity = Identity(splits.class_names, groups, dump(config))
     latest = newest(folder, identity, screen) if config.train.auto_resume else None
-    model = starting_model(config, len(splits.class_names), latest, device, screen)
+    set_threads(config, latest)
+    model = starting_model(config, num_classes, latest, device, screen)
     loss = build.make_loss(config, splits, device)
     build.check_validation(config, loss, sampler)
     network = distributed.wrap(model, device)
     optimizer = make_optimizer(model, config.solver)
     average = WeightAverage(model, config.train.ema_decay)
     scaler = torch.amp.GradScaler(device.type, enabled=model.precision == "fp16")
-    seen = Seen(len(splits.class_names), device)
-    state = State(model, optimizer, loss, sampler, average, scaler, seen)
+    state = State(model, optimizer, loss, sampler, average, scaler, Seen(num_classes, device))
     progress = go_on(state, latest, folder, screen) if latest else Progress()
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     _announce(config, splits, model, progress, screen)
@@ -130,6 +131,14 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         screen=screen,
         stop=StopRequest() if stop is None else stop,
     )
+
+
+def set_threads(config: Config, latest: Checkpoint | None) -> None:
+    """Lets torch compute with as many threads as NUM_THREADS says, or ``latest`` did."""
+    kept = (latest.training or {}).get("threads") if latest else None
+    kept = kept if isinstance(kept, int) and kept > 0 else None
+    chosen = config.num_threads or kept or choose_threads(config.data_loader.num_workers)
+    torch.set_num_threads(chosen)
 
 
 def starting_model(
@@ -198,7 +207,8 @@ def _announce(
         f"{len(splits['train'].records)} training and {num_val} validation clips "
         f"of {len(splits.class_names)} classes; {config.model.name} with "
         f"{sum(p.numel() for p in model.parameters()):,} parameters on "
-        f"{next(model.parameters()).device}; output in {config.output_dir}"
+        f"{next(model.parameters()).device} ({torch.get_num_threads()} threads); "
+        f"output in {config.output_dir}"
     )
     if progress.epoch or progress.step:
         steps = f" and {progress.step} steps" if progress.step else ""

@@ -1,0 +1,69 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from cdb_video import threads
+from cdb_video.engine.train import train
+from cdb_video.models import read_checkpoint
+from cdb_video.run_folder import RunFolder
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("idle", "workers", "chosen"),
+    [(8.0, 2, 6), (8.0, 9, 1), (0.2, 1, 1), (3.6, 0, 4), (64.0, 4, 12)],
+)
+def test_idle_cores_that_do_not_decode_compute(monkeypatch, idle, workers, chosen):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(threads, "usable_cores", lambda: 16)
+    monkeypatch.setattr(threads, "idle_cores", lambda: idle)
+    monkeypatch.setattr(threads.torch, "get_num_threads", lambda: 16)
+    assert threads.choose_threads(workers) == chosen
+
+
+def test_a_container_grants_less_than_the_machine_has(monkeypatch):
+    class Granted:
+        def read_text(self, encoding):
+            return "150000 100000"
+
+    monkeypatch.setattr(threads, "Path", lambda path: Granted())
+    assert threads.usable_cores() == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/stat"), reason="the system does not tell")
+def test_busy_cores_are_not_idle():
+    cores = threads.usable_cores()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        deadline = time.monotonic() + 20
+        while threads.idle_cores() > cores / 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert threads.idle_cores() <= cores / 2
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()
+
+
+def test_a_run_keeps_its_threads_and_an_option_overrides(configured, monkeypatch, capsys):
+    monkeypatch.setattr("cdb_video.engine.run.choose_threads", lambda workers: 2)
+    words = ("SOLVER.MAX_EPOCH",)
+    train(configured("out", *words, 1))
+    assert "2 threads" in " ".join(capsys.readouterr().err.split())
+    monkeypatch.setattr("cdb_video.engine.run.choose_threads", lambda workers: 1)
+    config = configured("out", *words, 2)
+    train(config)
+    assert torch.get_num_threads() == 2
+    assert read_checkpoint(RunFolder(config.output_dir).latest)["threads"] == 2
+    train(configured("out", *words, 3, "NUM_THREADS", 3))
+    assert torch.get_num_threads() == 3
