@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks as hooks
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -102,12 +103,33 @@ def barrier() -> None:
         dist.barrier()
 
 
-def wrap(model: nn.Module, device: torch.device) -> nn.Module:
-    """``model`` with gradients averaged over processes."""
+def wrap(
+    model: nn.Module, device: torch.device, *, compress: str = "none", **options: bool
+) -> nn.Module:
+    """``model`` with gradients averaged over processes.
+
+    Args:
+        compress: none, fp16 or bf16: what gradients are rounded to as they are sent.
+        **options: of ``DistributedDataParallel``.
+
+    Raises:
+        CdbVideoError: the processes cannot send that.
+    """
     if not dist.is_initialized():
         return model
     devices = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=devices)
+    more: dict[str, Any] = dict(options)
+    network = DistributedDataParallel(model, device_ids=devices, **more)
+    if compress != "none":
+        hook = {"fp16": hooks.fp16_compress_hook, "bf16": hooks.bf16_compress_hook}[compress]
+        try:
+            network.register_comm_hook(None, hook)
+        except (TypeError, RuntimeError, ValueError) as error:
+            raise CdbVideoError(
+                f"PARALLEL.COMPRESS {compress} needs NCCL, which sends between GPUs; got "
+                f"{dist.get_backend()}"
+            ) from error
+    return network
 
 
 def no_sync(model: nn.Module) -> AbstractContextManager[None]:

@@ -29,7 +29,7 @@ from cdb_video.registry import (
     Registry,
     import_modules,
 )
-from cdb_video.sections import BatchNorm, DataLoader, Retrain, Solver, Test, Train
+from cdb_video.sections import BatchNorm, DataLoader, Parallel, Retrain, Solver, Test, Train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +114,7 @@ class Config:
     solver: Solver
     retrain: Retrain
     data_loader: DataLoader
+    parallel: Parallel
     output_dir: str = "output"
     """Folder for everything that a run leaves behind; made if absent."""
     rng_seed: NonNegativeInt = 0

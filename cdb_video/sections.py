@@ -204,6 +204,20 @@ class Retrain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parallel:
+    """How several processes share the gradient; without effect on one."""
+
+    static_graph: bool = False
+    """Promise that each step goes through the same parameters, so that less is looked for; not for
+    networks that leave parts out at random."""
+    gradient_as_bucket_view: bool = False
+    """Keep gradients in the memory that is sent: as much less of it as the parameters take."""
+    compress: Literal["none", "fp16", "bf16"] = "none"
+    """What gradients are rounded to on their way between processes: half the bytes; 'bf16' needs
+    NCCL."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataLoader:
     """Worker processes that decode."""
 

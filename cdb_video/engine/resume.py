@@ -25,6 +25,7 @@ FREE_TO_CHANGE = (
     "TEST.",
     "RETRAIN.",
     "DATA_LOADER.",
+    "PARALLEL.",
     "DATA.MEAN",  # what the model was trained with is checked instead
     "DATA.STD",
     "DATA.DAMAGE",

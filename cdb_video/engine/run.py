@@ -95,7 +95,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     model = starting_model(config, num_classes, latest, device, screen)
     loss = build.make_loss(config, splits, device)
     build.check_validation(config, loss, sampler)
-    network = distributed.wrap(model, device)
+    network = distributed.wrap(model, device, **vars(config.parallel))
     optimizer = make_optimizer(model, config.solver)
     average = WeightAverage(model, config.train.ema_decay)
     scaler = torch.amp.GradScaler(device.type, enabled=model.precision == "fp16")

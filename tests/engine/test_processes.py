@@ -3,12 +3,16 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
+
+from cdb_video.models import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 SIZES = (1, 2, 3, 7)
@@ -91,6 +95,59 @@ def test_fewer_training_clips_than_processes_train(tiny_yaml, tmp_path, colour_c
     words += ["DATA.CROP_SIZE", 64]
     done = launch([ROOT / "tools" / "train_net.py", *words], 3, tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+TRAIN = ROOT / "tools" / "train_net.py"
+
+
+def weights(folder):
+    return read_checkpoint(folder / "checkpoints" / "latest.pt")["model_state"]
+
+
+@pytest.mark.slow
+def test_options_of_parallel_training_leave_the_weights_what_they_are(tiny_yaml, tmp_path):
+    words = [TRAIN, "--cfg", tiny_yaml, "SOLVER.MAX_EPOCH", 1, "OUTPUT_DIR"]
+    views = ["PARALLEL.STATIC_GRAPH", "true", "PARALLEL.GRADIENT_AS_BUCKET_VIEW", "true"]
+    for name, more in (("plain", []), ("views", views), ("half", ["PARALLEL.COMPRESS", "fp16"])):
+        done = launch([*words, tmp_path / name, *more], 2, tmp_path)
+        assert done.returncode == 0, done.stderr
+    plain, half = weights(tmp_path / "plain"), weights(tmp_path / "half")
+    for name, tensor in weights(tmp_path / "views").items():
+        assert torch.equal(tensor, plain[name]), name
+    off = (half["conv1.weight"] - plain["conv1.weight"]).abs().max()
+    assert 0 < off < 0.1 * plain["conv1.weight"].abs().max()
+    done = launch([*words, tmp_path / "no", "PARALLEL.COMPRESS", "bf16"], 2, tmp_path)
+    assert "error: PARALLEL.COMPRESS bf16 needs NCCL" in done.stderr
+
+
+def test_two_machines_are_two_agents(tiny_yaml, tmp_path):
+    """Each with its own torchrun and processes, which meet at an address, as in multi_node.md."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    meet = ["--nnodes", 2, "--nproc_per_node", 1, "--rdzv_backend", "c10d", "--rdzv_id", "job7"]
+    meet += ["--rdzv_endpoint", f"127.0.0.1:{port}", "--local_addr", "127.0.0.1"]
+    words = [TRAIN, "--cfg", tiny_yaml, "SOLVER.MAX_EPOCH", 1, "OUTPUT_DIR"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    agents = [
+        subprocess.Popen(
+            [*map(str, [sys.executable, "-m", "torch.distributed.run", *meet, *words])]
+            + [str(tmp_path / "agents")],
+            cwd=tmp_path,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [agent.communicate(timeout=200)[1] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], said
+    assert sum("training and" in one for one in said) == 1
+    done = launch([*words, tmp_path / "one"], 2, tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected = weights(tmp_path / "one")
+    for name, tensor in weights(tmp_path / "agents").items():
+        assert torch.equal(tensor, expected[name]), name
 
 
 def test_the_error_of_one_process_ends_all_and_is_told(tiny_yaml, tmp_path, colour_clips):
