@@ -4,6 +4,8 @@
 # make test-browser     the report in a headless Chromium, which must be installed
 # make test-faults      kills, damaged files, full disks, random configs, at length (half an hour)
 # make backbones-table  write the table in docs/backbones.md anew
+# make bench            time what training costs, into bench.json (15 minutes)
+# make bench-gpu        the same on a GPU, into bench_gpu.json (8 minutes)
 # make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
 # make clean            remove what these made
 
@@ -11,7 +13,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-all test-gpu test-browser test-faults backbones-table bench-images clean
+.PHONY: install demo test test-all test-gpu test-browser test-faults backbones-table bench bench-gpu bench-images clean
 
 install: $(INSTALLED)
 
@@ -45,6 +47,12 @@ test-faults: $(INSTALLED)
 
 backbones-table: $(INSTALLED)
 	$(BIN)/python tools/backbones_table.py
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/all.py
+
+bench-gpu: $(INSTALLED)
+	$(BIN)/python benchmarks/all.py --gpu
 
 bench-images: $(INSTALLED)
 	$(BIN)/python benchmarks/images.py

@@ -177,6 +177,13 @@ def main() -> None:
         rows += measure(name, (clips, frames, side), device)
         if words.out:
             words.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    best = {row["backbone"]: 0.0 for row in rows}
+    for row in rows:
+        best[row["backbone"]] = max(best[row["backbone"]], row["speedup"])
+    facts: dict[str, Any] = {"step_speedup": next(iter(best.values())), "best_speedups": best}
+    if device.type == "cuda":
+        facts["steps"] = rows
+    print(json.dumps(facts))
 
 
 if __name__ == "__main__":

@@ -21,10 +21,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
-WIDTH, HEIGHT, FPS = 320, 240, 24
+WIDTH, HEIGHT, FPS = 160, 120, 24
+UNITS = 2
+"""In a pixel: paths and scales are given for clips of 320x240."""
 
-# The four axes of a camera path: to the right and down in pixels of the clip, natural logarithm
-# of the zoom, clockwise turn in radians.
+# The four axes of a camera path: to the right and down in units, natural logarithm of the zoom,
+# clockwise turn in radians.
 MOTIONS: dict[str, tuple[int, int, int, int]] = {
     "Pan left": (-1, 0, 0, 0),
     "Pan right": (1, 0, 0, 0),
@@ -135,7 +137,7 @@ def render(shot: Shot) -> Image:
         frames, camera_path(shot.verb, shot.num_frames, rng), strict=True
     ):
         centre = x + cos * right - sin * down, y + sin * right + cos * down
-        warp(toned, centre, math.exp(log_scale + zoom), angle + roll, frame)
+        warp(toned, centre, math.exp(log_scale + zoom) / UNITS, angle + roll, frame)
     return frames
 
 

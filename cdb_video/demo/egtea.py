@@ -18,7 +18,7 @@ from cdb_video.demo.camera_motion import FPS, MOTIONS, PHOTOS, Shot, write_clip
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.files import replacing_folder
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same seed gives other files, so that old demo data is made anew."""
 STAMP = "demo_data.json"
 

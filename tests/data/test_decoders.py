@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from videos import read_number, write_video
 
 from cdb_video.data.decode import Decoding, VideoReader
@@ -74,6 +75,27 @@ def test_a_file_that_does_not_decode_is_named_in_one_line(reader, tmp_path, cont
         reader(path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
+
+
+def test_without_a_gpu_its_decoder_says_so_once_and_decodes(tmp_path, capsys):
+    pytest.importorskip("torchcodec")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    path = str(write_video(tmp_path / "clip.mp4", NUM_FRAMES))
+    for _ in range(2):
+        with VideoReader(path, Decoding(decoder="torchcodec_cuda")) as video:
+            assert read_number(video.frames([7])[0]) == 7
+    said = capsys.readouterr().err
+    assert said.count("torchcodec_cuda decodes on the CPU: there is no CUDA device") <= 1
+
+
+def test_all_decoders_give_the_same_colours(reader, clip):
+    path, _ = clip
+    with reader(path) as video, VideoReader(str(path)) as expected:
+        indices = range(0, NUM_FRAMES, 4)
+        got, right = video.frames(indices).astype(int), expected.frames(indices).astype(int)
+    # Of edges between saturated colours other libraries make other in-betweens.
+    assert np.abs(got - right).mean() < 3
 
 
 def test_a_closed_reader_can_be_closed_again(reader, clip):

@@ -29,9 +29,9 @@ from cdb_video.errors import ConfigError, DataError
 
 SEED = 3
 PARTS = ("train", "val", "test")
-CLEARLY_SEEN = np.array([30, 30, 0.15, 0.2])
+CLEARLY_SEEN = np.array([15, 15, 0.15, 0.2])
 """Motions across, down (pixels), of the scale (natural logarithm) and about the centre (radians)
-that nobody overlooks in a clip of 320x240."""
+that nobody overlooks in a clip of 160x120."""
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def measured_motion(path):
         kept = found.ravel() == 1
         step, _ = cv2.estimateAffinePartial2D(corners[kept], moved[kept])
         whole = np.vstack([step, [0, 0, 1]]) @ whole
-        steps.append(math.hypot(*(step @ [160, 120, 1] - [160, 120])))
-    x, y = (whole @ [160, 120, 1])[:2] - [160, 120]
+        steps.append(math.hypot(*(step @ [80, 60, 1] - [80, 60])))
+    x, y = (whole @ [80, 60, 1])[:2] - [80, 60]
     scale, angle = math.hypot(whole[0, 0], whole[1, 0]), math.atan2(whole[1, 0], whole[0, 0])
     return np.array([x, y, math.log(scale), angle]), np.array(steps)
 
@@ -142,7 +142,7 @@ def test_clips_are_h264_with_the_planned_frames(tmp_path):
     with av.open(str(tmp_path / "clip.mp4")) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
-        assert (stream.width, stream.height, stream.average_rate) == (320, 240, 24)
+        assert (stream.width, stream.height, stream.average_rate) == (160, 120, 24)
         assert sum(1 for _ in container.decode(stream)) == 31
 
 

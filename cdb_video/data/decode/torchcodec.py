@@ -31,7 +31,7 @@ class TorchCodecDecoder:
 
     def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
         os.stat(path)  # TorchCodec says less of a missing file
-        self._reader: Any = _import_torchcodec().VideoDecoder(
+        self._reader = self._open(
             path, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
         )
         num_frames = int(self._reader.metadata.num_frames or 0)
@@ -50,9 +50,12 @@ class TorchCodecDecoder:
     def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
         """The frames at ``indices``, which rise, do not repeat and exist, one by one."""
         for begin in range(0, len(indices), CHUNK):
-            decoded = self._reader.get_frames_at(indices[begin : begin + CHUNK]).data.numpy()
+            decoded = self._reader.get_frames_at(indices[begin : begin + CHUNK]).data.cpu().numpy()
             for picture in decoded:
                 yield resized(picture, scaled_size(self.size, scale))
+
+    def _open(self, path: str, **options: Any) -> Any:
+        return _import_torchcodec().VideoDecoder(path, **options)
 
     def close(self) -> None:
         self._reader = None
