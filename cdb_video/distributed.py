@@ -78,6 +78,11 @@ def sum_(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def total(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum of a CPU tensor over all processes, also where they exchange between GPUs."""
+    return torch.stack(gather(tensor)).sum(dim=0).to(tensor.dtype)
+
+
 def mean_(tensor: torch.Tensor) -> torch.Tensor:
     """Replaces ``tensor`` by its mean over all processes, in place; returns it."""
     return sum_(tensor).div_(world_size())

@@ -223,26 +223,27 @@ class RunFolder:
         metrics: dict[str, Any],
         per_class: Iterable[ClassRow],
         confusion: Sequence[Sequence[Any]],
+        score_names: Sequence[str],
         predictions: Iterable[tuple[PredictionRow, Sequence[float]]],
     ) -> None:
         """Writes ``test``, all of it or nothing, in the place of an earlier one.
 
         Args:
             confusion: header and rows.
-            predictions: each with the scores of all K classes.
+            score_names: the columns of scores in ``predictions.csv``.
+            predictions: each with its scores.
 
         Raises:
             ConfigError: as ``check_test_folder``.
         """
         self.check_test_folder()
-        names = [f"score_{c}" for c in range(len(confusion) - 1)]
         with replacing_folder(self._test) as folder:
             text = json.dumps(metrics, indent=2) + "\n"
             (folder / "metrics.json").write_text(text, encoding="utf-8")
             write_csv(folder / "per_class.csv", [header(ClassRow), *per_class])
             write_csv(folder / "confusion.csv", confusion)
             rows = ([*row, *scores] for row, scores in predictions)
-            write_csv(folder / "predictions.csv", [[*header(PredictionRow), *names], *rows])
+            write_csv(folder / "predictions.csv", [[*header(PredictionRow), *score_names], *rows])
 
     def metrics(self) -> dict[str, Any] | None:
         """``test/metrics.json``, None before the test. Raises ``DataError`` if it is no object."""

@@ -146,6 +146,10 @@ class Test:
     ensemble_method: Literal["probabilities", "logits"] = "probabilities"
     """What is averaged over the views of a clip: class probabilities, or logits, of whose mean the
     softmax is taken; a view that is sure of itself counts more then."""
+    top_k: NonNegativeInt = 0
+    """Keep so many of the highest scores of each test clip, and write these with their classes into
+    predictions.csv; 0 keeps those of all classes, which takes 8 GB for a million clips of a
+    thousand classes. mean_average_precision needs all, top5 at least 5."""
     on_bad_clip: Literal["leave_out", "wrong"] = "leave_out"
     """How a clip of validation or test counts that cannot be decoded in any view: not at all, or as
     not recognised. The number of such clips is told with the scores."""

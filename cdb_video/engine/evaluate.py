@@ -10,34 +10,54 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import Batch, BatchLoader
-from cdb_video.engine.inference import Average, elect, votes
+from cdb_video.engine.collect import AllScores, BestScores
+from cdb_video.engine.inference import Average, votes
 from cdb_video.errors import DataError, TrainingError
 from cdb_video.metrics import classification_metrics, recall_per_class
 from cdb_video.stopping import StopRequest
+
+TOP = 5
+"""Of ``top5``."""
 
 
 class Evaluation(NamedTuple):
     """What a model makes of the N clips of a split."""
 
     scores: torch.Tensor
-    """(N, K) float64 on the CPU: class probabilities, averaged over the views that decode."""
+    """(N, K) float64 on the CPU: class probabilities, averaged over the views that decode; or the
+    highest of them, (N, k) float32, falling."""
     target: torch.Tensor
     """(N,) int64 true classes."""
     valid: torch.Tensor
     """(N,) bool: whether the clip could be decoded; scores are 0 where not."""
+    truth: torch.Tensor
+    """(N,) score of the true class."""
+    num_classes: int
+    """K."""
+    classes: torch.Tensor | None = None
+    """(N, k) the classes of ``scores``; None where these are of all classes in their order."""
     leave_out: bool = True
     """Whether clips that are not valid do not count; otherwise they count as not recognised."""
+
+    @classmethod
+    def of_all(
+        cls, scores: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, leave_out: bool = True
+    ) -> "Evaluation":
+        """From the scores of all classes."""
+        truth = scores.gather(1, target[:, None])[:, 0]
+        return cls(scores, target, valid, truth, scores.shape[1], None, leave_out)
 
     @property
     def prediction(self) -> torch.Tensor:
         """(N,) int64: the class of the highest score, the lowest id where several are equal; -1
         for a clip that is not valid."""
-        return torch.where(self.valid, self.scores.argmax(dim=1), -1)
+        best = self.scores.argmax(dim=1) if self.classes is None else self.classes[:, 0].long()
+        return torch.where(self.valid, best, -1)
 
     @property
     def loss(self) -> float:
         """Mean unweighted cross entropy of the scores of valid clips, comparable between losses."""
-        p = self.scores.gather(1, self.target[:, None])[self.valid]
+        p = self.truth[self.valid]
         return float(-p.clamp(min=torch.finfo(torch.float32).tiny).log().mean())
 
     @property
@@ -48,7 +68,7 @@ class Evaluation(NamedTuple):
 
     def recall(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(K,) recall of each class, and (K,) how many clips it has."""
-        recall, counts = recall_per_class(*self.counted, self.scores.shape[1])
+        recall, counts = recall_per_class(*self.counted, self.num_classes)
         return torch.from_numpy(recall), torch.from_numpy(counts)
 
     def metrics(
@@ -60,15 +80,19 @@ class Evaluation(NamedTuple):
         average_precision: bool = True,
     ) -> dict[str, Any]:
         """The numbers of ``metrics.json`` that depend on predictions alone."""
+        counts = self.valid if self.leave_out else torch.ones_like(self.valid)
         metrics = classification_metrics(
             *self.counted,
             len(class_names),
-            scores=self.scores[self.valid] if self.leave_out else self.scores,
+            scores=self.scores[counts] if self.classes is None else None,
             class_names=class_names,
             groups=groups,
             group_names=group_names,
             average_precision=average_precision,
         )
+        if self.classes is not None and self.classes.shape[1] >= TOP:
+            among = (self.classes[:, :TOP] == self.target[:, None]).any(dim=1) & self.valid
+            metrics["top5"] = float(among[counts].double().mean())
         return {**metrics, "num_bad_clips": int((~self.valid).sum())}
 
 
@@ -81,6 +105,8 @@ def evaluate(
     *,
     leave_out: bool = True,
     average: Average = "probabilities",
+    top_k: int = 0,
+    num_views: int = 1,
     on_batch: Callable[[Batch], object] = lambda batch: None,
     stop: StopRequest | None = None,
 ) -> Evaluation:
@@ -92,6 +118,8 @@ def evaluate(
         labels: (N,) true class of each record.
         leave_out: as in ``Evaluation``.
         average: over the views of a clip.
+        top_k: how many of the scores of a clip are kept; 0 for all.
+        num_views: of each clip.
         on_batch: called after each batch.
         stop: by which this process can be asked to leave off.
 
@@ -101,22 +129,21 @@ def evaluate(
         TrainingError: the model gives scores that are not finite.
     """
     device = next(model.parameters()).device
-    sums = torch.zeros(len(labels), num_classes, dtype=torch.float64, device=device)
-    views = torch.zeros(len(labels), dtype=torch.int64, device=device)
+    target = torch.from_numpy(labels)
+    kept: AllScores | BestScores
+    if top_k:
+        kept = BestScores(target, min(top_k, num_classes), num_views, average)
+    else:
+        kept = AllScores(len(labels), num_classes, average, device)
     for batch, voted in votes(model, loader, average):
         if len(voted):
-            index = batch.index.to(device, non_blocking=True)
-            sums.index_add_(0, index, voted)
-            views.index_add_(0, index, torch.ones_like(index))
+            kept.add(batch.index.to(device, non_blocking=True), voted)
         on_batch(batch)
         if stop is not None and stop.asked:
             break
     if stop is not None and distributed.anywhere(stop.asked):
         raise stop.stopped("validation was begun")
-    distributed.sum_(sums)
-    distributed.sum_(views)
-    scores, valid = elect(sums, views, average).cpu(), (views > 0).cpu()
-    scores[~valid] = 0
+    scores, valid = kept.gather()
     if not valid.any():
         raise DataError(f"none of the {len(labels)} clips can be decoded")
     if not scores.isfinite().all():
@@ -124,4 +151,7 @@ def evaluate(
             f"the scores of {int((~scores.isfinite()).any(dim=1).sum())} of {len(labels)} clips "
             "are not finite: the weights have overflowed"
         )
-    return Evaluation(scores, torch.from_numpy(labels), valid, leave_out)
+    if isinstance(kept, BestScores):
+        found = (kept.truth, num_classes, kept.classes)
+        return Evaluation(scores, target, valid, *found, leave_out)
+    return Evaluation.of_all(scores, target, valid, leave_out)

@@ -31,6 +31,12 @@ def set_precision(model: Classifier, name: str) -> None:
     model.set_precision(name)
 
 
+def compute_as_trained(model: Classifier, wanted: str, checkpoint: Checkpoint) -> None:
+    """Where TRAIN.PRECISION is auto, the model computes in what ``checkpoint`` chose."""
+    if wanted == "auto":
+        set_precision(model, checkpoint.precision)
+
+
 def choose_precision(
     wanted: str,
     model: Classifier,

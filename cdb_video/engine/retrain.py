@@ -18,6 +18,7 @@ from cdb_video.engine.features import Features, split_features
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
+from cdb_video.engine.precision import compute_as_trained
 from cdb_video.engine.test import tested_checkpoint, write_test
 from cdb_video.errors import ConfigError, TrainingError
 from cdb_video.files import sha256, write_text
@@ -84,6 +85,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     source.check_classes(splits.class_names)
     model = build.make_model(config, len(splits.class_names), device)
     source.load_into(model)
+    compute_as_trained(model, config.train.precision, source)
     set_normalisation(model, config.data, source, screen, strict=True)
     own, folder = _own_config(config), RunFolder(config.output_dir).retrained(method)
     folder.check_test_folder()
@@ -140,7 +142,7 @@ def evaluate_head(head: nn.Module, split: Features, leave_out: bool = True) -> E
     """What a classifier makes of a split's features: probabilities averaged over views."""
     scores = head(split.features).double().softmax(dim=-1).mean(dim=1)
     scores[~split.valid] = 0
-    return Evaluation(scores, split.labels, split.valid, leave_out)
+    return Evaluation.of_all(scores, split.labels, split.valid, leave_out)
 
 
 def _metrics(work: Work, result: Evaluation) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from cdb_video.engine import build
 from cdb_video.engine.evaluate import Evaluation, evaluate
 from cdb_video.engine.log import console, progress_bar
 from cdb_video.engine.normalisation import set_normalisation
+from cdb_video.engine.precision import compute_as_trained
 from cdb_video.engine.quarantine import Quarantine
 from cdb_video.errors import CheckpointError
 from cdb_video.metrics.tables import confusion_rows, per_class_table
@@ -38,6 +39,7 @@ def test(config: Config) -> dict[str, Any]:
         checkpoint.check_classes(splits.class_names)
         model = build.make_model(config, len(splits.class_names), device)
         checkpoint.load_into(model)
+        compute_as_trained(model, config.train.precision, checkpoint)
         set_normalisation(model, config.data, checkpoint, console(), strict=True)
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
         loader = build.make_eval_loader(config, splits, "test", device, views)
@@ -57,6 +59,8 @@ def test(config: Config) -> dict[str, Any]:
                 num_classes,
                 leave_out=config.test.on_bad_clip == "leave_out",
                 average=config.test.ensemble_method,
+                top_k=config.test.top_k,
+                num_views=views[0] * views[1],
                 on_batch=on_batch,
             )
         quarantine.tell("test", checkpoint.epoch)
@@ -102,6 +106,7 @@ def write_test(
             metrics,
             [ClassRow(*row.values()) for row in per_class],
             confusion_rows(*arguments, class_names=names),
+            score_names(result),
             _predictions(splits, result),
         )
         folder.append_record("test", epoch, 0, loss=result.loss, **metrics)
@@ -124,6 +129,14 @@ def tested_checkpoint(config: Config) -> Checkpoint:
     return Checkpoint.read(path)
 
 
+def score_names(result: Evaluation) -> list[str]:
+    """The columns that ``predictions.csv`` has after those of ``PredictionRow``."""
+    count = result.scores.shape[1]
+    if result.classes is None:
+        return [f"score_{c}" for c in range(count)]
+    return [f"{name}_{place}" for place in range(1, count + 1) for name in ("class", "score")]
+
+
 def _predictions(
     splits: Splits, result: Evaluation
 ) -> Iterator[tuple[PredictionRow, Sequence[float]]]:
@@ -132,6 +145,11 @@ def _predictions(
         scores = [round(score, 6) for score in result.scores[index].tolist()]
         predicted = predictions[index]
         span = (record.path, record.start, record.end)
-        score = scores[predicted] if predicted >= 0 else 0.0
+        if result.classes is not None:
+            classes = result.classes[index].tolist()
+            best, score = list(zip(classes, scores, strict=True)), scores[0]
+            scores = [value for pair in best for value in pair]
+        else:
+            score = scores[predicted] if predicted >= 0 else 0.0
         row = PredictionRow(index, *span, record.label, predicted, score)
         yield row, scores

@@ -497,6 +497,7 @@ class TestDecord:
 
 def test_an_unknown_decoder_is_refused(clip):
     with pytest.raises(
-        ConfigError, match=r"unknown decoder 'gif' \(known: decord, pyav, torchcodec, torchcodec_cuda\)"
+        ConfigError,
+        match=r"unknown decoder 'gif' \(known: decord, pyav, torchcodec, torchcodec_cuda\)",
     ):
         VideoReader(clip, Decoding(decoder="gif"))

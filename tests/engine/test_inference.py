@@ -1,5 +1,6 @@
 """From batches to class probabilities, and the averages over views."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -45,3 +46,51 @@ def test_views_are_averaged_as_told(average):
     torch.testing.assert_close(result.scores[0], wanted, rtol=0, atol=1e-15)
     assert result.valid.tolist() == [True, False]
     assert result.scores[1].tolist() == [0, 0, 0]
+
+
+class Many:
+    """Seven records of four classes with two views each, but one that cannot be decoded, in
+    batches that part the views of a record."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.logits = torch.from_numpy(rng.integers(0, 7, (12, 4)))
+        self.index = torch.arange(6).repeat_interleave(2)
+
+    def batches(self, epoch=0, first=0):
+        for part in (slice(0, 5), slice(5, 8), slice(8, 12)):
+            video = self.logits[part].to(torch.uint8)[:, :, None, None, None]
+            yield Batch(video, torch.zeros(len(video)).long(), self.index[part])
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+@pytest.mark.parametrize("leave_out", [True, False])
+def test_the_best_scores_give_the_numbers_of_all(average, leave_out):
+    labels = np.array([0, 1, 2, 3, 0, 1, 2])
+    names = [*"abcdefg"][:4]
+    how = {"average": average, "leave_out": leave_out, "num_views": 2}
+    full, best = (evaluate(Given(), Many(), labels, 4, **how, top_k=k) for k in (0, 3))
+    assert best.scores.shape == best.classes.shape == (7, 3)
+    assert best.prediction.tolist() == full.prediction.tolist()
+    assert best.valid.tolist() == full.valid.tolist() == [True] * 6 + [False]
+    assert best.loss == pytest.approx(full.loss, rel=1e-6)
+    highest = full.scores[:6].sort(descending=True)[0][:, :3].float()
+    torch.testing.assert_close(best.scores[:6], highest, atol=1e-6, rtol=0)
+    expected, got = (one.metrics(names, ["g"] * 4, ["g"]) for one in (full, best))
+    assert got["mean_average_precision"] is None
+    for key in expected.keys() - {"mean_average_precision", "top5"}:
+        assert got[key] == expected[key], key
+
+
+def test_top5_comes_from_five_kept_scores():
+    class Six(Many):
+        def __init__(self):
+            super().__init__()
+            self.logits = torch.cat([self.logits, self.logits[:, :3].flip(1)], 1)
+
+    labels = np.array([5, 1, 2, 3, 4, 6, 2])
+    how = {"num_views": 2, "leave_out": False}
+    full, best = (evaluate(Given(), Six(), labels, 7, **how, top_k=k) for k in (0, 5))
+    expected, got = (one.metrics([*"abcdefg"], ["g"] * 7, ["g"]) for one in (full, best))
+    assert got["top5"] == pytest.approx(expected["top5"])
+    assert 0 < got["top5"] < 1

@@ -296,6 +296,24 @@ def test_bfloat16_trains(configured):
     assert checkpoint(config)["model_state"]["conv1.weight"].dtype == torch.float32
 
 
+def test_the_best_scores_alone_are_written_where_that_is_asked(configured):
+    train(configured("out", "SOLVER.MAX_EPOCH", 1))
+    every = run_test(configured("out"))
+    with open(configured("out").output_dir + "/test/predictions.csv", newline="") as file:
+        full = [*csv.DictReader(file)]
+    best = run_test(configured("out", "TEST.TOP_K", 2))
+    assert best["mean_average_precision"] is best["top5"] is None
+    assert best["mean_class_recall"] == every["mean_class_recall"]
+    with open(configured("out").output_dir + "/test/predictions.csv", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [*rows[0]][-4:] == ["class_1", "score_1", "class_2", "score_2"]
+    for row, before in zip(rows, full, strict=True):
+        assert row["class_1"] == row["predicted"] == before["predicted"]
+        assert float(row["score_1"]) == pytest.approx(float(before["score"]), abs=2e-6)
+        second = sorted(float(before[f"score_{c}"]) for c in range(3))[1]
+        assert float(row["score_2"]) == pytest.approx(second, abs=2e-6)
+
+
 @pytest.mark.parametrize(
     ("seconds", "chosen"),
     [({"fp32": 2.0, "bf16": 1.0}, "bf16"), ({"fp32": 1.0, "bf16": 0.99}, "fp32")],
