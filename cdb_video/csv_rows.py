@@ -2,6 +2,7 @@
 
 import csv
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, TextIO, TypeVar, get_args, get_origin, get_type_hints
 from cdb_video.errors import DataError
 
 Row = TypeVar("Row")
+MISSING = sys.maxsize
+"""The place of a column that is not there."""
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """What a spreadsheet takes for one; a name of that kind gets one more apostrophe, which it shows as
 text."""
@@ -57,28 +60,30 @@ def read_rows(path: Path, kind: Callable[..., Row], *, skip_damaged: bool = Fals
     """
     if not path.is_file():
         return []
-    hints: dict[str, Any] = get_type_hints(kind)
-    columns = dict(zip(header(kind), hints, strict=True))
+    readers = [_reader(hint) for hint in get_type_hints(kind).values()]
     rows: list[Row] = []
     with open_csv(path) as file:
-        reader = csv.DictReader(line.replace("\0", "") for line in file)
-        for raw in reader:
+        lines = csv.reader(line.replace("\0", "") for line in file)
+        places = {name: place for place, name in enumerate(next(lines, []))}
+        columns = [(places.get(name, MISSING), name) for name in header(kind)]
+        wanted = [(read, *column) for read, column in zip(readers, columns, strict=True)]
+        for cells in lines:
+            if not cells:
+                continue
             try:
-                values = {
-                    field: _value(raw[column], hints[field]) for column, field in columns.items()
-                }
-            except (KeyError, TypeError, ValueError) as error:
+                rows.append(kind(*[read(cells[place]) for read, place, _ in wanted]))
+            except (IndexError, ValueError) as error:
                 if skip_damaged:
                     continue
-                raise DataError(f"{path}, line {reader.line_num}: unreadable, {error!r}") from None
-            rows.append(kind(**values))
+                lacks = [name for _, place, name in wanted if place >= len(cells)]
+                reason = f"without {lacks[0]}" if lacks else repr(error)
+                raise DataError(f"{path}, line {lines.line_num}: unreadable, {reason}") from None
     return rows
 
 
-def _value(text: str, hint: Any) -> Any:
-    optional = get_origin(hint) is types.UnionType
-    if optional and text == "":
-        return None
-    if text is None:
-        raise ValueError("the line is cut short")
-    return (get_args(hint)[0] if optional else hint)(plain(text))
+def _reader(hint: Any) -> Callable[[str], Any]:
+    """What makes a value of a cell."""
+    if get_origin(hint) is types.UnionType:
+        read = _reader(get_args(hint)[0])
+        return lambda text: None if text == "" else read(text)
+    return plain if hint is str else hint

@@ -11,6 +11,7 @@ from cdb_video.errors import ConfigError, DataError
 from cdb_video.run_folder import METHODS, RunFolder
 from cdb_video.run_rows import ClassRow, DifficultyRow, PredictionRow
 
+NAMES = ["score_0", "score_1"]
 PREDICTIONS = [
     (PredictionRow(0, "a, b.mp4", None, None, 0, 1, 0.75), [0.25, 0.75]),
     (PredictionRow(1, 'c "d".mp4', 1.5, 3.0, 1, 1, 0.5), [0.5, 0.5]),
@@ -36,7 +37,7 @@ def folder(tmp_path):
     folder.features("train").write_bytes(b"x")
     folder.append_record("train_step", 1, 1, loss=float("nan"))
     folder.append_difficulty([DifficultyRow(1, 0, "put", 0, None, 1.0, 1.0, None)])
-    folder.write_test({"top1": 0.5}, CLASSES, CONFUSION, PREDICTIONS)
+    folder.write_test({"top1": 0.5}, CLASSES, CONFUSION, NAMES, PREDICTIONS)
     return folder
 
 
@@ -133,13 +134,13 @@ def test_a_folder_that_never_held_a_run_is_not_cleared(folder):
 
 
 def test_a_test_never_removes_files_of_others(folder):
-    folder.write_test({"top1": 1.0}, CLASSES, CONFUSION, PREDICTIONS)
+    folder.write_test({"top1": 1.0}, CLASSES, CONFUSION, NAMES, PREDICTIONS)
     assert folder.metrics() == {"top1": 1.0}
     clip = folder.path / "test" / "left" / "clip.mp4"
     clip.parent.mkdir()
     clip.write_bytes(b"a clip")
     with pytest.raises(ConfigError, match=r"nothing else, got .*test with left; choose another"):
-        folder.write_test({"top1": 0.0}, CLASSES, CONFUSION, PREDICTIONS)
+        folder.write_test({"top1": 0.0}, CLASSES, CONFUSION, NAMES, PREDICTIONS)
     assert clip.read_bytes() == b"a clip"
     assert folder.metrics() == {"top1": 1.0}
     assert not [name for name in os.listdir(folder.path) if "partial" in name]

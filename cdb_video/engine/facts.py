@@ -28,6 +28,7 @@ class Clock:
     def start(self) -> None:
         """An epoch begins."""
         self._begun, self._waited, self._clips = time.monotonic(), 0.0, 0
+        self._first = 0.0
 
     def waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The same batches, while it is noted how long each lets wait."""
@@ -35,17 +36,20 @@ class Clock:
             asked = time.monotonic()
             batch = next(batches, None)
             self._waited += time.monotonic() - asked
+            self._first = self._first or self._waited
             if batch is None:
                 return
             self._clips += len(batch.label)
             yield batch
 
     def numbers(self) -> dict[str, float]:
-        """Of the epoch so far: seconds, clips a second of all processes, share of the time spent
-        waiting for data, and the most memory of this process so far, in MB."""
+        """Of the epoch so far: seconds, those until the first batch came, clips a second of all
+        processes, share of the time spent waiting for data, and the most memory of this process so
+        far, in MB."""
         seconds = max(time.monotonic() - self._begun, 1e-9)
         return {
             "seconds": round(seconds, 3),
+            "first_batch": round(self._first, 3),
             "clips_per_second": round(self._clips * distributed.world_size() / seconds, 3),
             "waiting": round(self._waited / seconds, 4),
             "memory_mb": round(self._memory() / 1e6, 1),
