@@ -27,6 +27,8 @@ from cdb_video.data.loading import Loading
 
 ROUNDS = 5
 STEP = clip_dataset.TRIM_EVERY
+WARM_UP = 2
+"""Times ``STEP`` clips, in which the heap finds its size."""
 
 
 def private_mb() -> float:
@@ -53,15 +55,15 @@ def clips(folder: Path) -> list[Record]:
 
 
 def heap(records: list[Record], rounds: int, every: int) -> float:
-    """MB that stay after ``rounds`` times ``STEP`` clips, of 10,000, from the first ``STEP`` on."""
+    """MB that stay after ``rounds`` times ``STEP`` clips, of 10,000, once ``WARM_UP`` are done."""
     clip_dataset.TRIM_EVERY = every
     dataset = ClipDataset(records, Loading(sampling=ClipSampling(10), size=224, batch_size=1))
     held = []
-    for _ in range(1 + rounds):
+    for _ in range(WARM_UP + rounds):
         for number in range(STEP):
             dataset[Key(0, number % len(records), 0)]
         held.append(private_mb())
-    return (held[-1] - held[0]) * 10_000 / (rounds * STEP)
+    return (held[-1] - held[WARM_UP - 1]) * 10_000 / (rounds * STEP)
 
 
 def collected(start: Callable[[], Any]) -> float:
