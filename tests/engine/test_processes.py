@@ -120,6 +120,7 @@ def test_options_of_parallel_training_leave_the_weights_what_they_are(tiny_yaml,
     assert "error: PARALLEL.COMPRESS bf16 needs NCCL" in done.stderr
 
 
+@pytest.mark.slow
 def test_two_machines_are_two_agents(tiny_yaml, tmp_path):
     """Each with its own torchrun and processes, which meet at an address, as in multi_node.md."""
     with socket.socket() as one:
