@@ -202,12 +202,13 @@ def _announce(
             f"warning: {build.SHARED} has {memory[1] / 1e6:,.0f} MB free, batches need up to "
             f"{memory[0] / 1e6:,.0f} MB: make it larger, or DATA_LOADER.NUM_WORKERS smaller"
         )
+    threads = torch.get_num_threads()
     num_val = len(splits["val"].records) if config.train.eval_period else "no"
     screen.print(
         f"{len(splits['train'].records)} training and {num_val} validation clips "
         f"of {len(splits.class_names)} classes; {config.model.name} with "
         f"{sum(p.numel() for p in model.parameters()):,} parameters on "
-        f"{next(model.parameters()).device} ({torch.get_num_threads()} threads); "
+        f"{next(model.parameters()).device} ({threads} thread{'s' * (threads != 1)}); "
         f"output in {config.output_dir}"
     )
     if progress.epoch or progress.step:
