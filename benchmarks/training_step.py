@@ -149,10 +149,8 @@ def measure(name: str, shape: tuple[int, int, int], device: torch.device) -> lis
             times[variant].append(time.perf_counter() - begin)
     first = next(iter(times.values()))
     for variant, values in times.items():
-        median, ratios = (
-            statistics.median(values),
-            [a / b for a, b in zip(first, values, strict=True)],
-        )
+        median = statistics.median(values)
+        ratios = [a / b for a, b in zip(first, values, strict=True)]
         rows[variant] |= {
             "ms": round(1000 * median, 1),
             "tflops": round(counter.get_total_flops() / median / 1e12, 2),

@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cdb_video import options
 from cdb_video.commands.arguments import add_shard, positive, shard
 from cdb_video.commands.with_config import make_parser, parse
-from cdb_video.errors import CdbVideoError, ConfigError, DataError
+from cdb_video.errors import CdbVideoError, ConfigError
 
 if TYPE_CHECKING:
     from cdb_video.data.batch import Record
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from cdb_video.registry import DATASETS
 
     dataset = DATASETS.get(config.data.name)(config.data.options)
-    splits = dict(_splits(dataset))
+    splits = _splits(dataset)
     plan = make_plan(dataset.root, words.out, splits)
     packing = Packing(words.side, words.key_frames, words.crf)
     mine = dict([*plan.clips.items()][index::count])
@@ -61,19 +61,12 @@ def _parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     return parse(parser, argv)
 
 
-def _splits(dataset: Any) -> Iterator[tuple[str, Sequence["Record"]]]:
+def _splits(dataset: Any) -> dict[str, Sequence["Record"]]:
     """The splits whose lists are there: a test list may be missing."""
-    from cdb_video.data.datasets.base import SPLITS
-
     if not hasattr(dataset, "root") or not dataset.split("train").files:
         raise ConfigError("DATA.NAME must be a data set of files to be packed, got one in memory")
-    for name in SPLITS:
-        try:
-            yield name, dataset.records(name)
-        except DataError as error:
-            if name == "train":
-                raise
-            print(f"without {name}: {error}")
+    names = dataset.splits_there(lambda name, error: print(f"without {name}: {error}"))
+    return {name: dataset.records(name) for name in names}
 
 
 class _Work:

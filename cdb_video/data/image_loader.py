@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.loading import Loading, Training, sample_batches
+from cdb_video.data.records import RecordTable
 from cdb_video.data.samplers.base import Order
 from cdb_video.data.transforms import (
     Crops,
@@ -53,7 +54,7 @@ class ImageLoader:
     ) -> None:
         device = loading.device
         self._images = resized(images, loading.size).to(device)
-        self._labels = torch.tensor([record.label for record in records], device=device)
+        self._labels = torch.from_numpy(RecordTable.of(records).labels).to(device)
         self._num_frames, self._size = loading.sampling.num_frames, loading.size
         self._training = training
         if training is not None:

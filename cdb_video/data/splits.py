@@ -158,10 +158,8 @@ class Splits:
             found.append(f"{len(empty)} classes have no training clip: {names}{more}{hint}")
         keys = {name: split.records.keys() for name, split in self._splits.items()}
         for one, other in itertools.combinations(keys, 2):
-            clips = [
-                self._clips(name, np.intersect1d(keys[one], keys[other]), keys[name])
-                for name in (one, other)
-            ]
+            shared = np.intersect1d(keys[one], keys[other])
+            clips = [self._clips(name, shared, keys[name]) for name in (one, other)]
             if both := clips[0] & clips[1]:
                 path = min(both, key=str)[0]
                 found.append(f"{len(both)} clips are in {one} and in {other}, such as {path}")

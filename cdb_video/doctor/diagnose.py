@@ -9,7 +9,6 @@ import torch
 from rich.console import Console
 
 from cdb_video.data.clips import ClipSampling
-from cdb_video.data.datasets.base import SPLITS, LabelledClips
 from cdb_video.data.loading import Loading, Share
 from cdb_video.data.splits import Splits, max_bad
 from cdb_video.doctor.environment import check_disk, check_environment, check_shared_memory
@@ -18,7 +17,7 @@ from cdb_video.doctor.leaks import check_duplicates, check_leaks
 from cdb_video.doctor.probing import Probe, probe
 from cdb_video.engine import build
 from cdb_video.engine.log import progress_bar
-from cdb_video.errors import CdbVideoError, DataError
+from cdb_video.errors import CdbVideoError
 from cdb_video.options import Config
 from cdb_video.registry import DATASETS
 
@@ -39,7 +38,9 @@ def diagnose(config: Config, *, deep: bool, workers: int, screen: Console) -> Di
     check_shared_memory(config, diagnosis)
     try:
         dataset = DATASETS.get(config.data.name)(config.data.options)
-        names = _splits_that_are_there(dataset, diagnosis)
+        names = dataset.splits_there(
+            lambda name, error: diagnosis.add("warning", "lists", f"no {name} split: {error}")
+        )
         splits = Splits(dataset, names)
     except CdbVideoError as error:
         diagnosis.add("error", "lists", str(error))
@@ -57,19 +58,6 @@ def diagnose(config: Config, *, deep: bool, workers: int, screen: Console) -> Di
     if not diagnosis.has_errors:
         estimate_epoch(config, splits, diagnosis)
     return diagnosis
-
-
-def _splits_that_are_there(dataset: LabelledClips, diagnosis: Diagnosis) -> list[str]:
-    names = []
-    for name in SPLITS:
-        try:
-            dataset.records(name)
-            names.append(name)
-        except DataError as error:
-            if name == "train":
-                raise
-            diagnosis.add("warning", "lists", f"no {name} split: {error}")
-    return names
 
 
 def check_classes(splits: Splits, names: Sequence[str], diagnosis: Diagnosis) -> None:

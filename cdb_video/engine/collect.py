@@ -1,5 +1,7 @@
 """Gathers what views add to their records, over batches and processes."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -7,31 +9,52 @@ from cdb_video import distributed
 from cdb_video.engine.inference import Average, elect
 
 
+class Gathered(NamedTuple):
+    """What all processes know of N records, on the CPU; 0 where there was no view."""
+
+    scores: Tensor
+    """(N, K) float64, or the highest, (N, k) float32, falling."""
+    valid: Tensor
+    """(N,) bool: whether there was a view."""
+    truth: Tensor
+    """(N,) score of the true class."""
+    classes: Tensor | None = None
+    """(N, k) of ``scores``; None where these are of all classes in their order."""
+
+
 class AllScores:
     """The scores of all K classes of N records: N times K times 8 bytes.
 
     Args:
+        labels: (N,) true classes.
         average: over the views of a record.
         device: of the votes.
     """
 
-    def __init__(self, num_records: int, num_classes: int, average: Average, device: torch.device):
-        self._average = average
-        self._sums = torch.zeros(num_records, num_classes, dtype=torch.float64, device=device)
-        self._views = torch.zeros(num_records, dtype=torch.int64, device=device)
+    def __init__(
+        self, labels: Tensor, num_classes: int, average: Average, device: torch.device
+    ) -> None:
+        self._labels, self._average = labels, average
+        self._sums = torch.zeros(len(labels), num_classes, dtype=torch.float64, device=device)
+        self._views = torch.zeros(len(labels), dtype=torch.int64, device=device)
 
     def add(self, index: Tensor, voted: Tensor) -> None:
         """Takes the votes (B, K) of views of the records ``index`` (B,)."""
         self._sums.index_add_(0, index, voted)
         self._views.index_add_(0, index, torch.ones_like(index))
 
-    def gather(self) -> tuple[Tensor, Tensor]:
-        """Scores (N, K) float64 of all processes on the CPU, 0 without a view; valid (N,) bool."""
+    def gather(self) -> Gathered:
+        """The scores; every process must call it."""
         distributed.sum_(self._sums)
         distributed.sum_(self._views)
         scores, valid = elect(self._sums, self._views, self._average).cpu(), self._views.cpu() > 0
         scores[~valid] = 0
-        return scores, valid
+        return all_scores(scores, self._labels, valid)
+
+
+def all_scores(scores: Tensor, labels: Tensor, valid: Tensor) -> Gathered:
+    """From the scores (N, K) of all classes."""
+    return Gathered(scores, valid, scores.gather(1, labels[:, None])[:, 0])
 
 
 class BestScores:
@@ -47,9 +70,9 @@ class BestScores:
     def __init__(self, labels: Tensor, count: int, num_views: int, average: Average) -> None:
         self._labels, self._num_views, self._average = labels, num_views, average
         self._pending: dict[int, tuple[Tensor, int]] = {}
-        self.scores = torch.zeros(len(labels), count)
-        self.classes = torch.zeros(len(labels), count, dtype=torch.int32)
-        self.truth = torch.zeros(len(labels))
+        self._scores = torch.zeros(len(labels), count)
+        self._classes = torch.zeros(len(labels), count, dtype=torch.int32)
+        self._truth = torch.zeros(len(labels))
 
     def add(self, index: Tensor, voted: Tensor) -> None:
         """Takes the votes (B, K) of views of the records ``index`` (B,)."""
@@ -68,18 +91,14 @@ class BestScores:
         scores = elect(torch.stack([vote for vote, _ in found]), views, self._average).cpu()
         # As argmax, the lowest of equal classes comes first.
         best = scores.sort(dim=1, descending=True, stable=True)
-        count, place = self.scores.shape[1], torch.tensor(records)
-        self.scores[place] = best.values[:, :count].float()
-        self.classes[place] = best.indices[:, :count].int()
-        self.truth[place] = scores.gather(1, self._labels[place, None])[:, 0].float()
+        count, place = self._scores.shape[1], torch.tensor(records)
+        self._scores[place] = best.values[:, :count].float()
+        self._classes[place] = best.indices[:, :count].int()
+        self._truth[place] = scores.gather(1, self._labels[place, None])[:, 0].float()
 
-    def gather(self) -> tuple[Tensor, Tensor]:
-        """Scores (N, count) float32 of all processes, 0 without a view; valid (N,) bool.
-
-        ``classes`` and ``truth`` are those of all processes then, too.
-        """
+    def gather(self) -> Gathered:
+        """The scores; every process must call it."""
         if self._pending:
             self._keep([*self._pending])
-        for values in (self.scores, self.classes, self.truth):
-            values.copy_(distributed.total(values))
-        return self.scores, self.scores.sum(dim=1) > 0
+        scores, truth, classes = map(distributed.total, (self._scores, self._truth, self._classes))
+        return Gathered(scores, scores.sum(dim=1) > 0, truth, classes)

@@ -10,7 +10,7 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import Batch, BatchLoader
-from cdb_video.engine.collect import AllScores, BestScores
+from cdb_video.engine.collect import AllScores, BestScores, Gathered
 from cdb_video.engine.inference import Average, votes
 from cdb_video.errors import DataError, TrainingError
 from cdb_video.metrics import classification_metrics, recall_per_class
@@ -23,29 +23,33 @@ TOP = 5
 class Evaluation(NamedTuple):
     """What a model makes of the N clips of a split."""
 
-    scores: torch.Tensor
-    """(N, K) float64 on the CPU: class probabilities, averaged over the views that decode; or the
-    highest of them, (N, k) float32, falling."""
+    gathered: Gathered
     target: torch.Tensor
     """(N,) int64 true classes."""
-    valid: torch.Tensor
-    """(N,) bool: whether the clip could be decoded; scores are 0 where not."""
-    truth: torch.Tensor
-    """(N,) score of the true class."""
     num_classes: int
     """K."""
-    classes: torch.Tensor | None = None
-    """(N, k) the classes of ``scores``; None where these are of all classes in their order."""
     leave_out: bool = True
     """Whether clips that are not valid do not count; otherwise they count as not recognised."""
 
-    @classmethod
-    def of_all(
-        cls, scores: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, leave_out: bool = True
-    ) -> "Evaluation":
-        """From the scores of all classes."""
-        truth = scores.gather(1, target[:, None])[:, 0]
-        return cls(scores, target, valid, truth, scores.shape[1], None, leave_out)
+    @property
+    def scores(self) -> torch.Tensor:
+        """(N, K) or (N, k): class probabilities, averaged over the views that decode."""
+        return self.gathered.scores
+
+    @property
+    def classes(self) -> torch.Tensor | None:
+        """(N, k) of ``scores``; None where these are of all classes in their order."""
+        return self.gathered.classes
+
+    @property
+    def valid(self) -> torch.Tensor:
+        """(N,) bool: whether the clip could be decoded; scores are 0 where not."""
+        return self.gathered.valid
+
+    @property
+    def counts(self) -> torch.Tensor:
+        """(N,) bool: whether the clip counts."""
+        return self.valid if self.leave_out else torch.ones_like(self.valid)
 
     @property
     def prediction(self) -> torch.Tensor:
@@ -57,14 +61,13 @@ class Evaluation(NamedTuple):
     @property
     def loss(self) -> float:
         """Mean unweighted cross entropy of the scores of valid clips, comparable between losses."""
-        p = self.truth[self.valid]
+        p = self.gathered.truth[self.valid]
         return float(-p.clamp(min=torch.finfo(torch.float32).tiny).log().mean())
 
     @property
     def counted(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(M,) target and prediction of the clips that count."""
-        counts = self.valid if self.leave_out else torch.ones_like(self.valid)
-        return self.target[counts], self.prediction[counts]
+        return self.target[self.counts], self.prediction[self.counts]
 
     def recall(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(K,) recall of each class, and (K,) how many clips it has."""
@@ -80,11 +83,10 @@ class Evaluation(NamedTuple):
         average_precision: bool = True,
     ) -> dict[str, Any]:
         """The numbers of ``metrics.json`` that depend on predictions alone."""
-        counts = self.valid if self.leave_out else torch.ones_like(self.valid)
         metrics = classification_metrics(
             *self.counted,
             len(class_names),
-            scores=self.scores[counts] if self.classes is None else None,
+            scores=self.scores[self.counts] if self.classes is None else None,
             class_names=class_names,
             groups=groups,
             group_names=group_names,
@@ -92,7 +94,7 @@ class Evaluation(NamedTuple):
         )
         if self.classes is not None and self.classes.shape[1] >= TOP:
             among = (self.classes[:, :TOP] == self.target[:, None]).any(dim=1) & self.valid
-            metrics["top5"] = float(among[counts].double().mean())
+            metrics["top5"] = float(among[self.counts].double().mean())
         return {**metrics, "num_bad_clips": int((~self.valid).sum())}
 
 
@@ -134,7 +136,7 @@ def evaluate(
     if top_k:
         kept = BestScores(target, min(top_k, num_classes), num_views, average)
     else:
-        kept = AllScores(len(labels), num_classes, average, device)
+        kept = AllScores(target, num_classes, average, device)
     for batch, voted in votes(model, loader, average):
         if len(voted):
             kept.add(batch.index.to(device, non_blocking=True), voted)
@@ -143,15 +145,13 @@ def evaluate(
             break
     if stop is not None and distributed.anywhere(stop.asked):
         raise stop.stopped("validation was begun")
-    scores, valid = kept.gather()
-    if not valid.any():
+    found = kept.gather()
+    if not found.valid.any():
         raise DataError(f"none of the {len(labels)} clips can be decoded")
-    if not scores.isfinite().all():
+    finite = found.scores.isfinite().all(dim=1)
+    if not finite.all():
         raise TrainingError(
-            f"the scores of {int((~scores.isfinite()).any(dim=1).sum())} of {len(labels)} clips "
+            f"the scores of {int((~finite).sum())} of {len(labels)} clips "
             "are not finite: the weights have overflowed"
         )
-    if isinstance(kept, BestScores):
-        found = (kept.truth, num_classes, kept.classes)
-        return Evaluation(scores, target, valid, *found, leave_out)
-    return Evaluation.of_all(scores, target, valid, leave_out)
+    return Evaluation(found, target, num_classes, leave_out)

@@ -1,14 +1,14 @@
 """What the network computes in, and how TRAIN.PRECISION auto chooses it."""
 
 import copy
-import time
+from math import inf
 
 import torch
 from rich.console import Console
-from torch.nn import functional
 
 from cdb_video import distributed
 from cdb_video.models import Checkpoint, Classifier
+from cdb_video.models.cost import time_steps
 
 CHOICES = {"cpu": ("fp32", "bf16"), "cuda": ("tf32", "bf16", "fp16")}
 """Device -> what auto chooses among; the first unless another is faster."""
@@ -16,7 +16,6 @@ GAIN = 1.05
 """By which another must be faster."""
 MOST_CLIPS = {"cpu": 4, "cuda": 64}
 """Of a step that is timed: on a CPU whole batches would take minutes."""
-ROUNDS = 3
 
 
 def set_precision(model: Classifier, name: str) -> None:
@@ -38,16 +37,14 @@ def compute_as_trained(model: Classifier, wanted: str, checkpoint: Checkpoint) -
 
 
 def choose_precision(
-    wanted: str,
     model: Classifier,
     clips: tuple[int, int, int],
     latest: Checkpoint | None,
     screen: Console,
 ) -> str:
-    """What TRAIN.PRECISION stands for: a training step's time decides where it is auto.
+    """What TRAIN.PRECISION auto stands for, by the time of a training step.
 
     Args:
-        wanted: TRAIN.PRECISION.
         model: as it will be trained, on its device; it stays as it is.
         clips: clips of a step of this process, frames, and the frames' side in pixels.
         latest: of the run that goes on, which keeps what it chose.
@@ -55,17 +52,16 @@ def choose_precision(
     Returns:
         fp32, tf32, bf16 or fp16; the same for all processes.
     """
-    if wanted != "auto":
-        return wanted
     if latest is not None:
         return latest.precision
     device = next(model.parameters()).device
     chosen = ""
     if distributed.is_main():
         seconds = _step_seconds(model, clips, device)
-        first, *others = CHOICES[device.type]
-        fastest = min(seconds, key=lambda name: seconds[name])
-        chosen = fastest if seconds[fastest] * GAIN < seconds[first] else first
+        first = CHOICES[device.type][0]
+        rivals = {name: seconds[name] * GAIN for name in seconds if name != first}
+        fastest = min(rivals, key=lambda name: rivals[name], default=first)
+        chosen = fastest if rivals.get(fastest, inf) < seconds.get(first, inf) else first
         times = ", ".join(f"{name} {1000 * value:,.0f} ms" for name, value in seconds.items())
         num = min(clips[0], MOST_CLIPS[device.type])
         screen.print(f"TRAIN.PRECISION auto is {chosen}: {times} for a step of {num} clips")
@@ -75,27 +71,15 @@ def choose_precision(
 def _step_seconds(
     model: Classifier, clips: tuple[int, int, int], device: torch.device
 ) -> dict[str, float]:
-    """The shortest time of a step in each precision that gives finite gradients."""
-    copied = copy.deepcopy(model).train()
+    """The shortest time of a step in each precision whose steps leave the weights finite."""
     num, frames, side = min(clips[0], MOST_CLIPS[device.type]), *clips[1:]
     video = torch.randint(0, 256, (num, 3, frames, side, side), dtype=torch.uint8, device=device)
     seconds = {}
     for name in CHOICES[device.type]:
-        copied.set_precision(name)
-        times = [_time_step(copied, video) for _ in range(1 + ROUNDS)][1:]
-        gradients = [p.grad for p in copied.parameters() if p.grad is not None]
+        copied = copy.deepcopy(model)
+        set_precision(copied, name)
+        shortest = min(time_steps(copied, video))
         # fp16 has a scaler that looks for a scale whose gradients are finite.
-        if name == "fp16" or all(bool(g.isfinite().all()) for g in gradients):
-            seconds[name] = min(times)
+        if name == "fp16" or all(bool(p.isfinite().all()) for p in copied.parameters()):
+            seconds[name] = shortest
     return seconds
-
-
-def _time_step(model: Classifier, video: torch.Tensor) -> float:
-    begin = time.perf_counter()
-    model.zero_grad()
-    logits = model(video)
-    labels = torch.arange(len(video), device=video.device) % logits.shape[1]
-    functional.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
-    if video.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - begin

@@ -13,6 +13,7 @@ from cdb_video import distributed
 from cdb_video.config import dump
 from cdb_video.engine import build
 from cdb_video.engine.checkpoint import Identity, save_model
+from cdb_video.engine.collect import all_scores
 from cdb_video.engine.evaluate import Evaluation
 from cdb_video.engine.features import Features, split_features
 from cdb_video.engine.log import RunLog, console
@@ -142,7 +143,8 @@ def evaluate_head(head: nn.Module, split: Features, leave_out: bool = True) -> E
     """What a classifier makes of a split's features: probabilities averaged over views."""
     scores = head(split.features).double().softmax(dim=-1).mean(dim=1)
     scores[~split.valid] = 0
-    return Evaluation.of_all(scores, split.labels, split.valid, leave_out)
+    found = all_scores(scores, split.labels, split.valid)
+    return Evaluation(found, split.labels, scores.shape[1], leave_out)
 
 
 def _metrics(work: Work, result: Evaluation) -> dict[str, Any]:

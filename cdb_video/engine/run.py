@@ -158,8 +158,9 @@ def starting_model(
     if source and not latest:
         screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
     build.set_up_tuning(config, model)
-    clips = (build.clips_a_pass(config), config.data.num_frames, config.data.crop_size)
-    set_precision(model, choose_precision(config.train.precision, model, clips, latest, screen))
+    if config.train.precision == "auto":
+        clips = (build.clips_a_pass(config), config.data.num_frames, config.data.crop_size)
+        set_precision(model, choose_precision(model, clips, latest, screen))
     return model
 
 

@@ -4,7 +4,7 @@ import os
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -67,6 +67,23 @@ class LabelledClips(ABC):
     @abstractmethod
     def _read(self, split: str) -> Sequence[Record]:
         """The clips of one of ``SPLITS``."""
+
+    def splits_there(self, missing: Callable[[str, DataError], object]) -> list[str]:
+        """The splits that can be read; ``missing`` is called with each other one, and why.
+
+        Raises:
+            DataError: the training split cannot be read.
+        """
+        names = []
+        for name in SPLITS:
+            try:
+                self.records(name)
+                names.append(name)
+            except DataError as error:
+                if name == "train":
+                    raise
+                missing(name, error)
+        return names
 
     def source(self, record: Record) -> Source:
         """Where a clip comes from, as far as names tell."""

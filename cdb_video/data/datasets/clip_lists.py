@@ -86,10 +86,10 @@ def read_clip_list(path: Path, root: str, path_of: Callable[[str], str]) -> Clip
     if not len(paths):
         raise DataError(f"{path} lists no clips")
     names = [composed(label) for label in places]
-    distinct = list(dict.fromkeys(names))
-    place_of = np.array([distinct.index(name) for name in names])
+    distinct = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    place_of = np.array([distinct[name] for name in names])
     clips = RecordTable(paths, place_of[np.concatenate(labels)], np.concatenate(spans))
-    found = ClipList(path, clips, distinct)
+    found = ClipList(path, clips, [*distinct])
     _check_repeats(found)
     return found
 

@@ -18,24 +18,16 @@ class TorchCodecCudaDecoder(TorchCodecDecoder):
     a little from the CPU's, as other hardware converts them.
     """
 
-    @staticmethod
-    def device() -> str:
-        """Where frames are decoded; says once why it is the CPU."""
-        reason = _why_not()
-        if reason:
-            _say(reason)
-        return "cpu" if reason else "cuda"
-
     def _open(self, path: str, **options: Any) -> Any:
-        device = self.device()
-        try:
-            return super()._open(path, device=device, **options)
-        except RuntimeError as error:
-            if device == "cpu":
-                raise
-            # Not every codec and size has a decoder in hardware, nor every build of TorchCodec.
-            _say(" ".join(str(error).split())[:160])
-            return super()._open(path, device="cpu", **options)
+        reason = _why_not()
+        if not reason:
+            try:
+                return super()._open(path, device="cuda", **options)
+            except RuntimeError as error:
+                # Not every codec and size has a decoder in hardware, nor every build of TorchCodec.
+                reason = " ".join(str(error).split())[:160]
+        _say(reason)
+        return super()._open(path, **options)
 
 
 def _why_not() -> str:
