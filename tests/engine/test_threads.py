@@ -7,11 +7,13 @@ from cdb_video.models import read_checkpoint
 from cdb_video.run_folder import RunFolder
 
 
-@pytest.fixture(autouse=True)
-def _threads_as_before():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture
+def torch_threads(monkeypatch):
+    """What torch is told and tells, without threads that would wait for cores which other tests
+    use: those take minutes then."""
+    told = [1]
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: told[-1])
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,9 @@ def test_cores_that_others_use_are_not_idle(monkeypatch):
     assert threads.idle_cores() == len(threads._allowed())
 
 
-def test_a_run_keeps_its_threads_and_an_option_overrides(configured, monkeypatch, capsys):
+def test_a_run_keeps_its_threads_and_an_option_overrides(
+    configured, monkeypatch, capsys, torch_threads
+):
     monkeypatch.setattr("cdb_video.engine.run.choose_threads", lambda workers: 2)
     words = ("SOLVER.MAX_EPOCH",)
     train(configured("out", *words, 1))
