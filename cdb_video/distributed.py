@@ -5,7 +5,7 @@ function here does nothing or returns its argument. One code path serves both.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -13,7 +13,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks as hooks
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.fsdp import fully_shard as shard_module
 from torch.distributed.rendezvous import rendezvous
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from cdb_video.errors import CdbVideoError
@@ -109,13 +113,16 @@ def barrier() -> None:
 
 
 def wrap(
-    model: nn.Module, device: torch.device, *, compress: str = "none", **options: bool
+    model: nn.Module,
+    device: torch.device,
+    static_graph: bool = False,
+    bucket_view: bool = False,
+    compress: str = "none",
 ) -> nn.Module:
-    """``model`` with gradients averaged over processes.
+    """``model`` with gradients averaged over processes (``DistributedDataParallel``).
 
     Args:
         compress: none, fp16 or bf16: what gradients are rounded to as they are sent.
-        **options: of ``DistributedDataParallel``.
 
     Raises:
         CdbVideoError: the processes cannot send that.
@@ -123,8 +130,12 @@ def wrap(
     if not dist.is_initialized():
         return model
     devices = [device.index] if device.type == "cuda" else None
-    more: dict[str, Any] = dict(options)
-    network = DistributedDataParallel(model, device_ids=devices, **more)
+    network = DistributedDataParallel(
+        model,
+        device_ids=devices,
+        static_graph=static_graph,
+        gradient_as_bucket_view=bucket_view,
+    )
     if compress != "none":
         hook = {"fp16": hooks.fp16_compress_hook, "bf16": hooks.bf16_compress_hook}[compress]
         try:
@@ -139,4 +150,73 @@ def wrap(
 
 def no_sync(model: nn.Module) -> AbstractContextManager[None]:
     """A context in which gradients stay on this process, for all but the last accumulation step."""
+    if isinstance(model, FSDPModule):
+        return _unsynchronised(model)
     return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
+@contextmanager
+def _unsynchronised(model: FSDPModule) -> Iterator[None]:
+    model.set_requires_gradient_sync(False)
+    try:
+        yield
+    finally:
+        model.set_requires_gradient_sync(True)
+
+
+def shard(model: nn.Module, units: Iterable[nn.Module], device: torch.device) -> None:
+    """Parts the parameters of ``model`` over the processes (FSDP2), in place.
+
+    Each process keeps its share of every parameter, and with it of the gradient and of what the
+    optimiser knows; the rest is fetched for one of ``units`` at a time. Names stay.
+    """
+    mesh = init_device_mesh(device.type, (world_size(),))
+    for parameter in model.parameters():
+        parameter.data = parameter.data.contiguous()  # channels_last cannot be parted
+    for part in (*units, model):
+        shard_module(part, mesh=mesh, reshard_after_forward=True)
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether ``shard`` was done to ``model``."""
+    return isinstance(model, FSDPModule)
+
+
+@contextmanager
+def whole(model: nn.Module) -> Iterator[None]:
+    """Fetches all of a sharded model, so that processes may run it a different number of times."""
+    parts = [part for part in model.modules() if isinstance(part, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.reshard()
+            part.set_reshard_after_forward(True)
+
+
+def own(tensor: torch.Tensor) -> torch.Tensor:
+    """This process's share of a sharded tensor; any other as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def gathered(tree: Any) -> Any:
+    """``tree`` of dicts and lists with its sharded tensors whole, on the CPU; all must call it."""
+    if isinstance(tree, DTensor):
+        return tree.full_tensor().cpu()
+    if isinstance(tree, dict):
+        return {key: gathered(value) for key, value in tree.items()}
+    return [gathered(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def parted(tree: Any, like: Any) -> Any:
+    """``tree`` with its tensors sharded as those at the same place of ``like`` are."""
+    if isinstance(tree, Mapping) and isinstance(like, Mapping):
+        return {key: parted(value, like.get(key)) for key, value in tree.items()}
+    if isinstance(like, DTensor) and isinstance(tree, torch.Tensor):
+        value = tree.to(like.device)
+        # Every process has read the whole: nothing need be sent.
+        return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
+    return tree

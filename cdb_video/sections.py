@@ -219,6 +219,19 @@ class Parallel:
     compress: Literal["none", "fp16", "bf16"] = "none"
     """What gradients are rounded to on their way between processes: half the bytes; 'bf16' needs
     NCCL."""
+    fully_shard: bool = False
+    """Part parameters, gradients and the optimiser's state over the processes (FSDP2), for large
+    transformers: each holds its share, and one block at a time whole. Checkpoints stay the same, so
+    a run may go on with or without it. Not with the options above, batch norm that learns, or
+    'fp16'; a batch that is not finite is not saved."""
+
+    def __post_init__(self) -> None:
+        others = (self.static_graph, self.gradient_as_bucket_view, self.compress)
+        if self.fully_shard and others != (False, False, "none"):
+            raise ValueError(
+                "FULLY_SHARD true needs STATIC_GRAPH false, GRADIENT_AS_BUCKET_VIEW false and "
+                f"COMPRESS none, got {', '.join(map(str, others))}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

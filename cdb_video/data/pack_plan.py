@@ -35,16 +35,13 @@ def make_plan(root: Path, out: Path, splits: Mapping[str, Iterable[Record]]) -> 
     Raises:
         ConfigError: ``out`` is ``root``, or a clip lies outside ``root``.
     """
-    top = os.path.realpath(root)
-    if os.path.realpath(out) == top:
+    if os.path.realpath(out) == os.path.realpath(root):
         raise ConfigError(f"--out must be another folder than the data's, got {out} for both")
     records = [record for split in splits.values() for record in split]
     cut = any(record.start is not None or record.end is not None for record in records)
     clips: dict[Path, Record] = {}
     for record in records:
-        name = os.path.relpath(os.path.realpath(record.path), top)
-        if name.startswith(os.pardir):
-            raise ConfigError(f"clips must lie under {root} to be packed, got {record.path}")
+        name = _name_under(root, record.path)
         clips[out / (_cut_name(name, record) if cut else name)] = record
     return Plan(clips, cut)
 
@@ -72,6 +69,15 @@ def write_lists(
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(place) as partial:
                     shutil.copy2(path, partial)
+
+
+def _name_under(root: Path, path: str) -> str:
+    """The path from ``root``; a link under it may lead anywhere, and ``root`` may be one itself."""
+    for way in (os.path.abspath, os.path.realpath):
+        name = os.path.relpath(way(path), way(root))
+        if not name.startswith(os.pardir):
+            return name
+    raise ConfigError(f"clips must lie under {root} to be packed, got {path}")
 
 
 def _cut_name(name: str, record: Record) -> str:

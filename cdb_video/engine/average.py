@@ -6,6 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from cdb_video.distributed import own
+
 
 class WeightAverage:
     """Follows ``trained`` from its first step on: ``average = decay * average + (1 - decay) * w``.
@@ -29,7 +31,8 @@ class WeightAverage:
             ) -> None:
                 # Integers must not be averaged: 0.9 * 3 + 0.1 * 3 is rounded to 2.
                 if averages[0].is_floating_point():
-                    move(averages, values, count)
+                    # Weights may be sharded, which buffers beside them never are.
+                    move(list(map(own, averages)), list(map(own, values)), count)
                 else:
                     for mean, value in zip(averages, values, strict=True):
                         mean.copy_(value)

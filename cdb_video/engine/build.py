@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import BatchLoader
@@ -19,7 +20,8 @@ from cdb_video.losses.base import Loss
 from cdb_video.metrics.groups import group_classes
 from cdb_video.models import Classifier, build_model
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
-from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages
+from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages, learning_norms
+from cdb_video.models.tuning.stages import stage_units
 from cdb_video.options import Config
 from cdb_video.registry import DATASETS, LOSSES, SAMPLERS
 
@@ -205,6 +207,36 @@ def set_up_tuning(config: Config, model: Classifier) -> None:
         freeze_norms(model)
     if config.model.act_checkpoint:
         checkpoint_stages(model)
+
+
+def share_gradient(
+    config: Config, model: Classifier, averaged: nn.Module, device: torch.device
+) -> nn.Module:
+    """``model`` as it trains among several processes, by the options in PARALLEL.
+
+    Args:
+        averaged: its average, or itself; sharded as it is.
+
+    Raises:
+        ConfigError: the model cannot be sharded.
+    """
+    options = config.parallel
+    if not options.fully_shard:
+        ddp = (options.static_graph, options.gradient_as_bucket_view, options.compress)
+        return distributed.wrap(model, device, *ddp)
+    for refused, reason in (
+        (bool(learning_norms(model)), "without batch norm, or MODEL.FROZEN_BN true"),
+        (model.precision == "fp16", "in TRAIN.PRECISION fp32, tf32 or bf16"),
+    ):
+        if refused:
+            raise ConfigError(
+                f"PARALLEL.FULLY_SHARD needs a network {reason}, got {config.model.name} in "
+                f"{model.precision}"
+            )
+    if distributed.world_size() > 1:
+        for network in dict.fromkeys((averaged, model)):
+            distributed.shard(network, stage_units(network), device)
+    return model
 
 
 def make_loss(config: Config, splits: Splits, device: torch.device) -> Loss:

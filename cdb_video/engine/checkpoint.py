@@ -79,7 +79,7 @@ class Checkpoints:
         return self._seconds > 0 and time.monotonic() - self._saved >= self._seconds
 
     def save(self, state: State, progress: Progress, *, keep: bool, best: bool) -> None:
-        """Writes the state after an epoch; only the main process does.
+        """Writes the state after an epoch: the main process does; every process must call it.
 
         Args:
             keep: write it as this epoch's checkpoint and as ``latest.pt``.
@@ -88,11 +88,14 @@ class Checkpoints:
         Raises:
             CheckpointError: it cannot be written; those that are there stay.
         """
-        if not (keep or best) or not distributed.is_main():
+        if not (keep or best):
+            return
+        content = self._content(state, progress, [])
+        if not distributed.is_main():
             return
         path = self._folder.of_epoch(progress.epoch) if keep else self._folder.best
         with written(path) as partial:
-            torch.save(self._content(state, progress, []), partial)
+            torch.save(content, partial)
         self._saved = time.monotonic()
         # The best first: whoever goes on from latest.pt relies on it.
         if best and keep:
@@ -109,10 +112,10 @@ class Checkpoints:
             CheckpointError: it cannot be written; the one that is there stays.
         """
         own = {"seen": state.seen.state_dict(), "averaged": state.average.own_buffers()}
-        processes = distributed.gather(own)
+        content = self._content(state, progress, distributed.gather(own))
         if distributed.is_main():
             with written(self._folder.latest) as partial:
-                torch.save(self._content(state, progress, processes), partial)
+                torch.save(content, partial)
         self._saved = time.monotonic()
 
     def save_batch(
@@ -139,11 +142,14 @@ class Checkpoints:
         return path
 
     def _content(self, state: State, progress: Progress, processes: list[Any]) -> dict[str, Any]:
-        return {
-            **progress._asdict(),
+        parts = {
             "model_state": state.average.model.state_dict(),
             "average_state": state.average.state_dict(),
             "optimizer_state": state.optimizer.state_dict(),
+        }
+        return {
+            **progress._asdict(),
+            **distributed.gathered(parts),
             "loss_state": state.loss.state_dict(),
             "sampler_state": state.sampler.state_dict(),
             "scaler_state": state.scaler.state_dict(),
@@ -193,13 +199,18 @@ def written(path: Path) -> Iterator[Path]:
 
 
 def check_finite(state: State, epoch: int, step: int) -> None:
-    """Raises ``TrainingError`` where a weight or a statistic of the model is not finite."""
+    """Raises ``TrainingError`` where a weight or a statistic of the model is not finite.
+
+    Every process must call it, and all raise.
+    """
     # Without an average they are the same; one read from the device for each.
     for model in dict.fromkeys((state.model, state.average.model)):
         tensors = model.state_dict()
-        finite = torch.stack([tensor.isfinite().all() for tensor in tensors.values()]).tolist()
-        if not all(finite):
-            name = list(tensors)[finite.index(False)]
+        found = [~distributed.own(tensor).isfinite().all() for tensor in tensors.values()]
+        # Of a sharded model each process has looked at its share.
+        faults = distributed.sum_(torch.stack(found).float()).tolist()
+        if any(faults):
+            name = list(tensors)[next(i for i, fault in enumerate(faults) if fault)]
             raise TrainingError(
                 f"epoch {epoch}, step {step}: {name} is not finite, the weights have "
                 "overflowed; nothing of this is saved, and what was saved before is as it was"

@@ -2,6 +2,7 @@
 
 import torch
 
+from cdb_video import distributed
 from cdb_video.data.batch import Batch
 from cdb_video.engine.run import Run
 from cdb_video.errors import TrainingError
@@ -40,12 +41,18 @@ def not_finite(
 ) -> str:
     """That the loss of ``step`` is not finite, with the paths of ``clips``, if they are here.
 
-    The clips of ``window`` are saved, with the weights before their step, if they are the ones.
+    The clips of ``window`` are saved, with the weights before their step, if they are the ones and
+    this process has all of the weights.
     """
     records = run.splits["train"].records
     paths = [records[index].path for index in clips]
     where = f"; clips: {', '.join(paths)}" if paths else ""
-    if clips and {index for batch in window for index in batch.index.tolist()} >= set(clips):
+    here = not distributed.is_sharded(run.state.model)
+    if (
+        here
+        and clips
+        and {index for batch in window for index in batch.index.tolist()} >= set(clips)
+    ):
         saved = run.checkpoints.save_batch(run.state, epoch, step, window, paths)
         where += f"; cdb-video replay-batch {saved} runs them again"
     return f"epoch {epoch}, step {step + 1}: the loss is {what}{where}"

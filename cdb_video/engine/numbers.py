@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from cdb_video import distributed
 from cdb_video.engine.seen import Look
 
 EXPLOSION = 10
@@ -40,4 +41,5 @@ class LossWatch:
 def is_finite(parameters: Iterable[nn.Parameter]) -> bool:
     """Whether all gradients are: one read from the device; the same on every process."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return bool(distributed.gathered(norm).isfinite())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from torch.optim import Optimizer
 
 from cdb_video import distributed
 from cdb_video.engine.checkpoint import Identity, Progress, State
@@ -129,9 +130,10 @@ def restore(state: State, checkpoint: Checkpoint) -> Progress:
     """
     content: Mapping[str, Any] = checkpoint.training or {}
     try:
-        state.model.load_state_dict(content["model_state"])
-        state.average.load_state_dict(content["average_state"])
-        state.optimizer.load_state_dict(content["optimizer_state"])
+        model, average = state.model.state_dict(), state.average.state_dict()
+        state.model.load_state_dict(distributed.parted(content["model_state"], model))
+        state.average.load_state_dict(distributed.parted(content["average_state"], average))
+        state.optimizer.load_state_dict(_parted(content["optimizer_state"], state.optimizer))
         state.loss.load_state_dict(content["loss_state"])
         state.sampler.load_state_dict(content["sampler_state"])
         state.scaler.load_state_dict(content.get("scaler_state", {}))
@@ -146,6 +148,17 @@ def restore(state: State, checkpoint: Checkpoint) -> Progress:
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from None
+
+
+def _parted(saved: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
+    """What an optimiser saved, sharded as its parameters are."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    states = {
+        # Scalars, such as the number of steps, are of the whole parameter.
+        i: {key: distributed.parted(v, parameters[i] if v.ndim else None) for key, v in own.items()}
+        for i, own in saved["state"].items()
+    }
+    return {**saved, "state": states}
 
 
 def recover_best(folder: RunFolder, progress: Progress, screen: Console) -> Progress:

@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 
+from cdb_video import distributed
 from cdb_video.difficulty import ClassState, Feedback
 from cdb_video.engine import pictures
 from cdb_video.engine.evaluate import evaluate
@@ -32,15 +33,16 @@ def validate(run: Run, epoch: int) -> float:
     model = state.average.model
     if run.bn.use_precise_stats:
         precise_statistics(model, run.train_loader, epoch, run.bn.num_batches_precise)
-    result = evaluate(
-        model,
-        run.val_loader,
-        run.splits.labels("val"),
-        len(names),
-        leave_out=run.leave_out,
-        on_batch=partial(run.quarantine.see, "val"),
-        stop=run.stop,
-    )
+    with distributed.whole(model):
+        result = evaluate(
+            model,
+            run.val_loader,
+            run.splits.labels("val"),
+            len(names),
+            leave_out=run.leave_out,
+            on_batch=partial(run.quarantine.see, "val"),
+            stop=run.stop,
+        )
     run.quarantine.tell("val", epoch)
     metrics = result.metrics(names, run.groups, run.group_names, average_precision=False)
     recall, counts = result.recall()

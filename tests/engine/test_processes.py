@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from cdb_video.engine.train import train
+from cdb_video.errors import ConfigError
 from cdb_video.models import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +100,7 @@ def test_fewer_training_clips_than_processes_train(tiny_yaml, tmp_path, colour_c
 
 
 TRAIN = ROOT / "tools" / "train_net.py"
+TEST = ROOT / "tools" / "test_net.py"
 
 
 def weights(folder):
@@ -118,6 +121,64 @@ def test_options_of_parallel_training_leave_the_weights_what_they_are(tiny_yaml,
     assert 0 < off < 0.1 * plain["conv1.weight"].abs().max()
     done = launch([*words, tmp_path / "no", "PARALLEL.COMPRESS", "bf16"], 2, tmp_path)
     assert "error: PARALLEL.COMPRESS bf16 needs NCCL" in done.stderr
+
+
+SHARDED = ["PARALLEL.FULLY_SHARD", "true"]
+
+
+@pytest.mark.slow
+def test_sharded_parameters_train_to_the_same_checkpoint(tiny_yaml, tmp_path):
+    """With an average, accumulation, clipped gradients and validation parts of unlike sizes."""
+    words = [TRAIN, "--cfg", tiny_yaml, "MODEL.FROZEN_BN", "true", "TRAIN.EMA_DECAY", 0.5]
+    words += ["SOLVER.ACCUMULATION_STEPS", 2, "SOLVER.CLIP_GRAD_L2NORM", 0.5]
+    words += ["TRAIN.ON_NAN", "skip", "MODEL.ACT_CHECKPOINT", "true"]
+    for name, processes, epochs, more in (
+        ("plain", 2, 4, []),
+        ("sharded", 2, 4, SHARDED),
+        ("changed", 2, 2, SHARDED),
+        ("changed", 1, 3, []),
+        ("changed", 2, 4, SHARDED),
+    ):
+        out = ["OUTPUT_DIR", tmp_path / name, "SOLVER.MAX_EPOCH", epochs, *more]
+        done = launch([*words, *out], processes, tmp_path)
+        assert done.returncode == 0, done.stderr
+    plain = read_checkpoint(tmp_path / "plain" / "checkpoints" / "latest.pt")
+    for name in ("sharded", "changed"):
+        other = read_checkpoint(tmp_path / name / "checkpoints" / "latest.pt")
+        for part in ("model_state", "average_state", "optimizer_state", "loss_state"):
+            torch.testing.assert_close(other[part], plain[part], rtol=1e-4, atol=1e-6)
+    done = launch(
+        [TEST, "--cfg", tiny_yaml, "MODEL.FROZEN_BN", "true", "OUTPUT_DIR", tmp_path / "sharded"],
+        1,
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("clips", "said"), [(4, "the loss is nan; clips: "), (12, "are not finite: the weights have")]
+)
+def test_a_sharded_run_that_overflows_ends_on_every_process(tiny_yaml, tmp_path, clips, said):
+    words = [TRAIN, "--cfg", tiny_yaml, "MODEL.FROZEN_BN", "true", *SHARDED]
+    words += ["TRAIN.BATCH_SIZE", clips, "SOLVER.BASE_LR", "1e38"]
+    done = launch(words, 2, tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count(said) == 2, done.stderr
+    assert "replay-batch" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "without batch norm, or MODEL.FROZEN_BN true, got resnext3d"),
+        (["MODEL.FROZEN_BN", "true", "TRAIN.PRECISION", "fp16"], "in TRAIN.PRECISION fp32, tf32"),
+        (["PARALLEL.STATIC_GRAPH", "true"], "needs STATIC_GRAPH false"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused(configured, words, said):
+    with pytest.raises(ConfigError, match=said):
+        train(configured("out", *SHARDED, *words))
 
 
 @pytest.mark.slow

@@ -69,6 +69,22 @@ def test_packed_clips_have_the_same_frames_at_the_same_times(raw, tmp_path, caps
     assert (out / "one.png").read_bytes() == (raw / "one.png").read_bytes()
 
 
+@pytest.mark.parametrize("what", ["clips", "root"])
+def test_links_are_followed_and_keep_their_names(raw, tmp_path, capsys, what):
+    """Data sets are often a folder of links into an archive of clips."""
+    root = tmp_path / "links"
+    if what == "root":
+        root.symlink_to(raw)
+    else:
+        root.mkdir()
+        (root / "a").symlink_to(raw / "a")
+        for path in raw.glob("*.*"):
+            (root / path.name).symlink_to(path)
+    assert pack(root, tmp_path / "out", "--side", "64") == 0
+    assert facts(capsys)["packed"] == 6
+    assert (tmp_path / "out" / "a" / "3.mp4").stat().st_size > 0
+
+
 def test_it_goes_on_and_is_shared_out(raw, tmp_path, capsys):
     out = tmp_path / "out"
     assert pack(raw, out, "--shard", "1/2") == 0

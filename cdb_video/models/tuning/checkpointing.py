@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cdb_video.models.mixed import mixed
 from cdb_video.models.tuning.freezing import BATCH_NORMS
+from cdb_video.models.tuning.stages import stage_units
 
 
 class Checkpointed(nn.Module):
@@ -53,11 +54,6 @@ def checkpoint_stages(model: nn.Module) -> None:
 
     A part without submodules, such as a convolution, stays as it is: it keeps little but its input.
     """
-    modules = dict(model.named_modules())
-    stages = getattr(model, "stages", ()) or (tuple(name for name, _ in model.named_children()),)
-    for part in (modules[name] for stage in stages for name in stage if name in modules):
-        is_sequence = isinstance(part, (nn.Sequential, nn.ModuleList))
-        for unit in part.children() if is_sequence else [part]:
-            if next(unit.children(), None) is not None:
-                kind = type(unit)
-                unit.__class__ = mixed(f"Checkpointed{kind.__name__}", Checkpointed, kind)
+    for unit in stage_units(model):
+        kind = type(unit)
+        unit.__class__ = mixed(f"Checkpointed{kind.__name__}", Checkpointed, kind)

@@ -1,5 +1,7 @@
 """Which stage of a classifier a tensor belongs to: what is frozen, decayed and checkpointed by."""
 
+from collections.abc import Iterator
+
 from torch import nn
 
 from cdb_video.models.weights.fit import HEAD
@@ -18,3 +20,17 @@ def stage_of(model: nn.Module, name: str) -> int:
         if any(f"{name}.".startswith(f"{part}.") for part in parts):
             return stage
     return 0
+
+
+def stage_units(model: nn.Module) -> Iterator[nn.Module]:
+    """The stages of a backbone as modules; of a stage that is a sequence of blocks, its blocks.
+
+    A part without submodules, such as a convolution, is none.
+    """
+    modules = dict(model.named_modules())
+    stages = getattr(model, "stages", ()) or (tuple(name for name, _ in model.named_children()),)
+    for part in (modules[name] for stage in stages for name in stage if name in modules):
+        is_sequence = isinstance(part, (nn.Sequential, nn.ModuleList))
+        for unit in part.children() if is_sequence else [part]:
+            if next(unit.children(), None) is not None:
+                yield unit
