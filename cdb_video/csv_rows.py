@@ -23,14 +23,25 @@ def header(kind: Any) -> list[str]:
     return ["class" if name == "class_id" else name for name in kind._fields]
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[Any]], *, append: bool = False) -> None:
+def write_csv(
+    path: Path,
+    rows: Iterable[Sequence[Any]],
+    *,
+    append: bool = False,
+    for_spreadsheets: bool = True,
+) -> None:
     """Writes plain lines, the header among them; None is an empty cell.
 
-    Texts are names of files and classes: they may be of any bytes, and are never formulas.
+    Texts are names of files and classes, and may be of any bytes.
+
+    Args:
+        for_spreadsheets: see to it that no text is a formula there; not for lists of clips, whose
+            names may begin with a minus.
     """
+    text = _as_text if for_spreadsheets else (lambda cell: cell)
     how = "a" if append else "w"
     with open(path, how, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file).writerows([_as_text(cell) for cell in row] for row in rows)
+        csv.writer(file).writerows([text(cell) for cell in row] for row in rows)
 
 
 def _as_text(cell: Any) -> Any:

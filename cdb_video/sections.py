@@ -12,9 +12,6 @@ from cdb_video.option_types import (
     PositiveInt,
 )
 
-HEAD_MEDIUM_TAIL = ((19, 100), ("tail", "medium", "head"))
-"""Thresholds of class sizes, and the names of the groups below and above them."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
@@ -153,10 +150,36 @@ class Test:
     on_bad_clip: Literal["leave_out", "wrong"] = "leave_out"
     """How a clip of validation or test counts that cannot be decoded in any view: not at all, or as
     not recognised. The number of such clips is told with the scores."""
-    groups: Literal["by_thresholds", "head_medium_tail"] = "by_thresholds"
-    """How classes are grouped by size: as GROUP_THRESHOLDS and GROUP_NAMES say, or into head (more
-    than 100 clips), medium (20 to 100) and tail (fewer than 20), as is usual for long-tailed sets
-    (Liu et al., "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019)."""
+    groups: Literal[
+        "by_thresholds",
+        "mean",
+        "head_medium_tail",
+        "videolt",
+        "videolt_readme",
+        "mini_kinetics",
+        "head_tail_fewshot",
+        "epic_tail",
+        "file",
+    ] = "by_thresholds"
+    """How classes are grouped by their training clips. 'by_thresholds': as GROUP_THRESHOLDS and
+    GROUP_NAMES say. 'mean': minority and majority, below and above the mean size. By size:
+    'head_medium_tail' more than 100, 20 to 100, fewer (Liu et al., "Large-Scale Long-Tailed
+    Recognition in an Open World", CVPR 2019); 'videolt' more than 500, 101 to 500, fewer, as
+    VideoLT's code, and 'videolt_readme' from 500, from 100; 'mini_kinetics' more than 300, 41 to
+    300, fewer, as Imbalanced-MiniKinetics200's code. 'head_tail_fewshot': the largest classes that
+    hold HEAD_SHARE of the clips, those with at most FEW_SHOT clips, the others (Perrett et al.,
+    CVPR 2023). 'epic_tail': the smallest classes that hold 20 % of the clips, as in the challenge
+    of EPIC-KITCHENS-100. 'file': as GROUP_FILE says."""
+    head_share: PositiveFraction = 0.5
+    """Share of the clips, in (0, 1], that the head of 'head_tail_fewshot' holds."""
+    head_rounding: Literal["nearest", "reach", "within"] = "nearest"
+    """Where no number of classes holds just HEAD_SHARE: the one that comes nearest (as in Perrett
+    et al.), the first that reaches it (as in Gen2Balance), the last within it."""
+    few_shot: NonNegativeInt = 20
+    """Largest few-shot class of 'head_tail_fewshot', in clips; Gen2Balance's is 19."""
+    group_file: str = ""
+    """JSON file of GROUPS 'file', such as the authors of a data set give: {class: group} or
+    {group: [classes]}, classes by name, or by number from 0."""
     group_thresholds: tuple[NonNegativeInt, ...] | Literal["mean"] = "mean"
     """Class sizes, ascending, that part the classes into groups: a class is above a threshold if
     it has more clips. 'mean' is one threshold at the mean class size."""
@@ -166,15 +189,17 @@ class Test:
     """Splits whose clips make a class's size."""
 
     def __post_init__(self) -> None:
-        if self.groups == "by_thresholds":
-            return
+        if (self.groups == "file") != bool(self.group_file):
+            raise ValueError(
+                f"GROUPS file and GROUP_FILE go together, got {self.groups} and {self.group_file!r}"
+            )
         given = (self.group_thresholds, self.group_names)
-        if given not in (("mean", ("minority", "majority")), HEAD_MEDIUM_TAIL):
+        before = ((19, 100), ("tail", "medium", "head"))  # written by versions up to 0.1
+        own = self.groups == "by_thresholds"
+        if not own and given not in (("mean", ("minority", "majority")), before):
             raise ValueError(
                 f"GROUPS {self.groups} has its own GROUP_THRESHOLDS and GROUP_NAMES, got {given}"
             )
-        for name, value in zip(("group_thresholds", "group_names"), HEAD_MEDIUM_TAIL, strict=True):
-            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, kw_only=True)

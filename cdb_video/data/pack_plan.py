@@ -58,7 +58,7 @@ def write_lists(
                 for r in records
             ]
             with replacing(out / f"{split}.csv") as partial:
-                write_csv(partial, [("path", "label"), *rows])
+                write_csv(partial, [("path", "label"), *rows], for_spreadsheets=False)
         return
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not Path(folder, name).samefile(out)]

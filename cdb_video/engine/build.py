@@ -17,7 +17,6 @@ from cdb_video.data.splits import Splits
 from cdb_video.engine.precision import set_precision
 from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
-from cdb_video.metrics.groups import group_classes
 from cdb_video.models import Classifier, build_model
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages, learning_norms
@@ -72,17 +71,6 @@ def read_splits(config: Config, *names: str) -> Splits:
 def tolerated(config: Config) -> float | None:
     """The share of a split's clips that may be bad; None where none may."""
     return config.data.max_bad_fraction if config.data.on_bad_clip == "replace" else None
-
-
-def class_groups(config: Config, splits: Splits) -> list[str]:
-    """(K,) the name of each class's group, by the options in TEST."""
-    test = config.test
-    try:
-        return group_classes(
-            splits.counts(test.group_counts), test.group_thresholds, test.group_names
-        )
-    except ValueError as error:
-        raise ConfigError(f"TEST.GROUP_THRESHOLDS, TEST.GROUP_NAMES: {error}") from None
 
 
 def make_sampler(config: Config, splits: Splits) -> Sampler:

@@ -14,6 +14,7 @@ from cdb_video.engine.collect import AllScores, BestScores, Gathered
 from cdb_video.engine.inference import Average, votes
 from cdb_video.errors import DataError, TrainingError
 from cdb_video.metrics import classification_metrics, recall_per_class
+from cdb_video.metrics.groups import Grouping
 from cdb_video.stopping import StopRequest
 
 TOP = 5
@@ -77,8 +78,7 @@ class Evaluation(NamedTuple):
     def metrics(
         self,
         class_names: Sequence[str],
-        groups: Sequence[str],
-        group_names: Sequence[str],
+        grouping: Grouping,
         *,
         average_precision: bool = True,
     ) -> dict[str, Any]:
@@ -88,8 +88,8 @@ class Evaluation(NamedTuple):
             len(class_names),
             scores=self.scores[self.counts] if self.classes is None else None,
             class_names=class_names,
-            groups=groups,
-            group_names=group_names,
+            groups=grouping.groups,
+            group_names=grouping.names,
             average_precision=average_precision,
         )
         if self.classes is not None and self.classes.shape[1] >= TOP:

@@ -1,6 +1,5 @@
 """Decoupled training: another classifier on the frozen backbone of a trained checkpoint."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from cdb_video.engine.checkpoint import Identity, save_model
 from cdb_video.engine.collect import all_scores
 from cdb_video.engine.evaluate import Evaluation
 from cdb_video.engine.features import Features, split_features
+from cdb_video.engine.grouping import class_groups
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.optim import LearningRate, make_optimizer
@@ -23,6 +23,7 @@ from cdb_video.engine.precision import compute_as_trained
 from cdb_video.engine.test import tested_checkpoint, write_test
 from cdb_video.errors import ConfigError, TrainingError
 from cdb_video.files import sha256, write_text
+from cdb_video.metrics.groups import Grouping
 from cdb_video.models.heads import ScaledHead, nearest_class_mean, tau_normalised
 from cdb_video.options import Config
 from cdb_video.registry import SAMPLERS
@@ -39,9 +40,7 @@ class Work(NamedTuple):
     best_metric: str
     seed: int
     class_names: list[str]
-    groups: list[str]
-    """(K,) the name of each class's group."""
-    group_names: Sequence[str]
+    grouping: Grouping
     features: dict[str, Features]
     """By split."""
     leave_out: bool
@@ -82,7 +81,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
         )
     source = tested_checkpoint(config)
     splits = build.read_splits(config, *SPLITS)
-    groups = build.class_groups(config, splits)
+    grouping = class_groups(config, splits)
     source.check_classes(splits.class_names)
     model = build.make_model(config, len(splits.class_names), device)
     source.load_into(model)
@@ -90,7 +89,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     set_normalisation(model, config.data, source, screen, strict=True)
     own, folder = _own_config(config), RunFolder(config.output_dir).retrained(method)
     folder.check_test_folder()
-    identity = Identity(splits.class_names, groups, dump(own))
+    identity = Identity(splits.class_names, grouping.groups, dump(own))
     write_text(folder.config, identity.config)
     checkpoint = sha256(source.path)
     features = {
@@ -105,8 +104,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
         best_metric=config.train.best_metric,
         seed=config.rng_seed,
         class_names=splits.class_names,
-        groups=groups,
-        group_names=config.test.group_names,
+        grouping=grouping,
         features=features,
         leave_out=config.test.on_bad_clip == "leave_out",
         trained=trained,
@@ -125,7 +123,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
         f"{100 * before:.1f} % with the classifier of {source.path}"
     )
     result = evaluate_head(head, features["test"], work.leave_out)
-    return write_test(folder, own.test, splits, groups, result, folder.best, epochs)
+    return write_test(folder, own.test, splits, grouping, result, folder.best, epochs)
 
 
 def _own_config(config: Config) -> Config:
@@ -148,7 +146,7 @@ def evaluate_head(head: nn.Module, split: Features, leave_out: bool = True) -> E
 
 
 def _metrics(work: Work, result: Evaluation) -> dict[str, Any]:
-    return result.metrics(work.class_names, work.groups, work.group_names)
+    return result.metrics(work.class_names, work.grouping)
 
 
 def _score(work: Work, head: nn.Module) -> float:

@@ -1,6 +1,6 @@
 """Prepares a training run: everything is built and checked before OUTPUT_DIR is touched."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,6 +16,7 @@ from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.boards import check_loggers
 from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State
 from cdb_video.engine.facts import Clock, surroundings
+from cdb_video.engine.grouping import class_groups
 from cdb_video.engine.log import RunLog, console
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.numbers import LossWatch
@@ -25,6 +26,7 @@ from cdb_video.engine.quarantine import Quarantine
 from cdb_video.engine.resume import go_on, newest
 from cdb_video.engine.seen import Seen
 from cdb_video.files import write_text
+from cdb_video.metrics.groups import Grouping
 from cdb_video.models import Checkpoint, Classifier, locate
 from cdb_video.options import Config
 from cdb_video.run_folder import RunFolder
@@ -43,10 +45,7 @@ class Run(NamedTuple):
     log_period: int
     device: torch.device
     splits: Splits
-    groups: list[str]
-    """(K,) the name of each class's group."""
-    group_names: Sequence[str]
-    """Every group, smallest classes first."""
+    grouping: Grouping
     train_loader: BatchLoader
     val_loader: BatchLoader | None
     """None without validation."""
@@ -85,11 +84,11 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     used = ("train", "val") if config.train.eval_period else ("train",)
     splits = build.read_splits(config, *used)
     splits.check_files(*used, max_bad_fraction=build.tolerated(config))
-    groups, num_classes = build.class_groups(config, splits), len(splits.class_names)
+    grouping, num_classes = class_groups(config, splits), len(splits.class_names)
     sampler = build.make_sampler(config, splits)
     train_loader = build.make_train_loader(config, splits, sampler, device)
     val_loader = build.make_eval_loader(config, splits, "val", device) if "val" in used else None
-    identity = Identity(splits.class_names, groups, dump(config))
+    identity = Identity(splits.class_names, grouping.groups, dump(config))
     latest = newest(folder, identity, screen) if config.train.auto_resume else None
     set_threads(config, latest)
     model = starting_model(config, num_classes, latest, device, screen)
@@ -112,8 +111,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         log_period=config.log_period,
         device=device,
         splits=splits,
-        groups=groups,
-        group_names=config.test.group_names,
+        grouping=grouping,
         train_loader=train_loader,
         val_loader=val_loader,
         network=network,

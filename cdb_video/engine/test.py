@@ -9,11 +9,13 @@ from cdb_video.data.batch import Batch
 from cdb_video.data.splits import Splits
 from cdb_video.engine import build
 from cdb_video.engine.evaluate import Evaluation, evaluate
+from cdb_video.engine.grouping import class_groups
 from cdb_video.engine.log import console, progress_bar
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.precision import compute_as_trained
 from cdb_video.engine.quarantine import Quarantine
 from cdb_video.errors import CheckpointError
+from cdb_video.metrics.groups import Grouping
 from cdb_video.metrics.tables import confusion_rows, per_class_table
 from cdb_video.models import Checkpoint
 from cdb_video.options import Config
@@ -35,7 +37,7 @@ def test(config: Config) -> dict[str, Any]:
         checkpoint = tested_checkpoint(config)
         splits = build.read_splits(config, "test")
         splits.check_files("test", max_bad_fraction=build.tolerated(config))
-        groups = build.class_groups(config, splits)
+        grouping = class_groups(config, splits)
         checkpoint.check_classes(splits.class_names)
         model = build.make_model(config, len(splits.class_names), device)
         checkpoint.load_into(model)
@@ -65,7 +67,7 @@ def test(config: Config) -> dict[str, Any]:
             )
         quarantine.tell("test", checkpoint.epoch)
         tested = (checkpoint.path, checkpoint.epoch)
-        metrics = write_test(folder, config.test, splits, groups, result, *tested)
+        metrics = write_test(folder, config.test, splits, grouping, result, *tested)
         distributed.barrier()
     return metrics
 
@@ -74,7 +76,7 @@ def write_test(
     folder: RunFolder,
     options: Test,
     splits: Splits,
-    groups: list[str],
+    grouping: Grouping,
     result: Evaluation,
     checkpoint: Path,
     epoch: int,
@@ -88,7 +90,8 @@ def write_test(
     names = splits.class_names
     metrics = {
         "split": "test",
-        **result.metrics(names, groups, options.group_names),
+        **result.metrics(names, grouping),
+        "group_rule": grouping.rule,
         "views": {
             "temporal": options.num_ensemble_views,
             "spatial": options.num_spatial_crops,
@@ -100,7 +103,7 @@ def write_test(
         arguments = (*result.counted, len(names))
         sizes = splits.counts("train").tolist()
         per_class = per_class_table(
-            *arguments, class_names=names, train_counts=sizes, groups=groups
+            *arguments, class_names=names, train_counts=sizes, groups=grouping.groups
         )
         folder.write_test(
             metrics,

@@ -44,7 +44,7 @@ def validate(run: Run, epoch: int) -> float:
             stop=run.stop,
         )
     run.quarantine.tell("val", epoch)
-    metrics = result.metrics(names, run.groups, run.group_names, average_precision=False)
+    metrics = result.metrics(names, run.grouping, average_precision=False)
     recall, counts = result.recall()
     tell(run, "val", recall, counts)
     step = epoch * run.steps_per_epoch

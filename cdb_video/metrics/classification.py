@@ -36,9 +36,8 @@ def classification_metrics(
         target: true class of each sample, ``(N,)``, integers in ``[0, K)``, N >= 1.
         prediction: predicted class of each sample, ``(N,)``; -1 where there is none.
         num_classes: K.
-        scores: score of each class, ``(N, K)``; needed for ``top5`` and
-            ``mean_average_precision`` only.
-        class_names: ``(K,)``, used in ``absent_classes``; the class ids stand there otherwise.
+        scores: score of each class, ``(N, K)``; for ``top5`` and ``mean_average_precision``.
+        class_names: ``(K,)``, used in ``absent_classes``; class ids stand there otherwise.
         groups: name of the group of each class, ``(K,)``, as ``group_classes`` gives it.
         group_names: every group, in the order wanted; a group without a class is kept. Default:
             the groups in order of their first class.
@@ -49,8 +48,8 @@ def classification_metrics(
         ``mean_class_recall`` (which is called balanced accuracy, too), ``mean_class_precision,
         mean_class_f1, mean_average_precision`` (each class against all others, by their scores;
         null without scores or ``average_precision``), ``absent_classes`` and ``groups
-        {name: {num_classes, recall, precision}}``, where ``num_classes`` counts the classes
-        present and the two means are null if there are none.
+        {name: {num_classes, num_samples, recall, precision}}``, where ``num_classes`` counts the
+        classes present and the two means are null if there are none.
 
     Raises:
         ValueError: if lengths, ranges or names do not fit together.
@@ -60,9 +59,10 @@ def classification_metrics(
         check_per_class(class_names, num_classes, "class_names")
     present = np.unique(target)
     sort = average_precision and scores is not None
-    precision, recall, f1, _ = precision_recall_fscore_support(
+    per_class = precision_recall_fscore_support(
         target, prediction, labels=present, average=None, zero_division=0
     )
+    precision, recall, f1, _ = per_class
     absent = np.setdiff1d(np.arange(num_classes), present).tolist()
     return {
         "num_samples": len(target),
@@ -74,7 +74,7 @@ def classification_metrics(
         "mean_class_f1": float(f1.mean()),
         "mean_average_precision": _mean_ap(target, scores, num_classes) if sort else None,
         "absent_classes": absent if class_names is None else [class_names[c] for c in absent],
-        "groups": _group_means(present, recall, precision, num_classes, groups, group_names),
+        "groups": _group_means(present, per_class, num_classes, groups, group_names),
     }
 
 
@@ -111,13 +111,16 @@ def _mean_ap(target: IntArray, scores: Any, num_classes: int) -> float:
 
 def _group_means(
     present: IntArray,
-    recall: npt.NDArray[np.float64],
-    precision: npt.NDArray[np.float64],
+    per_class: Sequence[npt.NDArray[np.float64]],
     num_classes: int,
     groups: Sequence[str] | None,
     group_names: Sequence[str] | None,
 ) -> dict[str, dict[str, Any]]:
-    """Means over the present classes of each group; ``recall``, ``precision``: ``(present,)``."""
+    """Means over the present classes of each group.
+
+    ``per_class`` are precision, recall, F1 and samples, each ``(present,)``.
+    """
+    precision, recall, _, support = per_class
     if groups is None:
         return {}
     check_per_class(groups, num_classes, "groups")
@@ -131,6 +134,7 @@ def _group_means(
         members = group_of_present == name
         means[name] = {
             "num_classes": int(members.sum()),
+            "num_samples": int(support[members].sum()),
             "recall": float(recall[members].mean()) if members.any() else None,
             "precision": float(precision[members].mean()) if members.any() else None,
         }

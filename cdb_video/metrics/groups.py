@@ -2,10 +2,31 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from cdb_video.metrics.long_tail import FEW_SHOT, Rounding, by_size, head_length
+
+PRESETS: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
+    "head_medium_tail": ((19, 100), ("tail", "medium", "head")),
+    "videolt": ((100, 500), ("tail", "medium", "head")),
+    "videolt_readme": ((99, 499), ("tail", "medium", "head")),
+    "mini_kinetics": ((40, 300), ("few", "medium", "many")),
+}
+"""Name -> class sizes that part the groups, and the groups' names, smallest classes first."""
+
+
+class Grouping(NamedTuple):
+    """Which classes are looked at together."""
+
+    groups: list[str]
+    """(K,) the name of each class's group."""
+    names: tuple[str, ...]
+    """Every group, smallest classes first."""
+    rule: str
+    """What makes a class a member of which, with its numbers."""
 
 
 def group_classes(
@@ -45,3 +66,50 @@ def group_classes(
             f"got {list(names)}"
         )
     return [names[i] for i in np.searchsorted(bounds, count_array, side="left")]
+
+
+def by_thresholds(
+    counts: npt.ArrayLike, thresholds: Sequence[int] | Literal["mean"], names: Sequence[str]
+) -> Grouping:
+    """As ``group_classes``, with the rule in words."""
+    groups = group_classes(counts, thresholds, names)
+    if isinstance(thresholds, str):
+        mean = float(np.asarray(counts).mean())
+        return Grouping(groups, tuple(names), f"{names[1]}: more than the mean of {mean:.1f} clips")
+    parts = [f"{names[0]}: at most {thresholds[0]} clips"] if thresholds else []
+    for name, low, high in zip(names[1:], thresholds, [*thresholds[1:], None], strict=False):
+        parts.append(f"{name}: {f'{low + 1} to {high}' if high else f'more than {low}'}")
+    return Grouping(groups, tuple(names), ", ".join(parts))
+
+
+def head_tail_fewshot(
+    counts: npt.ArrayLike,
+    share: float = 0.5,
+    rounding: Rounding = "nearest",
+    few_shot: int = FEW_SHOT,
+) -> Grouping:
+    """Head, tail and few-shot classes as in Perrett et al. (CVPR 2023).
+
+    The head holds ``share`` of the clips (see ``head_length``); of the others those with at most
+    ``few_shot`` clips are few-shot, and the rest is the tail.
+    """
+    sizes = np.asarray(counts)
+    groups = np.where(sizes <= few_shot, "fewshot", "tail").astype(object)
+    groups[by_size(sizes)[: head_length(sizes, share, rounding)]] = "head"
+    rule = (
+        f"head: the largest classes that hold {share:.0%} of the clips ({rounding}); fewshot: at "
+        f"most {few_shot} clips; tail: the others"
+    )
+    return Grouping(groups.tolist(), ("fewshot", "tail", "head"), rule)
+
+
+def smallest_share(counts: npt.ArrayLike, share: float = 0.2) -> Grouping:
+    """Tail classes as in the challenge of EPIC-KITCHENS-100: the smallest that together hold at
+    most ``share`` of the clips. A class without clips is in no tail list, and not in this tail."""
+    sizes = np.asarray(counts)
+    rising = by_size(sizes)[::-1]
+    tail = rising[np.cumsum(sizes[rising]) <= share * sizes.sum()]
+    groups = np.full(len(sizes), "other", dtype=object)
+    groups[tail[sizes[tail] > 0]] = "tail"
+    rule = f"tail: the smallest classes with clips that together hold at most {share:.0%} of them"
+    return Grouping(groups.tolist(), ("tail", "other"), rule)

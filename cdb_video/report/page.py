@@ -20,6 +20,7 @@ from cdb_video.report.facts import run_facts
 from cdb_video.report.heat_map import difficulty_heat_map
 from cdb_video.report.mistakes import NONE, Mistakes
 from cdb_video.report.plots import long_tail_plot, reliability_plot
+from cdb_video.report.sizes import sizes_plot
 from cdb_video.run_folder import RunFolder
 from cdb_video.run_rows import Confusion
 from cdb_video.yaml_text import parse_yaml
@@ -111,6 +112,7 @@ def _content(run: RunFolder, strips: bool) -> dict[str, Any]:
         "classes": class_lines(classes, difficulty),
         "largest_class": max(sizes.values(), default=0),
         "long_tail_svg": long_tail_plot(classes),
+        **dict(zip(("sizes_svg", "tail"), sizes_plot([*sizes.values()]) or ("", ""), strict=True)),
         "bad_clips": run.bad_clips(),
         "difficulty_svg": difficulty_curves(difficulty),
         "heat_map_svg": difficulty_heat_map(difficulty, sizes),

@@ -20,6 +20,7 @@ from cdb_video.engine.retrain import Work, evaluate_head, fit, retrain
 from cdb_video.engine.test import test as run_test
 from cdb_video.engine.train import train
 from cdb_video.errors import CheckpointError, ConfigError, DataError
+from cdb_video.metrics.groups import by_thresholds
 from cdb_video.models import Checkpoint, read_checkpoint
 from cdb_video.run_folder import RunFolder
 
@@ -187,8 +188,8 @@ def test_classes_are_drawn_equally_often(trained):
     log = RunLog(RunFolder(config.output_dir).retrained("crt"))
     head = nn.Linear(5, 3)
     names = ["blue", "green", "red"]
-    groups = ["majority", "minority", "minority"]
-    own = (config.retrain, "top1", 0, names, groups, config.test.group_names)
+    grouping = by_thresholds([150, 40, 10], "mean", ("minority", "majority"))
+    own = (config.retrain, "top1", 0, names, grouping)
     fit(Work(*own, features, True, head, log, console()), head)
     log.close()
     assert head.bias.softmax(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)

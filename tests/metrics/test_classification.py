@@ -127,11 +127,13 @@ def test_groups_average_over_their_present_classes():
     assert list(got["groups"]) == ["majority", "minority"]
     assert got["groups"]["majority"] == {
         "num_classes": 2,
+        "num_samples": 4,
         "recall": pytest.approx((1 + 0.5) / 2),
         "precision": pytest.approx((2 / 3 + 1) / 2),
     }
     assert got["groups"]["minority"] == {
         "num_classes": 2,
+        "num_samples": 2,
         "recall": pytest.approx((0 + 1) / 2),
         "precision": pytest.approx((0 + 0.5) / 2),
     }
@@ -143,7 +145,12 @@ def test_a_group_without_a_present_class_is_null_and_keeps_its_place():
     )
     assert list(got["groups"]) == ["many", "medium", "few"]
     for name in ("many", "medium"):
-        assert got["groups"][name] == {"num_classes": 0, "recall": None, "precision": None}
+        assert got["groups"][name] == {
+            "num_classes": 0,
+            "num_samples": 0,
+            "recall": None,
+            "precision": None,
+        }
 
 
 def test_the_result_is_plain_json(rng):

@@ -79,6 +79,7 @@ def test_headline_and_groups_are_the_metrics(finished):
     for name, group in metrics["groups"].items():
         expected = [
             str(group["num_classes"]),
+            str(group["num_samples"]),
             percent(group["recall"]),
             percent(group["precision"]),
         ]

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-Profile = Literal["exponential", "step"]
+Profile = Literal["exponential", "step", "pareto"]
+PARETO_ALPHA = 6.0
+"""Exponent of 'pareto': that of ImageNet-LT, as Perrett et al. give it for theirs."""
 
 
 def profile_shares(num_classes: int, profile: Profile, ratio: float) -> list[float]:
@@ -11,8 +13,15 @@ def profile_shares(num_classes: int, profile: Profile, ratio: float) -> list[flo
 
     'exponential' falls as ``ratio ** (-c / (K - 1))`` (Cui et al., CVPR 2019); 'step' is 1 for
     the first half of the classes, which has the odd one, and ``1 / ratio`` for the others (Buda
-    et al., Neural Networks 2018). Of two classes both make the same.
+    et al., Neural Networks 2018). Of two classes both make the same. 'pareto' falls as
+    ``(1 + c / s) ** -alpha``, with the scale s at which the last class has ``1 / ratio``: fast
+    among the first classes, slowly along the tail.
     """
+    if profile == "pareto":
+        last = num_classes - 1
+        # (1 + last / s) ** -alpha = 1 / ratio; equal classes for a ratio of 1.
+        growth = (ratio ** (1 / PARETO_ALPHA) - 1) / last
+        return [(1 + rank * growth) ** -PARETO_ALPHA for rank in range(num_classes)]
     if profile == "step":
         num_small = num_classes // 2
         return [1.0] * (num_classes - num_small) + [1 / ratio] * num_small
