@@ -82,7 +82,7 @@ SOURCES = [*FILES, *sorted((ROOT / "tools").glob("*.py"))]
 
 
 HAS_OTHER_LISTS = (
-    PACKAGE / "data" / "datasets" / "clips.py",
+    *(PACKAGE / "data" / "datasets").glob("*.py"),
     PACKAGE / "commands" / "compare.py",
     PACKAGE / "commands" / "make_long_tail.py",
     PACKAGE / "prediction_folder.py",

@@ -161,7 +161,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             if self.augmentation is None or rng is None:
                 clips = cut_views(video, first, last, self.sampling, self.views, self.size)
                 return Sample(torch.from_numpy(clips), record.label, key.record)
-            wanted = [self.sampling.indices(first, last, rng=rng)]
+            wanted = [self.sampling.indices(first, last, rng=rng, times=video.times)]
             crop = random_crop(*video.size, self.size, self.augmentation, rng)
             (clip,) = cut(video, wanted, [crop], self.size, black=self.augmentation.pad > 0)
         one = torch.from_numpy(clip)[None]

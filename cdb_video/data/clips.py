@@ -4,14 +4,14 @@ A clip is drawn from the presented frames ``[first, last)`` of a file. With ``rn
 random, as in training; without, it is that of temporal view ``view`` of ``num_views``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cdb_video.errors import DataError
-from cdb_video.option_types import PositiveInt
+from cdb_video.option_types import NonNegativeFloat, PositiveInt
 
 FrameIndices = npt.NDArray[np.int64]
 
@@ -33,6 +33,11 @@ class ClipSampling:
     sampling_rate: PositiveInt = 1
     """Distance in frames between neighbours of a ``dense`` clip; no effect on ``segments``."""
 
+    sampling_fps: NonNegativeFloat = 0.0
+    """Take clips as if each video had so many frames a second, at even times: those on screen then
+    stand for them. For videos of mixed or variable frame rates; SAMPLING_RATE counts these frames.
+    0 counts the frames of the file."""
+
     def indices(
         self,
         first: int,
@@ -41,8 +46,19 @@ class ClipSampling:
         rng: np.random.Generator | None = None,
         view: int = 0,
         num_views: int = 1,
+        times: npt.NDArray[np.float64] | None = None,
     ) -> FrameIndices:
-        """Frame numbers ``(num_frames,)`` of one clip from ``[first, last)``."""
+        """Frame numbers ``(num_frames,)`` of one clip from ``[first, last)``.
+
+        Args:
+            times: seconds of all frames, rising; SAMPLING_FPS is without effect where not given.
+        """
+        if self.sampling_fps and times is not None:
+            frames = first + at_rate(times[first:last], self.sampling_fps)
+            by_number = replace(self, sampling_fps=0.0)
+            return frames[
+                by_number.indices(0, len(frames), rng=rng, view=view, num_views=num_views)
+            ]
         if self.sampling == "dense":
             return dense(
                 first,
@@ -54,6 +70,22 @@ class ClipSampling:
                 num_views=num_views,
             )
         return segments(first, last, self.num_frames, rng=rng, view=view, num_views=num_views)
+
+
+def at_rate(times: npt.NDArray[np.float64], fps: float) -> FrameIndices:
+    """Which of N frames is on screen at each of V even times from the first frame to the last.
+
+    Args:
+        times: (N,) seconds, rising.
+        fps: times a second.
+
+    Returns:
+        (V,) numbers in [0, N), never decreasing, V >= 1.
+    """
+    count = int((times[-1] - times[0]) * fps + ROUNDING_S) + 1
+    wanted = times[0] + np.arange(count) / fps
+    frames: FrameIndices = np.searchsorted(times, wanted + ROUNDING_S, side="right") - 1
+    return frames
 
 
 def segments(

@@ -68,6 +68,9 @@ def cut_views(
         (V, 3, T, S, S) RGB.
     """
     temporal, spatial = views
-    wanted = [sampling.indices(first, last, view=v, num_views=temporal) for v in range(temporal)]
+    wanted = [
+        sampling.indices(first, last, view=v, num_views=temporal, times=video.times)
+        for v in range(temporal)
+    ]
     crops = [fixed_crop(*video.size, view, spatial) for view in range(spatial)]
     return np.stack(list(cut(video, wanted, crops, size)))

@@ -65,6 +65,12 @@ def read_splits(config: Config, *names: str) -> Splits:
         DataError: a folder or an annotation file is missing, or a line is wrong.
     """
     dataset = DATASETS.get(config.data.name)(config.data.options)
+    needed = getattr(dataset, "image_fps", None)
+    if needed not in (None, config.data.image_fps):
+        raise ConfigError(
+            f"DATA.IMAGE_FPS must be {needed:g} for {config.data.name} with these options, got "
+            f"{config.data.image_fps:g}"
+        )
     return Splits(dataset, (*names, "train", *config.test.group_counts.split("+")))
 
 

@@ -52,7 +52,7 @@ def explain(
     span = (record.start, record.end)
     with VideoReader(record.path, predictor.decoding, span) as reader:
         first, last = frame_range(reader.times, reader.end_s, *span)
-        indices = predictor.sampling.indices(first, last)
+        indices = predictor.sampling.indices(first, last, times=reader.times)
         (clip,) = cut_views(reader, first, last, predictor.sampling, (1, 1), predictor.size)
         times = reader.times[indices]
     batch = torch.from_numpy(clip)[None].to(predictor.device)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -177,7 +178,8 @@ class Predictor:
                 source = InMemoryVideo(video)
             spans = window_spans(float(source.times[0]), source.end_s, window, stride)
             ranges = [frame_range(source.times, source.end_s, *span) for span in spans]
-            wanted = [self.sampling.indices(first, last) for first, last in ranges]
+            indices = partial(self.sampling.indices, times=source.times)
+            wanted = [indices(first, last) for first, last in ranges]
             clips = enumerate(cut(source, wanted, [fixed_crop(*source.size)], self.size))
             path = as_record(video).path if _is_file(video) else ""
             records = [Record(path, NO_LABEL, *span) for span in spans]

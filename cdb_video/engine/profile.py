@@ -258,7 +258,7 @@ def _decode(dataset: ClipDataset, number: int, rng: Any) -> None:
     span = (record.start, record.end)
     with VideoReader(record.path, dataset.decoding, span) as video:
         first, last = frame_range(video.times, video.end_s, *span)
-        wanted = np.unique(dataset.sampling.indices(first, last, rng=rng))
+        wanted = np.unique(dataset.sampling.indices(first, last, rng=rng, times=video.times))
         crop = random_crop(*video.size, dataset.size, dataset.augmentation, rng)  # type: ignore[arg-type]
         for _ in video.stream(wanted, decode_scale(crop, dataset.size)):
             pass

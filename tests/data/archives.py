@@ -5,6 +5,14 @@ import gzip
 import struct
 
 import numpy as np
+from video_lists import (
+    make_epic,
+    make_hmdb51,
+    make_kinetics,
+    make_list,
+    make_ssv2,
+    make_ucf101,
+)
 
 
 def pictures(labels, channels, size, seed=0):
@@ -90,7 +98,9 @@ WRITERS = {
     "cifar100": lambda root: write_cifar(root, ["train.bin", "test.bin"], 100, coarse=True),
     "clips": write_clips,
     "egtea": write_egtea,
+    "epic_kitchens": make_epic,
     "fashion_mnist": lambda root: write_mnist(root, TWICE),
+    "hmdb51": make_hmdb51,
     "image_folder": write_folders,
     "imagenet_lt": lambda root: write_lists(
         root, "ImageNet_LT_train", "ImageNet_LT_val", "ImageNet_LT_test"
@@ -98,14 +108,20 @@ WRITERS = {
     "inaturalist": lambda root: write_lists(
         root, "iNaturalist18_train", "mine", "iNaturalist18_val"
     ),
+    "kinetics": make_kinetics,
+    "list": make_list,
     "mnist": lambda root: write_mnist(root, TWICE),
     "places_lt": lambda root: write_lists(
         root, "Places_LT_train", "Places_LT_val", "Places_LT_test"
     ),
+    "ssv2": make_ssv2,
+    "ucf101": make_ucf101,
 }
 """Dataset -> what writes an example of it, without the files of clips and single images."""
 OPTIONS = {
     **dict.fromkeys(("mnist", "fashion_mnist", "cifar10", "cifar100"), {"val_per_class": 1}),
+    "epic_kitchens": {"val": "annotations/own_val.csv"},
     "inaturalist": {"val": "mine.txt"},
+    "ssv2": {"val": "own-val.json"},
 }
 """Dataset -> options that the example needs."""

@@ -46,6 +46,8 @@ class LabelledClips(ABC):
 
     class_names: list[str]
     """(K,) names; a label is a position in this list, the same in all splits."""
+    image_fps: float | None = None
+    """What DATA.IMAGE_FPS must be, where times in lists are those of folders of images."""
 
     def __init__(self, options: Any) -> None:
         self.root = Path(options.root).expanduser()
@@ -63,6 +65,16 @@ class LabelledClips(ABC):
         if not records:
             raise DataError(f"the split {split!r} of {self.root} has no clips")
         return records
+
+    def _must_hold(self, content: str, *folders: str) -> None:
+        """Raises ``DataError`` where the root, or one of ``folders`` in it, is not there.
+
+        Args:
+            content: what belongs there.
+        """
+        for folder in (self.root, *(self.root / name for name in folders)):
+            if not folder.is_dir():
+                raise DataError(f"no folder {folder}: it should hold {content}")
 
     @abstractmethod
     def _read(self, split: str) -> Sequence[Record]:
@@ -100,8 +112,8 @@ class LabelledClips(ABC):
             max_missing: as many records may lack their file.
         """
         # A clip of a long file often stands beside others of it.
-        is_file = lru_cache(maxsize=1024)(os.path.isfile)
-        missing = Counter(path for path in RecordTable.of(records).paths if not is_file(path))
+        is_there = lru_cache(maxsize=1024)(os.path.exists)  # a clip may be a folder of images
+        missing = Counter(path for path in RecordTable.of(records).paths if not is_there(path))
         if missing.total() > max_missing:
             first = [os.path.relpath(path, self.root) for path in [*missing][:NUM_NAMED]]
             more = len(missing) - NUM_NAMED

@@ -8,7 +8,7 @@ import numpy as np
 from cdb_video.data.datasets.base import SPLITS, LabelledClips, composed
 from cdb_video.data.datasets.clip_lists import ClipList, is_number, read_clip_list
 from cdb_video.data.records import RecordTable
-from cdb_video.errors import ConfigError, DataError
+from cdb_video.errors import ConfigError
 from cdb_video.registry import DATASETS
 
 MAX_CLASSES = 100_000
@@ -59,8 +59,7 @@ class Clips(LabelledClips):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        if not self.root.is_dir():
-            raise DataError(f"no folder {self.root}: it should hold {options.train} and the clips")
+        self._must_hold(f"{options.train} and the clips")
         if len(set(options.classes)) < len(options.classes):
             raise ConfigError(f"CLASSES must name each class once, got {list(options.classes)}")
         self._lists = {split: self.root / getattr(options, split) for split in SPLITS}

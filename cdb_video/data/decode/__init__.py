@@ -1,6 +1,6 @@
 """Decoding: a video file -> the frames a player would present, as uint8 RGB, and their times.
 
-An image file is a video of one frame.
+An image file is a video of one frame, a folder of numbered images one of many.
 """
 
 import os
@@ -65,6 +65,10 @@ class Frames(Protocol):
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
 
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """As in ``VideoReader``."""
+
     def stream(
         self, indices: NDArray[np.integer[Any]], scale: float = 1.0
     ) -> Iterator[NDArray[np.uint8]]:
@@ -75,7 +79,7 @@ class VideoReader:
     """One open video file; a context manager, to be used by one process.
 
     Args:
-        path: of the file; its ending tells whether it is an image.
+        path: of the file, whose ending tells whether it is an image; or of a folder of images.
         decoding: by which decoder, and what is refused.
         span: the part that is wanted. Of a long file little more is read, where its container and
             decoder allow; frames are then numbered within what was read.
@@ -101,7 +105,8 @@ class VideoReader:
         decoding = decoding or Decoding()
         decoder_class = _decoder_class(self.path, decoding.decoder)
         with self._named():
-            if decoding.damage != "accept" and (fault := what_is_missing(path)):
+            is_file = not os.path.isdir(self.path)
+            if is_file and decoding.damage != "accept" and (fault := what_is_missing(path)):
                 raise ValueError(fault)
             # From the root on, as FFmpeg takes what stands before a colon for a protocol.
             absolute = os.path.abspath(self.path)
@@ -192,6 +197,10 @@ def is_image(path: str) -> bool:
 
 
 def _decoder_class(path: str, decoder: str) -> Callable[[str, Decoding, Span], Decoder]:
+    if os.path.isdir(path):
+        from cdb_video.data.decode.image_folder import ImageFolderDecoder
+
+        return ImageFolderDecoder
     if is_image(path):
         from cdb_video.data.decode.image import ImageDecoder
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cdb_video.option_types import PositiveInt
+from cdb_video.option_types import PositiveFloat, PositiveInt
 from cdb_video.registry import DECODERS, Registered
 
 
@@ -24,6 +24,8 @@ class Decoding:
     """Frames that are looked through for one clip; a file that needs more is a bad clip. In a long
     file with an index, a clip with a start and an end needs few."""
 
+    image_fps: PositiveFloat = 30.0
+    """Frames a second of clips that are folders of numbered images."""
     skip_loop_filter: bool = False
     """Decode H.264 and H.265 without the filter that smooths the edges of blocks: sooner done, with
     other pixels; of 'pyav' alone. docs/performance.md has what it gains and changes."""

@@ -1,0 +1,176 @@
+"""EPIC-KITCHENS-100 (Damen et al., IJCV 2022): actions in long videos, as a verb and a noun."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, TextIO
+
+from cdb_video.data.batch import Record
+from cdb_video.data.datasets.base import LabelledClips, Line, Source, composed, opened
+from cdb_video.data.datasets.csv_lists import csv_rows
+from cdb_video.errors import DataError
+from cdb_video.registry import DATASETS
+
+COLUMNS = (
+    *("participant_id", "video_id", "start_timestamp", "stop_timestamp"),
+    *("start_frame", "stop_frame", "verb_class", "noun_class"),
+)
+TIME = re.compile(r"(\d+):(\d{2}):(\d{2}(?:\.\d*)?)")
+VIDEO = re.compile(r"P\d{2}_\d{2,3}")
+
+
+NOMINAL = 60.0
+"""What DATA.IMAGE_FPS must be for the released JPEGs, of which most are 60 a second; their numbers
+over it are moments of the folder, not of the video."""
+
+
+class Row(NamedTuple):
+    """An action as the list has it."""
+
+    line: Line
+    participant: str
+    video: str
+    start: float
+    """In seconds."""
+    end: float
+    verb: int
+    noun: int
+
+
+@DATASETS.register("epic_kitchens")
+class EpicKitchens(LabelledClips):
+    """EPIC-KITCHENS-100: 97 verbs and 300 nouns, actions of 0.5 to 147 s in 700 long videos.
+
+    A clip is what lies between the timestamps of its row. The ``start_frame`` of a row counts the
+    released JPEGs, which are 60 a second in old videos and 50 in those with three digits, whatever
+    the video has: it is used with FRAMES alone. Only the first noun of a row is its label.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """Where EPIC-KITCHENS-100 lies, and which task it poses."""
+
+        root: str = "datasets/epic_kitchens_100"
+        """Folder that lists and videos are relative to."""
+
+        train: str = "annotations/EPIC_100_train.csv"
+        """The training list."""
+
+        val: str = ""
+        """A validation list, apart from training and test; empty for none, with TRAIN.EVAL_PERIOD
+        0."""
+
+        test: str = "annotations/EPIC_100_validation.csv"
+        """The list to test on; the official test list has no labels."""
+
+        verbs: str = "annotations/EPIC_100_verb_classes.csv"
+        """Names of the verbs, with the columns id and key."""
+
+        nouns: str = "annotations/EPIC_100_noun_classes.csv"
+        """Names of the nouns; not those of version 2, which has 305."""
+
+        label: Literal["verb", "noun", "action"] = "verb"
+        """What to recognise: the verb (97 classes), the first noun (300), or the pairs of both that
+        occur in the lists."""
+
+        path: str = "{participant}/videos/{video}.MP4"
+        """Where a video lies, or with FRAMES its folder of images."""
+
+        frames: bool = False
+        """The videos are folders of the released JPEGs (``frame_0000000001.jpg``), whose numbers
+        start_frame and stop_frame count; with DATA.IMAGE_FPS 60."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.options = options
+        self._must_hold(f"{options.train} and the videos")
+        self.verbs, self.nouns = (
+            self._names(self.root / name) for name in (options.verbs, options.nouns)
+        )
+        self.image_fps = NOMINAL if options.frames else None
+        self._found = {"train": self._rows("train")}
+        if options.label != "action":
+            self.class_names = self.verbs if options.label == "verb" else self.nouns
+            return
+        for split in ("val", "test"):
+            name = getattr(options, split)
+            if name and (self.root / name).is_file():
+                self._found[split] = self._rows(split)
+        rows = [row for found in self._found.values() for row in found]
+        self.pairs = sorted({(row.verb, row.noun) for row in rows})
+        self.class_names = [f"{self.verbs[v]} {self.nouns[n]}" for v, n in self.pairs]
+        self._label_of = {pair: label for label, pair in enumerate(self.pairs)}
+
+    def _read(self, split: str) -> list[Record]:
+        if split not in self._found:
+            self._found[split] = self._rows(split)
+        return [self._record(row) for row in self._found[split]]
+
+    def _record(self, row: Row) -> Record:
+        options = self.options
+        place = options.path.format(participant=row.participant, video=row.video)
+        try:
+            path = self.path_of(place)
+        except (ValueError, LookupError) as error:
+            raise row.line.error(f"PATH {options.path}: {error}") from None
+        if options.label == "action":
+            label = self._label_of[row.verb, row.noun]
+        else:
+            label = row.verb if options.label == "verb" else row.noun
+        return Record(path, label, row.start, row.end)
+
+    def _rows(self, split: str) -> list[Row]:
+        name = getattr(self.options, split)
+        if not name:
+            raise DataError(f"there is no {split} list: name one in {split.upper()}")
+        path = self.root / name
+        with opened(path) as file:
+            return [self._row(line, cells) for line, cells in csv_rows(path, file, COLUMNS)]
+
+    def _row(self, line: Line, cells: list[str]) -> Row:
+        participant, video, start, stop, first, last, *labels = cells
+        if not VIDEO.fullmatch(video):
+            raise line.error("video_id must look like P01_01 or P01_101")
+        numbers = [int(text) if text.isdecimal() else -1 for text in labels]
+        kinds = (("verb", self.verbs), ("noun", self.nouns))
+        for number, (what, names) in zip(numbers, kinds, strict=True):
+            if not 0 <= number < len(names):
+                raise line.error(f"{what}_class must be in [0, {len(names)})")
+        if self.options.frames:
+            if not (first.isdecimal() and last.isdecimal()):
+                raise line.error("start_frame and stop_frame must be frame numbers")
+            # Both count from 1, and images are named by them: number / IMAGE_FPS is their time.
+            span = (int(first) - 1) / NOMINAL, int(last) / NOMINAL
+        else:
+            span = seconds(start, line), seconds(stop, line)
+        if span[1] <= span[0]:
+            raise line.error("the clip must end after it starts")
+        return Row(line, participant, video, *span, *numbers)
+
+    def _names(self, path: Path) -> list[str]:
+        with opened(path) as file:
+            found = {int(cells[0]): cells[1] for _, cells in _numbered(path, file)}
+        if sorted(found) != list(range(len(found))):
+            raise DataError(f"{path} must number its classes from 0, without gaps")
+        return [composed(found[number]) for number in range(len(found))]
+
+    def source(self, record: Record) -> Source:
+        """The video, and who recorded it."""
+        video = Path(record.path).stem
+        return Source(video, record.start, record.end, video.partition("_")[0])
+
+
+def seconds(text: str, line: Line) -> float:
+    """``01:02:03.5`` in seconds."""
+    found = TIME.fullmatch(text)
+    if found is None:
+        raise line.error(f"a timestamp must be HH:MM:SS.SSS, got {text!r:.40}")
+    return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
+
+
+def _numbered(path: Path, file: TextIO) -> Iterator[tuple[Line, list[str]]]:
+    for line, cells in csv_rows(path, file, ("id", "key")):
+        if not cells[0].isdecimal():
+            raise line.error("id must be a class number")
+        yield line, cells

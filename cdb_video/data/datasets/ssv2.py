@@ -1,0 +1,86 @@
+"""Something-Something v2 (Goyal et al., ICCV 2017): the official JSON lists."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cdb_video.data.batch import Record
+from cdb_video.data.datasets.base import LabelledClips, opened
+from cdb_video.data.datasets.class_files import read_class_names
+from cdb_video.errors import DataError
+from cdb_video.registry import DATASETS
+
+
+@DATASETS.register("ssv2")
+class SomethingSomethingV2(LabelledClips):
+    """Something-Something v2: 220,847 clips of 174 things done with objects, from the JSON lists.
+
+    An entry's ``template``, without its square brackets, is the class; ``label`` names the objects,
+    too, and is not looked at. Left and right matter: never flip. The official test list has no
+    labels: papers report on the validation list, which TEST names, so that without a validation
+    list of one's own there is none.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """Where the clips and their lists lie."""
+
+        root: str = "datasets/ssv2"
+        """Folder that the lists and the clips are relative to."""
+
+        train: str = "something-something-v2-train.json"
+        """The training list; newer archives call it labels/train.json."""
+
+        val: str = ""
+        """A validation list, apart from training and test; empty for none, with TRAIN.EVAL_PERIOD
+        0."""
+
+        test: str = "something-something-v2-validation.json"
+        """The list to test on."""
+
+        labels: str = "something-something-v2-labels.json"
+        """The numbers of the classes, {template: number}."""
+
+        videos: str = "20bn-something-something-v2"
+        """Folder of the clips, called by their ids."""
+
+        suffix: str = ".webm"
+        """Ending of the clips' names; empty for folders of images."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.options = options
+        self._must_hold(f"{options.train}, {options.labels} and {options.videos}")
+        self.class_names = read_class_names(self.root / options.labels)
+        self._label_of = {name: label for label, name in enumerate(self.class_names)}
+
+    def _read(self, split: str) -> list[Record]:
+        name = getattr(self.options, split)
+        if not name:
+            raise DataError(f"there is no {split} list: name one in {split.upper()}")
+        path = self.root / name
+        with opened(path) as file:
+            try:
+                entries = json.load(file)
+            except ValueError as error:
+                raise DataError(f"{path} must be JSON: {error}") from None
+        if not isinstance(entries, list):
+            raise DataError(f"{path} must be a list of clips, got {type(entries).__name__}")
+        return [self._record(path, number, entry) for number, entry in enumerate(entries)]
+
+    def _record(self, path: Path, number: int, entry: Any) -> Record:
+        where = f"{path}, entry {number}"
+        if not isinstance(entry, dict) or "id" not in entry:
+            raise DataError(f"{where} must have an id and a template, got {entry!r:.100}")
+        if "template" not in entry:
+            raise DataError(f"{where} has no template, as in the official test list: no labels")
+        template = str(entry["template"]).replace("[", "").replace("]", "")
+        label = self._label_of.get(template)
+        if label is None:
+            raise DataError(f"{where}: {self.options.labels} does not have {template!r:.100}")
+        try:
+            place = f"{self.options.videos}/{entry['id']}{self.options.suffix}"
+            return Record(self.path_of(place), label)
+        except ValueError as error:
+            raise DataError(f"{where}: {error}") from None
