@@ -101,6 +101,16 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
+def all_of(tensor: torch.Tensor) -> torch.Tensor:
+    """``tensor`` (B, ...) of every process, in the order of their ranks: (W * B, ...), without a
+    gradient. All must have the same shape."""
+    if not dist.is_initialized():
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(world_size())]
+    dist.all_gather(parts, tensor.contiguous())
+    return torch.cat(parts)
+
+
 def anywhere(flag: bool) -> bool:
     """Whether ``flag`` is true on any process; every process must call it."""
     return any(gather(flag))

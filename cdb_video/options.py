@@ -25,6 +25,7 @@ from cdb_video.registry import (
     BACKBONES,
     DATASETS,
     LOSSES,
+    MIXERS,
     SAMPLERS,
     Registry,
     import_modules,
@@ -89,6 +90,21 @@ class LossChoice(Selection):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MixChoice(Selection):
+    """How clips of a training batch are mixed with each other."""
+
+    registry: ClassVar[Registry] = MIXERS
+
+    name: str = "none"
+    """Way of mixing; its own options stand in the section of its name. Training recall counts the
+    clips that are mostly themselves."""
+    options: Any
+    level: Literal["auto", "input", "feature"] = "auto"
+    """What is mixed: 'input' clips, or 'feature' what the backbone makes of them. 'auto' is the
+    first that the way of mixing knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SamplerChoice(Selection):
     """In which order training clips are seen."""
 
@@ -111,6 +127,7 @@ class Config:
     bn: BatchNorm
     loss: LossChoice
     sampler: SamplerChoice
+    mix: MixChoice
     solver: Solver
     retrain: Retrain
     data_loader: DataLoader
@@ -173,6 +190,12 @@ PYSLOWFAST = {
     "DATA.PATH_LABEL_SEPARATOR": "DATA.LIST.SEPARATOR, with DATA.NAME list",
     "DATA.TARGET_FPS": "DATA.SAMPLING_FPS",
     "DATA.INPUT_CHANNEL_NUM": "nothing: clips are RGB",
+    "MIXUP.ENABLE": "MIX.NAME mixup, cutmix or mixup_or_cutmix",
+    "MIXUP.ALPHA": "MIX.MIXUP.ALPHA",
+    "MIXUP.CUTMIX_ALPHA": "MIX.CUTMIX.ALPHA",
+    "MIXUP.PROB": "nothing: every batch is mixed",
+    "MIXUP.SWITCH_PROB": "MIX.MIXUP_OR_CUTMIX.CUTMIX_SHARE",
+    "MIXUP.LABEL_SMOOTH_VALUE": "LOSS.CROSS_ENTROPY.LABEL_SMOOTHING",
     "AUG.ENABLE": "nothing: each option of AUG says for itself whether it is on",
     "AUG.NUM_SAMPLE": "nothing: each clip is drawn once an epoch",
     "BN.NORM_TYPE": "nothing: batch norm is averaged over processes before validation",

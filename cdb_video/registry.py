@@ -1,4 +1,4 @@
-"""The five registries: name -> class. A file in the package's folder is found by itself."""
+"""The registries: name -> class. A file in the package's folder is found by itself."""
 
 import difflib
 import importlib
@@ -105,12 +105,18 @@ SAMPLERS = Registry(
     num_epochs=int)``: see ``cdb_video.data.samplers.base.Sampler``.""",
 )
 
+MIXERS = Registry(
+    "way of mixing",
+    "cdb_video.mixing",
+    """Built as ``Class(Class.Options(...), num_classes=K, class_counts=(K,) int tensor)``: see
+    ``cdb_video.mixing.base.Mixer``.""",
+)
 DECODERS = Registry(
     "decoder",
     "cdb_video.data.decode",
     """Built as ``Class(path, decoding, span)``: see ``cdb_video.data.decode.Decoder``.""",
 )
-REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS, DECODERS)
+REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS, MIXERS, DECODERS)
 
 
 class Registered:

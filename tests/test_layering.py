@@ -57,9 +57,10 @@ ALLOWED = {
     "fetch": GROUND | {"demo", "fetch"},
     "models": GROUND | {"models"},
     "losses": GROUND | {"losses"},
+    "mixing": GROUND | {"mixing"},
     "metrics": GROUND | {"metrics"},
-    "options": GROUND | {"data", "models", "losses", "metrics"},
-    "engine": GROUND | {"data", "models", "losses", "metrics", "options", "engine"},
+    "options": GROUND | {"data", "models", "losses", "mixing", "metrics"},
+    "engine": GROUND | {"data", "models", "losses", "mixing", "metrics", "options", "engine"},
     "doctor": GROUND | {"data", "options", "engine", "doctor"},
     "report": GROUND | {"data", "metrics", "report"},
     "commands": GROUND

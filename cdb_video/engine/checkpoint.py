@@ -19,6 +19,7 @@ from cdb_video.engine.seen import Seen
 from cdb_video.errors import CheckpointError, TrainingError
 from cdb_video.files import free_space, point, replacing
 from cdb_video.losses.base import Loss
+from cdb_video.mixing.base import Mixer
 from cdb_video.models import Classifier
 from cdb_video.run_folder import RunFolder
 from cdb_video.sections import Train
@@ -31,6 +32,7 @@ class State(NamedTuple):
     optimizer: Optimizer
     loss: Loss
     sampler: Sampler
+    mixer: Mixer
     average: WeightAverage
     scaler: torch.amp.GradScaler
     """Of the loss for fp16; it does nothing in another precision."""
@@ -152,6 +154,7 @@ class Checkpoints:
             **distributed.gathered(parts),
             "loss_state": state.loss.state_dict(),
             "sampler_state": state.sampler.state_dict(),
+            "mixer_state": state.mixer.state_dict(),
             "scaler_state": state.scaler.state_dict(),
             "processes": processes,
             "world_size": distributed.world_size(),

@@ -136,6 +136,7 @@ def restore(state: State, checkpoint: Checkpoint) -> Progress:
         state.optimizer.load_state_dict(_parted(content["optimizer_state"], state.optimizer))
         state.loss.load_state_dict(content["loss_state"])
         state.sampler.load_state_dict(content["sampler_state"])
+        state.mixer.load_state_dict(content.get("mixer_state", {}))
         state.scaler.load_state_dict(content.get("scaler_state", {}))
         processes = content.get("processes", [])
         if len(processes) == distributed.world_size():

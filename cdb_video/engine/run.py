@@ -13,11 +13,11 @@ from cdb_video.data.batch import BatchLoader
 from cdb_video.data.splits import Splits
 from cdb_video.engine import build
 from cdb_video.engine.average import WeightAverage
-from cdb_video.engine.boards import check_loggers
 from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State
 from cdb_video.engine.facts import Clock, surroundings
 from cdb_video.engine.grouping import class_groups
 from cdb_video.engine.log import RunLog, console
+from cdb_video.engine.mixing import make_mixer
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.numbers import LossWatch
 from cdb_video.engine.optim import LearningRate, make_optimizer
@@ -80,7 +80,6 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         CdbVideoError: options, data, weights or a checkpoint are wrong.
     """
     screen, folder = console(), RunFolder(config.output_dir)
-    check_loggers(config.logger)
     used = ("train", "val") if config.train.eval_period else ("train",)
     splits = build.read_splits(config, *used)
     splits.check_files(*used, max_bad_fraction=build.tolerated(config))
@@ -93,12 +92,14 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     set_threads(config, latest)
     model = starting_model(config, num_classes, latest, device, screen)
     loss = build.make_loss(config, splits, device)
+    mixer = make_mixer(config, splits, loss, device)
     build.check_validation(config, loss, sampler)
     average = WeightAverage(model, config.train.ema_decay)
     network = build.share_gradient(config, model, average.model, device)
     optimizer = make_optimizer(model, config.solver)
     scaler = torch.amp.GradScaler(device.type, enabled=model.precision == "fp16")
-    state = State(model, optimizer, loss, sampler, average, scaler, Seen(num_classes, device))
+    parts = (model, optimizer, loss, sampler, mixer, average, scaler)
+    state = State(*parts, Seen(num_classes, device))
     progress = go_on(state, latest, folder, screen) if latest else Progress()
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     _announce(config, splits, model, progress, screen)

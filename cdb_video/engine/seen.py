@@ -45,17 +45,25 @@ class Seen:
         """Steps of the epoch that were left out."""
         self._unread: list[tuple[int, torch.Tensor, torch.Tensor]] = []
 
-    def add(self, step: int, batch: Batch, logits: torch.Tensor, loss: torch.Tensor) -> None:
+    def add(
+        self,
+        step: int,
+        batch: Batch,
+        logits: torch.Tensor,
+        loss: torch.Tensor,
+        counting: torch.Tensor,
+    ) -> None:
         """Takes in a part of optimiser step ``step``.
 
         Args:
             batch: on the device.
             logits: (B, K), and ``loss`` (), their mean loss.
+            counting: (B,) bool: clips whose recognition says something of their class.
         """
         recognised, total = self._step_counts
         hits = logits.detach().argmax(dim=1) == batch.label
-        recognised.index_add_(0, batch.label, hits.long())
-        total.index_add_(0, batch.label, torch.ones_like(batch.label))
+        recognised.index_add_(0, batch.label, (hits & counting).long())
+        total.index_add_(0, batch.label, counting.long())
         self._step_loss += loss.detach() * len(batch.label)
         self._step_clips += len(batch.label)
         self._unread.append((step, loss.detach(), batch.index))

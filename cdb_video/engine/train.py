@@ -12,9 +12,11 @@ from torch import nn
 from cdb_video import distributed
 from cdb_video.data.batch import Batch
 from cdb_video.engine import build
+from cdb_video.engine.boards import check_loggers
 from cdb_video.engine.checkpoint import Progress, check_finite
 from cdb_video.engine.faults import buffers_before, not_finite, skip_step
 from cdb_video.engine.log import progress_bar
+from cdb_video.engine.mixing import forward, mostly_own
 from cdb_video.engine.numbers import is_finite
 from cdb_video.engine.pictures import clip_grid
 from cdb_video.engine.run import Run, prepare
@@ -41,6 +43,7 @@ def train(config: Config, after_epoch: Callable[[], object] = lambda: None) -> N
         Stopped: a signal asked the run to stop; it has saved itself.
     """
     build.check_output_dir(config)
+    check_loggers(config.logger)
     device = build.choose_device(config)
     folder = RunFolder(config.output_dir)
     with distributed.process_group(device), folder.locked("train"), stop_requests() as stop:
@@ -167,12 +170,12 @@ def accumulate_gradient(run: Run, window: list[Batch], step: int) -> None:
         batch = part.to(run.device)
         with nullcontext() if part is window[-1] else distributed.no_sync(run.network):
             try:
-                logits = run.network(batch.video)
+                logits, target = forward(run.network, run.state.model, run.state.mixer, batch)
             except ValueError as error:
                 raise _too_small(batch, error) from None
-            loss = run.state.loss(logits, batch.label)
+            loss = run.state.loss(logits, target)
             run.state.scaler.scale(loss * (len(batch.label) / num_clips)).backward()
-        run.state.seen.add(step, batch, logits, loss)
+        run.state.seen.add(step, batch, logits, loss, mostly_own(target, batch.label))
 
 
 def _too_small(batch: Batch, error: ValueError) -> Exception:

@@ -14,7 +14,7 @@ from cdb_video.engine.statistics import precise_statistics
 
 def tell(run: Run, split: str, recall: torch.Tensor, counts: torch.Tensor) -> None:
     """Hands the recall (K,) on ``split``, and its clips (K,), to who learns from it."""
-    learners: tuple[Feedback, ...] = (run.state.loss, run.state.sampler)
+    learners: tuple[Feedback, ...] = (run.state.loss, run.state.sampler, run.state.mixer)
     for part in learners:
         if part.source == split:
             part.observe(recall, counts)

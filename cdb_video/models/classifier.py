@@ -1,5 +1,6 @@
 """Owns the step from clips to class logits: normalisation, backbone, head."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -100,11 +101,12 @@ class Classifier(nn.Module):
                     weight.data = weight.data.contiguous(memory_format=layouts[weight.ndim])
         return super().to(*args, **kwargs)
 
-    def forward(self, video: Tensor) -> Tensor:
+    def forward(self, video: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Logits (B, num_classes) of clips (B, 3, T, H, W).
 
         Args:
             video: uint8 RGB, which is normalised here, or float that is normalised already.
+            change: what becomes of the features (B, F) before they are classified.
 
         Raises:
             ValueError: ``video`` has another rank, channel count or type.
@@ -118,7 +120,10 @@ class Classifier(nn.Module):
         if is_bytes:
             video = self.normalise(video)
         with self._autocast(video.device.type):
-            logits: Tensor = self.fc(self.dropout(super().forward(video)))
+            features: Tensor = super().forward(video)
+            if change is not None:
+                features = change(features)
+            logits: Tensor = self.fc(self.dropout(features))
         return logits
 
     def _autocast(self, device: str) -> AbstractContextManager[Any]:

@@ -119,7 +119,13 @@ def test_training_recall_counts_each_clip_once_however_batches_are_split(configu
 
 def add(seen, step, logits, labels, loss):
     labels = torch.tensor(labels)
-    seen.add(step, Batch(torch.empty(0), labels, labels), logits, torch.tensor(loss))
+    seen.add(
+        step,
+        Batch(torch.empty(0), labels, labels),
+        logits,
+        torch.tensor(loss),
+        torch.ones_like(labels, dtype=torch.bool),
+    )
     seen.end_step()
 
 
@@ -143,7 +149,13 @@ def test_a_step_that_is_left_out_was_not_seen():
     add(seen, 0, torch.eye(2), [0, 1], 1.0)
     label = torch.tensor([0, 0])
     for _ in range(2):
-        seen.add(1, Batch(label, label, label), torch.eye(2), torch.tensor(float("nan")))
+        seen.add(
+            1,
+            Batch(label, label, label),
+            torch.eye(2),
+            torch.tensor(float("nan")),
+            torch.ones(2, dtype=torch.bool),
+        )
     seen.drop_step()
     assert seen.num_skipped == 1
     assert seen.look(lambda *_: "").mean_loss == 1
@@ -165,7 +177,6 @@ TWO_PROCESSES = """
 import torch
 from cdb_video import distributed
 from cdb_video.data.batch import Batch
-from cdb_video.data.batch import Batch
 from cdb_video.engine.seen import Seen
 
 with distributed.process_group(torch.device("cpu")):
@@ -173,7 +184,8 @@ with distributed.process_group(torch.device("cpu")):
     right, wrong = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0, 1.0, 0]])
     label = torch.tensor([0])
     for logits in [right] if distributed.is_main() else [wrong, wrong, right]:
-        seen.add(0, Batch(label, label, label), logits, torch.tensor(float(logits[0, 1])))
+        loss = torch.tensor(float(logits[0, 1]))
+        seen.add(0, Batch(label, label, label), logits, loss, torch.tensor([True]))
         seen.end_step()
     save = seen.look(lambda *_: "", save=distributed.is_main()).save
     loss, recall, counts = seen.take()

@@ -1,0 +1,52 @@
+"""CutMix (Yun et al., ICCV 2019): a box of one clip is pasted into another."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cdb_video.mixing.base import Mixer, beta, blend
+from cdb_video.option_types import PositiveFloat
+from cdb_video.registry import MIXERS
+
+
+@MIXERS.register("cutmix")
+class CutMix(Mixer):
+    """Pastes a box of another clip, the same in all frames; labels by the area that it really has.
+
+    One box of share ``1 - a`` of the picture a batch, a ~ Beta(alpha, alpha), its centre anywhere;
+    the partners are the batch in reverse. Where it matters what is left or right, as in
+    Something-Something, a box may hide it.
+    """
+
+    levels = ("input",)
+
+    @dataclass(frozen=True)
+    class Options:
+        """Options of ``cutmix``."""
+
+        alpha: PositiveFloat = 1.0
+        """Of the Beta distribution, > 0; 1 makes all sizes of the box equally likely."""
+
+    options: Options
+
+    def forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = inputs.shape[-2:]
+        top, bottom, left, right = random_box(height, width, 1 - beta(self.options.alpha))
+        mixed = inputs.clone()
+        mixed[..., top:bottom, left:right] = inputs.flip(0)[..., top:bottom, left:right]
+        share = 1 - (bottom - top) * (right - left) / (height * width)
+        target = self.one_hot(labels)
+        return mixed, blend(target, target.flip(0), share)
+
+
+def random_box(height: int, width: int, area: float) -> tuple[int, int, int, int]:
+    """``[top, bottom)`` and ``[left, right)`` of a box with ``area`` of the picture, in its
+    proportions, around a random centre; what lies outside the picture is cut off."""
+    edges: list[int] = []
+    for size in (height, width):
+        length = int(size * area**0.5)
+        begin = int(torch.randint(size, ())) - length // 2
+        edges += [max(begin, 0), min(begin + length, size)]
+    top, bottom, left, right = edges
+    return top, bottom, left, right

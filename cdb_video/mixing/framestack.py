@@ -1,0 +1,80 @@
+"""FrameStack (Zhang et al., "VideoLT: Large-scale Long-tailed Video Recognition", ICCV 2021)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cdb_video.mixing.base import Mixer, blend
+from cdb_video.option_types import Fraction
+from cdb_video.registry import MIXERS
+
+EPS = 1e-5
+"""Sum of two scores below which both clips count the same; the value of the released code."""
+
+
+@MIXERS.register("framestack")
+class FrameStack(Mixer):
+    """Joins frames of two clips in time: the worse a class is recognised, the more of its own stay.
+
+    With s the score of a clip's class, a partner gives ``b = s_i / (s_i + s_j)`` of the T frames:
+    ``floor(b T)``, evenly spaced and first, then come ``T - floor(b T)`` of the clip itself; the
+    label is shared as ``1 - b`` and b. Partners are a random permutation of the batch; the first
+    epoch is plain. The paper's score is the average precision of the epoch before over clips
+    without mixing, each seen once more for it; here it is the recall of the epoch before, over the
+    clips that are mostly themselves, which costs nothing.
+    """
+
+    levels = ("input",)
+
+    @dataclass(frozen=True)
+    class Options:
+        """Options of ``framestack``."""
+
+        ratio: Fraction = 0.5
+        """Share of each batch, in [0, 1], that is stacked."""
+
+    options: Options
+    recall: Tensor
+    """(K,) float32, of the epoch before."""
+    observed: Tensor
+    """() bool: whether there was one."""
+
+    def __init__(self, options: Options, **context: Any) -> None:
+        super().__init__(options, **context)
+        self.register_buffer("recall", torch.zeros(self.num_classes))
+        self.register_buffer("observed", torch.zeros((), dtype=torch.bool))
+
+    def forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        target = self.one_hot(labels)
+        partners = torch.randperm(len(labels)).to(labels.device)
+        if not self.observed:
+            return inputs, target
+        own, other = self.recall[labels].double(), self.recall[labels[partners]].double()
+        given = torch.where(own + other < EPS, 0.5, own / (own + other).clamp(min=EPS))
+        given[int(self.options.ratio * len(labels)) :] = 0
+        frames = inputs.shape[2]
+        mixed = inputs.clone()
+        for place, (share, partner) in enumerate(
+            zip(given.tolist(), partners.tolist(), strict=True)
+        ):
+            if share:
+                count = int(share * frames + 1e-4)  # 0.25 of 60 is 15, also of rounded recalls
+                first = inputs[partner][:, evenly(count, frames)]
+                mixed[place] = torch.cat(
+                    [first, inputs[place][:, evenly(frames - count, frames)]], 1
+                )
+        return mixed, blend(target, target[partners], 1 - given)
+
+    @torch.no_grad()
+    def observe(self, recall: Tensor, counts: Tensor) -> None:
+        """Takes the recall of the classes that were seen."""
+        seen = counts.to(self.recall.device) > 0
+        self.recall.copy_(torch.where(seen, recall.to(self.recall), self.recall))
+        self.observed.fill_(True)
+
+
+def evenly(count: int, total: int) -> list[int]:
+    """``count`` of ``total`` places, the middle of equal parts."""
+    return [(2 * place + 1) * total // (2 * count) for place in range(count)]
