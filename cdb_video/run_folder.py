@@ -22,7 +22,7 @@ from cdb_video.files import replacing, replacing_folder, write_text
 from cdb_video.lock import InUse, locked
 from cdb_video.run_rows import BadClipRow, ClassRow, Confusion, DifficultyRow, PredictionRow
 
-METHODS = ("crt", "lws", "tau_norm", "ncm")
+METHODS = ("crt", "lws", "tau_norm", "ncm", "logit_adjust", "las", "los", "lmr")
 """Names of the retrained classifiers, each a run folder in the run folder."""
 FILES = {
     "": (

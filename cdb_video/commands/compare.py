@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,8 +14,9 @@ from cdb_video.options import Config
 from cdb_video.run_folder import RunFolder
 
 DESCRIPTION = (
-    "Train and test several losses with several seeds, everything else equal. Or, with --runs A B "
-    "..., compare runs that were tested already, clip by clip: a page in --out (comparison.html)."
+    "Train and test several losses with several seeds, everything else equal, and with --methods "
+    "make other classifiers on each of them. Or, with --runs A B ..., compare runs that were "
+    "tested already, clip by clip: a page in --out (comparison.html)."
 )
 
 
@@ -25,11 +26,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     if "--runs" in given:
         print(_compare_runs(given, prog))
         return
-    parser = make_parser(prog, DESCRIPTION, "--losses A,B [--seeds N] ")
+    parser = make_parser(prog, DESCRIPTION, "--losses A,B [--methods M,N] [--seeds N] ")
     parser.add_argument(
         "--losses",
         required=True,
         help="names, separated by commas; options of one as in cdb_ce:tau=1.5:min_weight=0.2",
+    )
+    parser.add_argument(
+        "--methods", default="", help="of RETRAIN.METHOD, separated by commas, after each loss"
     )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each loss (3)")
     words = parse(parser, argv)
@@ -40,6 +44,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         words.opts,
         words.losses.split(","),
         words.seeds,
+        methods=[name for name in words.methods.split(",") if name],
         trust_imports=words.trust_imports,
     )
     print(", ".join(str(folder / f"compare.{kind}") for kind in ("csv", "md", "png")))
@@ -61,19 +66,21 @@ def compare(
     losses: Sequence[str],
     num_seeds: int,
     *,
+    methods: Sequence[str] = (),
     trust_imports: bool = False,
 ) -> Path:
     """Runs every loss with every seed below OUTPUT_DIR and writes what came out of it.
 
-    Leaves ``<loss>/seed_<seed>/`` for each run, ``compare.csv``, ``compare.md`` and
-    ``compare.png``. Seeds count up from RNG_SEED. A run that is done is not repeated, one that was
-    cut off goes on.
+    Leaves ``<loss>/seed_<seed>/`` for each run, with ``<method>/`` in it, ``compare.csv``,
+    ``compare.md`` and ``compare.png``. Seeds count up from RNG_SEED. A run that is done is not
+    repeated, one that was cut off goes on.
 
     Args:
         path: YAML file, and ``overrides`` over it, as for training.
         losses: each a registered name, with options of it or of anything else as ``loss_words``
             reads them; the first is what the others are compared with.
         num_seeds: runs of each loss, >= 1.
+        methods: of RETRAIN.METHOD, each made on every run.
         trust_imports: import the modules that ``path`` names.
 
     Returns:
@@ -85,18 +92,19 @@ def compare(
     # Slow to import, so not by --help.
     from cdb_video.engine.test import test
     from cdb_video.engine.train import train
-    from cdb_video.report import seeds
     from cdb_video.report.page import write_report
-    from cdb_video.report.scores import read_scores
 
     base = options.load(path, overrides, trust_imports=trust_imports)
     root = Path(base.output_dir)
-    configs = {}
+    configs, second = {}, {}
     for seed in range(base.rng_seed, base.rng_seed + num_seeds):
         for loss in losses:
             folder = root / loss.replace(":", ",") / f"seed_{seed}"
             words = [*loss_words(loss), "RNG_SEED", str(seed), "OUTPUT_DIR", str(folder)]
             configs[loss, seed] = options.load(path, [*overrides, *words])
+            for method in methods:
+                words += ["RETRAIN.METHOD", method]
+                second[f"{loss} + {method}", seed] = options.load(path, [*overrides, *words])
     for (loss, seed), config in configs.items():
         if not _is_done(config):
             Console(stderr=True, markup=False).print(f"{loss}, seed {seed}:")
@@ -104,16 +112,35 @@ def compare(
             test(config)
             if distributed.is_main():
                 write_report(Path(config.output_dir))
+    folders = {run: Path(config.output_dir) for run, config in configs.items()}
+    folders |= {run: _retrained(config) for run, config in second.items()}
     if distributed.is_main():
-        table = {run: read_scores(Path(c.output_dir)) for run, c in configs.items()}
-        seeds.write_table(root / "compare.csv", table)
-        seeds.write_markdown(root / "compare.md", table)
-        seeds.draw(root / "compare.png", table)
-        screen = Console()
-        for one in seeds.score_tables(table):
-            if one.row_count:
-                screen.print(one)
+        _write(root, folders)
     return root
+
+
+def _retrained(config: Config) -> Path:
+    """Where the classifier of RETRAIN.METHOD on a run is; it is made where it is not there."""
+    from cdb_video.engine.retrain import retrain
+
+    folder = RunFolder(config.output_dir).retrained(config.retrain.method)
+    if folder.metrics() is None or options.load(folder.config).retrain != config.retrain:
+        retrain(config)
+    return folder.path
+
+
+def _write(root: Path, folders: Mapping[tuple[str, int], Path]) -> None:
+    from cdb_video.report import seeds
+    from cdb_video.report.scores import read_scores
+
+    table = {run: read_scores(folder) for run, folder in folders.items()}
+    seeds.write_table(root / "compare.csv", table)
+    seeds.write_markdown(root / "compare.md", table)
+    seeds.draw(root / "compare.png", table)
+    screen = Console()
+    for one in seeds.score_tables(table):
+        if one.row_count:
+            screen.print(one)
 
 
 def loss_words(text: str) -> list[str]:

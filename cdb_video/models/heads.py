@@ -31,19 +31,24 @@ HEADS = {"linear": nn.Linear, "cosine": CosineHead}
 
 
 class ScaledHead(nn.Module):
-    """Learnable weight scaling (LWS): ``scale_c * (w_c . x + b_c)``; only the scales learn.
+    """Learnable weight scaling (LWS): ``scale_c * (w_c . x + b_c)``.
 
     Args:
-        head: the trained classifier, which stays as it is.
+        head: the trained classifier.
+        learn_all: whether its weights learn, too, and not the scales alone.
     """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, head: nn.Linear) -> None:
+    def __init__(self, head: nn.Linear, *, learn_all: bool = False) -> None:
         super().__init__()
-        self.register_buffer("weight", head.weight.detach().clone())
-        self.register_buffer("bias", head.bias.detach().clone())
+        for name, tensor in (("weight", head.weight), ("bias", head.bias)):
+            value = tensor.detach().clone()
+            if learn_all:
+                self.register_parameter(name, nn.Parameter(value))
+            else:
+                self.register_buffer(name, value)
         self.scale = nn.Parameter(torch.ones_like(self.bias))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -53,7 +58,7 @@ class ScaledHead(nn.Module):
     def folded(self) -> nn.Linear:
         """The same map as one linear layer."""
         scale = self.scale.detach()
-        return _linear(scale[:, None] * self.weight, scale * self.bias)
+        return _linear(scale[:, None] * self.weight.detach(), scale * self.bias.detach())
 
 
 def tau_normalised(head: nn.Linear, tau: float) -> nn.Linear:
@@ -65,6 +70,47 @@ def tau_normalised(head: nn.Linear, tau: float) -> nn.Linear:
     weight = head.weight.detach()
     length = weight.norm(dim=1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
     return _linear(weight / length**tau, torch.zeros_like(head.bias))
+
+
+def logit_adjusted(head: nn.Linear, counts: Tensor, tau: float) -> nn.Linear:
+    """Logits less ``tau * log`` of each class's share of the training clips.
+
+    Post-hoc logit adjustment, equation 9 of Menon et al., "Long-tail learning via logit
+    adjustment", ICLR 2021; with tau 1 and a classifier that knows the probabilities of training it
+    is Bayes' rule for classes of equal size. A class without clips counts as one clip.
+
+    Args:
+        counts: (K,) training clips.
+        tau: 0 leaves the classifier as it is.
+    """
+    sizes = counts.clamp(min=1).to(head.bias)
+    bias = head.bias.detach() - tau * (sizes / sizes.sum()).log()
+    return _linear(head.weight.detach().clone(), bias)
+
+
+def label_aware_targets(counts: Tensor, head: float, tail: float) -> Tensor:
+    """(K, K) float32: in row c the target of a clip of class c, smoothed by the size of c.
+
+    ``1 - e_c`` for the class itself and ``e_c / (K - 1)`` for each other one, where e rises from
+    ``tail`` of the smallest class to ``head`` of the largest along the first quarter of a sine
+    (Zhong et al., "Improving Calibration for Long-Tailed Recognition", CVPR 2021, concave form).
+
+    Args:
+        counts: (K,) training clips, K >= 2.
+    """
+    sizes = counts.double()
+    spread = (sizes.max() - sizes.min()).clamp(min=1)
+    rise = torch.sin(torch.pi / 2 * (sizes - sizes.min()) / spread)
+    smoothing = tail + (head - tail) * rise
+    others = (smoothing / (len(sizes) - 1))[:, None].expand(-1, len(sizes)).clone()
+    return others.diagonal_scatter(1 - smoothing).float()
+
+
+@torch.no_grad()
+def capped(head: nn.Module, longest: float) -> None:
+    """Shortens the weight vectors of classes that are longer than ``longest``, in place."""
+    weight = head.get_parameter("weight")
+    weight.copy_(torch.renorm(weight, 2, 0, longest))
 
 
 def nearest_class_mean(

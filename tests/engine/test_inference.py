@@ -7,6 +7,7 @@ from torch import nn
 
 from cdb_video.data.batch import Batch
 from cdb_video.engine.evaluate import evaluate
+from cdb_video.metrics.groups import Grouping
 
 
 class Given(nn.Module):
@@ -76,7 +77,7 @@ def test_the_best_scores_give_the_numbers_of_all(average, leave_out):
     assert best.loss == pytest.approx(full.loss, rel=1e-6)
     highest = full.scores[:6].sort(descending=True)[0][:, :3].float()
     torch.testing.assert_close(best.scores[:6], highest, atol=1e-6, rtol=0)
-    expected, got = (one.metrics(names, ["g"] * 4, ["g"]) for one in (full, best))
+    expected, got = (one.metrics(names, Grouping(["g"] * 4, ("g",), "")) for one in (full, best))
     assert got["mean_average_precision"] is None
     for key in expected.keys() - {"mean_average_precision", "top5"}:
         assert got[key] == expected[key], key
@@ -91,6 +92,8 @@ def test_top5_comes_from_five_kept_scores():
     labels = np.array([5, 1, 2, 3, 4, 6, 2])
     how = {"num_views": 2, "leave_out": False}
     full, best = (evaluate(Given(), Six(), labels, 7, **how, top_k=k) for k in (0, 5))
-    expected, got = (one.metrics([*"abcdefg"], ["g"] * 7, ["g"]) for one in (full, best))
+    expected, got = (
+        one.metrics([*"abcdefg"], Grouping(["g"] * 7, ("g",), "")) for one in (full, best)
+    )
     assert got["top5"] == pytest.approx(expected["top5"])
     assert 0 < got["top5"] < 1

@@ -26,6 +26,7 @@ from cdb_video.engine import build
 from cdb_video.engine.evaluate import evaluate
 from cdb_video.engine.validate import tell
 from cdb_video.data.splits import FileSplit, Splits
+from cdb_video.metrics.groups import Grouping
 from cdb_video.registry import DATASETS
 
 config_file, out = sys.argv[1:3]
@@ -44,7 +45,8 @@ with distributed.process_group(device):
         result = evaluate(model, loader, splits.labels("val"), 3)
         recall, counts = result.recall()
         loss.observe(recall, counts)
-        metrics = result.metrics(["a", "b", "c"], ["g"] * 3, ["g"])
+        grouping = Grouping(["g"] * 3, ("g",), "")
+        metrics = result.metrics(["a", "b", "c"], grouping)
         state = loss.class_state(2)
         found[size] = [metrics, state.difficulty.tolist(), state.weight.tolist(), state.tau]
     if distributed.is_main():

@@ -16,15 +16,15 @@ from cdb_video import options
 from cdb_video.engine import build
 from cdb_video.engine.features import Features
 from cdb_video.engine.log import RunLog, console
-from cdb_video.engine.retrain import Work, evaluate_head, fit, retrain
+from cdb_video.engine.retrain import retrain
+from cdb_video.engine.second_stage import METHODS, Work, evaluate_head, fit
 from cdb_video.engine.test import test as run_test
 from cdb_video.engine.train import train
 from cdb_video.errors import CheckpointError, ConfigError, DataError
 from cdb_video.metrics.groups import by_thresholds
 from cdb_video.models import Checkpoint, read_checkpoint
+from cdb_video.registry import MIXERS
 from cdb_video.run_folder import RunFolder
-
-METHODS = ("crt", "lws", "tau_norm", "ncm")
 
 
 @pytest.fixture
@@ -121,7 +121,9 @@ def test_the_test_split_keeps_all_its_views(trained, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_only_the_classifier_changes_and_test_net_agrees(trained, method):
-    config = trained("RETRAIN.METHOD", method)
+    # The best tau may be 0, which changes nothing.
+    words = ("RETRAIN.TAUS", [1.0]) if method == "logit_adjust" else ()
+    config = trained("RETRAIN.METHOD", method, *words)
     metrics = retrain(config)
     before, after, _ = states(config, method)
     assert before.keys() == after.keys()
@@ -190,7 +192,9 @@ def test_classes_are_drawn_equally_often(trained):
     names = ["blue", "green", "red"]
     grouping = by_thresholds([150, 40, 10], "mean", ("minority", "majority"))
     own = (config.retrain, "top1", 0, names, grouping)
-    fit(Work(*own, features, True, head, log, console()), head)
+    kind = MIXERS.get("none")
+    mixer = kind(kind.Options(), num_classes=3, class_counts=torch.tensor([150, 40, 10]))
+    fit(Work(*own, features, True, head, mixer, log, console()), head)
     log.close()
     assert head.bias.softmax(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
 
@@ -294,10 +298,60 @@ def test_a_cosine_head_can_be_retrained_where_that_makes_sense(configured):
     words = ("MODEL.HEAD", "cosine", "LOSS.NAME", "ldam", "RETRAIN.MAX_EPOCH", 2)
     train(configured(*words))
     for method in ("lws", "tau_norm"):
-        with pytest.raises(ConfigError, match="must be crt or ncm for MODEL.HEAD cosine, got"):
+        with pytest.raises(
+            ConfigError, match="must be crt, lmr, los, ncm for MODEL.HEAD cosine, got"
+        ):
             retrain(configured(*words, "RETRAIN.METHOD", method))
     for method in ("crt", "ncm"):
         config = configured(*words, "RETRAIN.METHOD", method)
         metrics = retrain(config)
         own = options.load(Path(config.output_dir) / method / "config.yaml")
         assert run_test(own)["top1"] == metrics["top1"]
+
+
+def test_logit_adjust_lowers_the_bias_of_large_classes(trained):
+    config = trained("RETRAIN.METHOD", "logit_adjust", "RETRAIN.TAUS", [1.0])
+    retrain(config)
+    before, after, origin = states(config, "logit_adjust")
+    assert torch.equal(after["fc.weight"], before["fc.weight"])
+    shares = torch.tensor([6.0, 3.0, 2.0]) / 11
+    torch.testing.assert_close(after["fc.bias"], before["fc.bias"] - shares.log())
+    assert origin["tau"] == 1
+
+
+def test_max_norm_bounds_every_class(trained):
+    longest = 0.05
+    config = trained("RETRAIN.METHOD", "crt", "RETRAIN.MAX_NORM", longest)
+    retrain(config)
+    _, after, _ = states(config, "crt")
+    assert (after["fc.weight"].norm(dim=1) <= longest + 1e-6).all()
+    with pytest.raises(ConfigError, match="MAX_NORM must be 0 for METHOD las"):
+        trained("RETRAIN.METHOD", "las", "RETRAIN.MAX_NORM", 1)
+
+
+def test_smoothed_labels_are_what_is_learnt_where_features_tell_all(trained):
+    """Of features that are the class, the scores become the targets, by size for ``las``."""
+    words = ("RETRAIN.MAX_EPOCH", 200, "RETRAIN.BASE_LR", 1, "RETRAIN.WEIGHT_DECAY", 0)
+    config = trained(*words, "RETRAIN.OVER_SMOOTHING", 0.9, "RETRAIN.SMOOTHING_TAIL", 0.2)
+    labels = torch.tensor([0] * 30 + [1] * 15 + [2] * 5)
+    split = Features(3 * torch.eye(3)[labels][:, None], labels, torch.ones(50, dtype=torch.bool))
+    grouping = by_thresholds([30, 15, 5], "mean", ("minority", "majority"))
+    kind = MIXERS.get("none")
+    mixer = kind(kind.Options(), num_classes=3, class_counts=torch.tensor([30, 15, 5]))
+    for method, own in (("los", [0.4, 0.4, 0.4]), ("las", [0.6, 0.6824, 0.8])):
+        log = RunLog(RunFolder(config.output_dir).retrained(method))
+        names = ["blue", "green", "red"]
+        parts = (config.retrain, "top1", 0, names, grouping, {"train": split, "val": split}, True)
+        work = Work(*parts, nn.Linear(3, 3), mixer, log, console())
+        head, _ = METHODS[method](work)
+        log.close()
+        scores = head(3 * torch.eye(3)).softmax(dim=1)
+        assert scores.diagonal().tolist() == pytest.approx(own, abs=0.005), method
+
+
+def test_lmr_s_options_are_those_of_mix(trained):
+    words = ("MIX.NAME", "lmr", "MIX.LMR.CONTRIBUTION", 0.25)
+    config = trained("RETRAIN.METHOD", "lmr", *words)
+    retrain(config)
+    _, _, origin = states(config, "lmr")
+    assert max(origin["contributions"]) == pytest.approx(0.25)

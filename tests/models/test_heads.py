@@ -1,11 +1,20 @@
 """Stage-2 heads against their formulas, clip by clip in float64."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from cdb_video.models.heads import ScaledHead, nearest_class_mean, tau_normalised
+from cdb_video.models.heads import (
+    ScaledHead,
+    capped,
+    label_aware_targets,
+    logit_adjusted,
+    nearest_class_mean,
+    tau_normalised,
+)
 
 K, F, N = 4, 6, 40
 
@@ -97,3 +106,40 @@ def test_a_class_without_training_clips_is_never_the_nearest(clips, distance):
     assert head(everywhere).isfinite().all()
     assert 1 not in head(everywhere).argmax(dim=1).tolist()
     assert head(everywhere).softmax(dim=1).isfinite().all()
+
+
+def test_logit_adjustment_is_bayes_rule_for_classes_of_equal_size():
+    """Two Gaussian classes of 900 and 100 clips: where a classifier that knows the probabilities of
+    training says 9 : 1, that of equal sizes says 1 : 1, on the middle between the means."""
+    counts = torch.tensor([900, 100])
+    # log p(c | x) of unit Gaussians around -1 and 1, up to what both share.
+    head = nn.Linear(1, 2)
+    head.weight = nn.Parameter(torch.tensor([[-1.0], [1.0]]))
+    head.bias = nn.Parameter((counts / 1000).log())
+    middle = torch.zeros(1, 1)
+    assert head(middle).softmax(1)[0].tolist() == pytest.approx([0.9, 0.1])
+    adjusted = logit_adjusted(head, counts, 1.0)
+    assert adjusted(middle).softmax(1)[0].tolist() == pytest.approx([0.5, 0.5])
+    same = logit_adjusted(head, counts, 0.0)
+    torch.testing.assert_close(same(middle), head(middle))
+    assert logit_adjusted(head, torch.tensor([5, 0]), 1.0).bias.isfinite().all()
+
+
+def test_label_aware_smoothing_has_its_ends_and_its_sine():
+    counts = torch.tensor([10, 500, 255, 500])
+    targets = label_aware_targets(counts, 0.4, 0.1)
+    torch.testing.assert_close(targets.sum(1), torch.ones(4))
+    own = targets.diagonal()
+    middle = 0.1 + 0.3 * math.sin(math.pi / 2 * 245 / 490)
+    assert own.tolist() == pytest.approx([0.9, 0.6, 1 - middle, 0.6])
+    assert targets[0].tolist() == pytest.approx([0.9, *[0.1 / 3] * 3])
+    equal = label_aware_targets(torch.tensor([7, 7]), 0.4, 0.1)
+    assert equal.diagonal().tolist() == pytest.approx([0.9, 0.9])
+
+
+def test_long_weights_are_shortened_and_others_left():
+    head = nn.Linear(2, 3)
+    head.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]]))
+    capped(head, 1.0)
+    expected = torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]])
+    torch.testing.assert_close(head.weight.detach(), expected, atol=1e-5, rtol=0)
