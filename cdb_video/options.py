@@ -18,6 +18,7 @@ from cdb_video.option_types import (
     Fraction,
     FractionBelowOne,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     coerce,
 )
@@ -64,7 +65,23 @@ class Model(Pretrained, Selection):
     dropout_rate: FractionBelowOne = 0.0
     """Share of features dropped before the classifier in training, in [0, 1)."""
     head: Literal["linear", "cosine"] = "linear"
-    """Classifier: 'cosine' gives cosines between features and class weights, for LOSS.NAME ldam."""
+    """Classifier: 'cosine' gives HEAD_SCALE times the cosines of features and class weights."""
+    head_scale: PositiveFloat = 1.0
+    """Factor on the cosines of HEAD cosine: 1 for LOSS.NAME ldam, which has its own; such as 25
+    for losses of the cross-entropy family."""
+    head_init: Literal["random", "class_means"] = "random"
+    """How the classifier starts: 'class_means' from the mean feature of each class's training clips
+    under the weights the run starts from, which takes one pass over them."""
+    lora_rank: NonNegativeInt = 0
+    """Light tuning by LoRA: linear layers get a product of two matrices of this rank, and it and
+    the classifier alone are trained; 0 is off. Checkpoints hold the weights with it added."""
+    lora_alpha: PositiveFloat = 16.0
+    """The product is multiplied with LORA_ALPHA / LORA_RANK."""
+    lora_targets: Literal["attention", "all"] = "attention"
+    """Linear layers that get it: those of the attentions, or all of the backbone."""
+    adapter_dim: NonNegativeInt = 0
+    """Light tuning by adapters: a bottleneck of this width after each block's MLP, and these and
+    the classifier alone are trained; 0 is off."""
     freeze_stages: NonNegativeInt | Literal["all"] = 0
     """First stages of the backbone that are not trained, batch-norm statistics included; 'all'
     trains the classifier only."""
@@ -73,6 +90,18 @@ class Model(Pretrained, Selection):
     act_checkpoint: bool = False
     """Activation checkpointing: compute each block of the backbone a second time for the gradient
     in place of keeping what is inside it in memory. The gradient is the same."""
+
+    def __post_init__(self) -> None:
+        if self.lora_rank and self.adapter_dim:
+            raise ValueError(
+                f"LORA_RANK and ADAPTER_DIM exclude each other, got {self.lora_rank} and "
+                f"{self.adapter_dim}"
+            )
+        if self.freeze_stages and (self.lora_rank or self.adapter_dim):
+            raise ValueError(
+                "FREEZE_STAGES must be 0 with LORA_RANK or ADAPTER_DIM, which freeze all stages, "
+                f"got {self.freeze_stages}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

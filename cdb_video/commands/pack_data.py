@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cdb_video.data.batch import Record
     from cdb_video.data.packing import Packed, Packing
 
+LOW_PSNR = 30
+"""dB; docs/performance.md has what it cost the demo."""
 DESCRIPTION = (
     "Write every clip of a data set again, small and quick to decode, without sound, and prove "
     "that each has the same frames at the same times. Names and lists stay, so that only the root "
@@ -133,6 +135,11 @@ def _tell(
         "bytes_after": sum(one.bytes_after for one in work.done),
         "lowest_psnr": round(min(psnr), 1) if psnr else None,
     }
+    if psnr and min(psnr) < LOW_PSNR:
+        print(
+            f"the worst clip came out at {min(psnr):.1f} dB; below {LOW_PSNR} recall was seen to "
+            "suffer: try a lower --crf, or leave clips as small as these as they are"
+        )
     print(json.dumps(facts))
     names = "DATA.NAME clips DATA.CLIPS.ROOT" if cut else f"DATA.{name.upper()}.ROOT"
     print(f"train with {names} {out}")

@@ -20,6 +20,7 @@ from cdb_video.losses.base import Loss
 from cdb_video.models import Classifier, build_model
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages, learning_norms
+from cdb_video.models.tuning.light import add_lora, train_additions_only
 from cdb_video.models.tuning.stages import stage_units
 from cdb_video.options import Config
 from cdb_video.registry import DATASETS, LOSSES, SAMPLERS
@@ -176,6 +177,8 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> Classi
         num_classes,
         dropout_rate=config.model.dropout_rate,
         head=config.model.head,
+        head_scale=config.model.head_scale,
+        adapter_dim=config.model.adapter_dim,
         **vars(config.model.options),
     )
     wanted, given = model.input_format[:2], (config.data.num_frames, config.data.crop_size)
@@ -196,7 +199,13 @@ def set_up_tuning(config: Config, model: Classifier) -> None:
     Raises:
         ConfigError: MODEL.FREEZE_STAGES is more than the backbone has.
     """
-    freeze_stages(model, config.model.freeze_stages)
+    options = config.model
+    freeze_stages(model, options.freeze_stages)
+    if options.lora_rank:
+        torch.manual_seed(config.rng_seed)
+        add_lora(model, options.lora_rank, options.lora_alpha, options.lora_targets)
+    if options.lora_rank or options.adapter_dim:
+        train_additions_only(model)
     if config.model.frozen_bn:
         freeze_norms(model)
     if config.model.act_checkpoint:

@@ -21,6 +21,7 @@ from cdb_video.files import free_space, point, replacing
 from cdb_video.losses.base import Loss
 from cdb_video.mixing.base import Mixer
 from cdb_video.models import Classifier
+from cdb_video.models.tuning.light import is_light, plain_state
 from cdb_video.run_folder import RunFolder
 from cdb_video.sections import Train
 
@@ -136,7 +137,7 @@ class Checkpoints:
             "paths": paths,
             "batches": [tuple(batch[:3]) for batch in batches],
             "class_weights": state.loss.weights_in(epoch),
-            "model_state": state.model.state_dict(),
+            "model_state": plain_state(state.model),
             **describe(state.model, self._identity),
         }
         with written(path) as partial:
@@ -145,7 +146,8 @@ class Checkpoints:
 
     def _content(self, state: State, progress: Progress, processes: list[Any]) -> dict[str, Any]:
         parts = {
-            "model_state": state.average.model.state_dict(),
+            "model_state": plain_state(state.average.model),
+            "tuned_state": state.model.state_dict() if is_light(state.model) else {},
             "average_state": state.average.state_dict(),
             "optimizer_state": state.optimizer.state_dict(),
         }

@@ -131,7 +131,8 @@ def restore(state: State, checkpoint: Checkpoint) -> Progress:
     content: Mapping[str, Any] = checkpoint.training or {}
     try:
         model, average = state.model.state_dict(), state.average.state_dict()
-        state.model.load_state_dict(distributed.parted(content["model_state"], model))
+        own = content.get("tuned_state") or content["model_state"]
+        state.model.load_state_dict(distributed.parted(own, model))
         state.average.load_state_dict(distributed.parted(content["average_state"], average))
         state.optimizer.load_state_dict(_parted(content["optimizer_state"], state.optimizer))
         state.loss.load_state_dict(content["loss_state"])

@@ -14,6 +14,7 @@ from cdb_video.data.splits import Splits
 from cdb_video.engine import build
 from cdb_video.engine.average import WeightAverage
 from cdb_video.engine.checkpoint import Checkpoints, Identity, Progress, State
+from cdb_video.engine.class_means import set_head_to_class_means
 from cdb_video.engine.facts import Clock, surroundings
 from cdb_video.engine.grouping import class_groups
 from cdb_video.engine.log import RunLog, console
@@ -90,7 +91,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     identity = Identity(splits.class_names, grouping.groups, dump(config))
     latest = newest(folder, identity, screen) if config.train.auto_resume else None
     set_threads(config, latest)
-    model = starting_model(config, num_classes, latest, device, screen)
+    model = starting_model(config, splits, latest, device, screen)
     loss = build.make_loss(config, splits, device)
     mixer = make_mixer(config, splits, loss, device)
     build.check_validation(config, loss, sampler)
@@ -142,7 +143,7 @@ def set_threads(config: Config, latest: Checkpoint | None) -> None:
 
 def starting_model(
     config: Config,
-    num_classes: int,
+    splits: Splits,
     latest: Checkpoint | None,
     device: torch.device,
     screen: Console,
@@ -151,11 +152,13 @@ def starting_model(
 
     The tensors of ``latest`` are not in it yet: ``restore`` brings them with the rest of the run.
     """
-    model = build.make_model(config, num_classes, device)
+    model = build.make_model(config, len(splits.class_names), device)
     source = latest or fetch(config.model.pretrained)
     set_normalisation(model, config.data, source, screen, strict=latest is not None)
     if source and not latest:
         screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
+    if config.model.head_init == "class_means" and not latest:
+        set_head_to_class_means(model, config, splits, device, screen)
     build.set_up_tuning(config, model)
     if config.train.precision == "auto":
         clips = (build.clips_a_pass(config), config.data.num_frames, config.data.crop_size)

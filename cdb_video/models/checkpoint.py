@@ -133,8 +133,15 @@ class Checkpoint:
             options = from_node(kind, tree, f"MODEL.{name}".upper())
         except ConfigError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
+        given = self.config["MODEL"]
         model = build_model(
-            name, len(self.class_names), head=self.option("MODEL", "HEAD"), **vars(options)
+            name,
+            len(self.class_names),
+            head=self.option("MODEL", "HEAD"),
+            # Checkpoints of before these options have neither.
+            head_scale=given.get("HEAD_SCALE", 1.0),
+            adapter_dim=given.get("ADAPTER_DIM", 0),
+            **vars(options),
         )
         model.set_precision(self.precision)
         self.load_into(model)

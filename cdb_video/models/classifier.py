@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from cdb_video.models.backbone import RGB, Backbone
-from cdb_video.models.heads import HEADS
+from cdb_video.models.heads import make_head
 from cdb_video.models.layers.half_convolution import prepare_convolutions
 from cdb_video.models.mixed import mixed
+from cdb_video.models.tuning.light import add_adapters
 from cdb_video.registry import BACKBONES
 
 Self = TypeVar("Self", bound="Classifier")
@@ -70,13 +71,20 @@ class Classifier(nn.Module):
     precision: str
     """What the network computes in, a key of ``AUTOCAST``; the parameters stay in float32."""
 
-    def __init__(self, options: Any, num_classes: int, dropout_rate: float, head: str) -> None:
+    def __init__(
+        self,
+        options: Any,
+        num_classes: int,
+        dropout_rate: float,
+        head: Literal["linear", "cosine"],
+        head_scale: float,
+    ) -> None:
         super().__init__(options)
         for name in self.own_names:
             if hasattr(self, name):
                 raise TypeError(f"{type(self).__name__}: {name!r} is a classifier's own, rename it")
         self.dropout = nn.Dropout(dropout_rate)
-        self.fc = HEADS[head](self.num_features, num_classes)
+        self.fc = make_head(head, self.num_features, num_classes, head_scale)
         self.precision = "fp32"
         self.set_normalisation(Normalisation(self.input_format.mean, self.input_format.std))
 
@@ -137,6 +145,8 @@ def build_model(
     *,
     dropout_rate: float = 0.0,
     head: Literal["linear", "cosine"] = "linear",
+    head_scale: float = 1.0,
+    adapter_dim: int = 0,
     **options: Any,
 ) -> Classifier:
     """A freshly initialised classifier.
@@ -145,7 +155,9 @@ def build_model(
         name: a backbone in ``BACKBONES``.
         num_classes: K, at least 1; the model gives logits (B, K).
         dropout_rate: share of features set to zero before the head in training, [0, 1].
-        head: "linear", or "cosine" for logits in [-1, 1].
+        head: "linear", or "cosine" for logits in [-head_scale, head_scale].
+        head_scale: factor on the cosines of a cosine head, > 0.
+        adapter_dim: width of the adapters in the blocks; 0 is without.
         **options: fields of the backbone's ``Options``.
 
     Raises:
@@ -157,6 +169,9 @@ def build_model(
     backbone = BACKBONES.get(name)
     defaults = () if issubclass(backbone, Backbone) else (Backbone,)
     kind = mixed(f"{backbone.__name__}Classifier", Classifier, backbone, *defaults)
-    model: Classifier = kind(backbone.Options(**options), num_classes, dropout_rate, head)
+    parts = (backbone.Options(**options), num_classes, dropout_rate, head, head_scale)
+    model: Classifier = kind(*parts)
     model.backbone_name = name
+    if adapter_dim:
+        add_adapters(model, adapter_dim)
     return model

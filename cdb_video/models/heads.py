@@ -15,19 +15,30 @@ NEVER = -1e9
 
 
 class CosineHead(nn.Linear):
-    """Cosines between features and class weights, in [-1, 1], as LDAM's scale expects them."""
+    """``scale`` times the cosines between features and class weights.
 
-    def __init__(self, num_features: int, num_classes: int) -> None:
+    Args:
+        scale: > 0; 1 where the loss has a scale of its own, as LDAM's.
+    """
+
+    def __init__(self, num_features: int, num_classes: int, scale: float = 1.0) -> None:
         super().__init__(num_features, num_classes, bias=False)
+        self.scale = scale
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) -> logits (B, K)."""
         normalize = nn.functional.normalize
-        return nn.functional.linear(normalize(features), normalize(self.weight))
+        cosines = nn.functional.linear(normalize(features), normalize(self.weight))
+        return cosines if self.scale == 1 else self.scale * cosines
 
 
-HEADS = {"linear": nn.Linear, "cosine": CosineHead}
-"""Name -> class of the heads that are trained with the network."""
+def make_head(
+    kind: Literal["linear", "cosine"], num_features: int, num_classes: int, scale: float
+) -> nn.Linear:
+    """A head that is trained with the network; ``scale`` is of 'cosine'."""
+    if kind == "cosine":
+        return CosineHead(num_features, num_classes, scale)
+    return nn.Linear(num_features, num_classes)
 
 
 class ScaledHead(nn.Module):
@@ -131,10 +142,18 @@ def nearest_class_mean(
     """
     sums = features.new_zeros(num_classes, features.shape[1]).index_add_(0, labels, features)
     counts = torch.bincount(labels, minlength=num_classes)
+    return head_of_means(sums, counts, distance)
+
+
+def head_of_means(
+    sums: Tensor, counts: Tensor, distance: Literal["cosine", "euclidean"] = "cosine"
+) -> nn.Linear:
+    """``nearest_class_mean`` of the sums (K, F) of the features of each class, of ``counts`` (K,)
+    clips."""
     means = sums / counts.clamp(min=1)[:, None]
     if distance == "cosine":
         length = means.norm(dim=1, keepdim=True).clamp(min=torch.finfo(means.dtype).tiny)
-        weight, bias = means / length, means.new_zeros(num_classes)
+        weight, bias = means / length, means.new_zeros(len(means))
     else:
         weight, bias = 2 * means, -means.square().sum(dim=1)
     return _linear(weight, bias.masked_fill(counts == 0, NEVER))

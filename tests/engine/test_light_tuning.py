@@ -1,0 +1,167 @@
+"""Adapters, LoRA and a classifier from class means: what learns, what stays, what a file holds."""
+
+import pytest
+import torch
+from models.small import SMALL as SMALL_OPTIONS
+from torch import nn
+
+from cdb_video import options
+from cdb_video.engine import build
+from cdb_video.engine.predict import load
+from cdb_video.engine.run import prepare
+from cdb_video.engine.test import test as run_test
+from cdb_video.engine.train import train
+from cdb_video.errors import ConfigError
+from cdb_video.models import build_model, read_checkpoint
+from cdb_video.models.tuning.light import add_lora, is_light, plain_state, train_additions_only
+from cdb_video.run_folder import RunFolder
+
+CPU = torch.device("cpu")
+SMALL = {"num_frames": 4, "crop_size": 32, "hidden_size": 24, "num_layers": 2, "num_heads": 2}
+SIZES = ["DATA.NUM_FRAMES", "4", "DATA.CROP_SIZE", "32", "MODEL.NAME", "videomae"]
+SIZES += [
+    word for key, value in SMALL.items() for word in (f"MODEL.VIDEOMAE.{key}".upper(), str(value))
+]
+LORA = ("MODEL.LORA_RANK", 2)
+ADAPTERS = ("MODEL.ADAPTER_DIM", 3)
+
+
+@pytest.fixture
+def tuned(tiny_yaml, tmp_path):
+    """(folder, *words) -> Config of a small video transformer."""
+
+    def tuned(name, *words):
+        out = ["OUTPUT_DIR", str(tmp_path / name), "SOLVER.MAX_EPOCH", "2"]
+        out += ["SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"]
+        return options.load(tiny_yaml, [*SIZES, *out, *map(str, words)])
+
+    return tuned
+
+
+def clip():
+    return torch.randint(0, 256, (2, 3, 4, 32, 32), dtype=torch.uint8)
+
+
+def parameters(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("name", ["videomae", "timesformer", "vivit", "vjepa2", "mvit_b"])
+@pytest.mark.parametrize("how", ["adapters", "lora"])
+def test_it_starts_as_the_plain_network_to_the_bit_and_few_parameters_learn(name, how):
+    sizes = SMALL_OPTIONS[name]
+    torch.manual_seed(0)
+    plain = build_model(name, 3, **sizes).eval()
+    torch.manual_seed(0)
+    extra = {"adapter_dim": 2} if how == "adapters" else {}
+    model = build_model(name, 3, **sizes, **extra).eval()
+    model.load_state_dict(plain.state_dict(), strict=False)
+    if how == "lora":
+        add_lora(model, 1, 16.0, "attention")
+    train_additions_only(model)
+    frames, size = plain.input_format[:2]
+    video = torch.randint(0, 256, (1, 3, frames, size, size), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(model(video), plain(video))
+    learning = {n: p.numel() for n, p in model.named_parameters() if p.requires_grad}
+    assert {"fc.weight", "fc.bias"} < learning.keys()
+    total = sum(p.numel() for p in model.parameters())
+    assert sum(learning.values()) < (0.02 if total > 1e6 else 0.2) * total
+
+
+@pytest.mark.parametrize("words", [LORA, (*LORA, "MODEL.LORA_TARGETS", "all"), ADAPTERS])
+def test_the_backbone_stays_and_the_checkpoint_is_tested(tuned, words):
+    config = tuned("out", *words)
+    before = parameters(prepare(config, CPU).state.model)
+    train(config)
+    state = read_checkpoint(RunFolder(config.output_dir).latest)
+    after = state["tuned_state"] or state["model_state"]
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert all(
+        ".lora_" in n or n.startswith("fc.") or ".down." in n or ".up." in n for n in changed
+    )
+    assert len(changed) > 4
+    metrics = run_test(config)
+    assert metrics["num_samples"] == 7
+    predictor = load(RunFolder(config.output_dir).best)
+    assert not is_light(predictor.model)
+
+
+def test_lora_is_in_the_weights_of_the_checkpoint(tuned):
+    """The plain network with them says what the tuned one says."""
+    config = tuned("out", *LORA)
+    train(config)
+    content = read_checkpoint(RunFolder(config.output_dir).latest)
+    splits = build.read_splits(config, "train")
+    plain = build.make_model(config, 3, CPU)
+    plain.load_state_dict(content["model_state"])
+    tuned_model = build.make_model(config, 3, CPU)
+    build.set_up_tuning(config, tuned_model)
+    tuned_model.load_state_dict(content["tuned_state"])
+    video = clip()
+    with torch.no_grad():
+        one, other = plain.eval()(video), tuned_model.eval()(video)
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    assert plain_state(tuned_model).keys() == plain.state_dict().keys()
+    untouched = build.make_model(config, len(splits.class_names), CPU)
+    assert not torch.allclose(untouched.eval()(video), one)
+
+
+@pytest.mark.parametrize("words", [LORA, ADAPTERS, (*LORA, "TRAIN.EMA_DECAY", 0.5)])
+def test_a_run_that_goes_on_is_the_same_run(tuned, words):
+    train(tuned("whole", *words))
+    train(tuned("parts", *words, "SOLVER.MAX_EPOCH", 1))
+    train(tuned("parts", *words))
+    one, other = (
+        read_checkpoint(RunFolder(tuned(name).output_dir).latest) for name in ("whole", "parts")
+    )
+    for part in ("model_state", "tuned_state"):
+        assert one[part].keys() == other[part].keys()
+        for name, tensor in one[part].items():
+            assert torch.equal(tensor, other[part][name]), name
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("MODEL.LORA_RANK", 2, "MODEL.ADAPTER_DIM", 2), "exclude each other"),
+        (("MODEL.LORA_RANK", 2, "MODEL.FREEZE_STAGES", 1), "FREEZE_STAGES must be 0"),
+    ],
+)
+def test_what_excludes_each_other_is_one_line(tuned, words, said):
+    with pytest.raises(ConfigError, match=said):
+        tuned("out", *words)
+
+
+@pytest.mark.parametrize("words", [LORA, ADAPTERS])
+def test_a_network_of_convolutions_is_refused(configured, words):
+    with pytest.raises(ConfigError, match="needs a backbone whose blocks have linear layers"):
+        train(configured("out", *words))
+
+
+@pytest.mark.parametrize("head", ["linear", "cosine"])
+def test_the_classifier_starts_from_class_means(configured, head):
+    config = configured("out", "MODEL.HEAD", head, "MODEL.HEAD_INIT", "class_means")
+    run = prepare(config, CPU)
+    model = run.state.model.eval()
+    features, labels = [], []
+    for batch in build.make_eval_loader(config, run.splits, "train", CPU).batches():
+        with torch.no_grad():
+            model(batch.video, lambda found: features.append(found) or found)
+        labels.append(batch.label)
+    found, label = torch.cat(features), torch.cat(labels)
+    means = torch.stack([found[label == c].mean(0) for c in range(3)])
+    expected = nn.functional.normalize(means)
+    torch.testing.assert_close(model.fc.weight.detach(), expected, atol=1e-5, rtol=1e-4)
+    train(config)
+
+
+def test_a_cosine_head_is_scaled(tuned):
+    one, other = (build_model("lenet", 3, head="cosine", head_scale=s) for s in (1.0, 25.0))
+    other.load_state_dict(one.state_dict())
+    video = torch.randint(0, 256, (2, 3, 1, 28, 28), dtype=torch.uint8)
+    torch.testing.assert_close(other.eval()(video), 25 * one.eval()(video))
+    config = tuned("out", "MODEL.HEAD", "cosine", "MODEL.HEAD_SCALE", 25)
+    train(config)
+    predictor = load(RunFolder(config.output_dir).best)
+    assert predictor.model.fc.scale == 25
