@@ -22,6 +22,7 @@ from cdb_video import options
 from cdb_video.commands.compare import loss_words
 from cdb_video.data.splits import Splits
 from cdb_video.engine import build
+from cdb_video.engine.objective import make_loss
 from cdb_video.metrics import recall_per_class
 from cdb_video.models import read_state_dict
 from cdb_video.report.seeds import paired_difference, spread
@@ -91,7 +92,7 @@ def train(
 ) -> float:
     """Mean class recall on the test split of the epoch that was best on validation."""
     torch.manual_seed(seed)
-    loss, (inputs, labels) = build.make_loss(config, clips, CPU), data["train"]
+    loss, (inputs, labels) = make_loss(config, clips, CPU), data["train"]
     head = nn.Linear(inputs.shape[1], len(clips.class_names))
     optimizer = torch.optim.Adam(head.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)

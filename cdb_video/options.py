@@ -14,9 +14,11 @@ from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import ConfigError
 from cdb_video.models.weights.fit import Pretrained
 from cdb_video.models.weights.normalisation import InputNormalisation
+from cdb_video.moved_keys import MOVED, PYSLOWFAST
 from cdb_video.option_types import (
     Fraction,
     FractionBelowOne,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -66,6 +68,10 @@ class Model(Pretrained, Selection):
     """Share of features dropped before the classifier in training, in [0, 1)."""
     head: Literal["linear", "cosine"] = "linear"
     """Classifier: 'cosine' gives HEAD_SCALE times the cosines of features and class weights."""
+    heads: Literal["one", "parts"] = "one"
+    """'parts' gives a data set whose classes have parts, such as the verb and the noun of an
+    action, a linear head for each, with a loss and a difficulty of its own; a class is as likely as
+    its parts together."""
     head_scale: PositiveFloat = 1.0
     """Factor on the cosines of HEAD cosine: 1 for LOSS.NAME ldam, which has its own; such as 25
     for losses of the cross-entropy family."""
@@ -92,6 +98,11 @@ class Model(Pretrained, Selection):
     in place of keeping what is inside it in memory. The gradient is the same."""
 
     def __post_init__(self) -> None:
+        if self.heads == "parts" and (self.head, self.head_init) != ("linear", "random"):
+            raise ValueError(
+                "HEADS parts needs HEAD linear and HEAD_INIT random, got "
+                f"{self.head} and {self.head_init}"
+            )
         if self.lora_rank and self.adapter_dim:
             raise ValueError(
                 f"LORA_RANK and ADAPTER_DIM exclude each other, got {self.lora_rank} and "
@@ -116,6 +127,9 @@ class LossChoice(Selection):
     defer_epochs: NonNegativeInt = 0
     """First epochs in which all class weights are 1, whatever the loss (deferred re-weighting, Cao
     et al., NeurIPS 2019). Without effect on a loss without class weights."""
+    head_shares: tuple[NonNegativeFloat, ...] = ()
+    """What the loss of each head is multiplied with, for MODEL.HEADS parts, such as [1, 0] for the
+    first alone; empty is equal shares that sum to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,60 +199,6 @@ class Config:
     ) -> "Config":
         """As the function ``load``, for use from Python: ``{"TRAIN.BATCH_SIZE": 8}`` will do."""
         return load(path, overrides, **how)
-
-
-MOVED = {"STAGE2": "RETRAIN"}
-"""Old name of a section -> its name now; the old one is understood."""
-PYSLOWFAST = {
-    "MODEL.LOSS_FUNC": "LOSS.NAME",
-    "MODEL.MODEL_NAME": "MODEL.NAME",
-    "MODEL.ARCH": "MODEL.NAME",
-    "MODEL.NUM_CLASSES": "nothing: the dataset knows its classes",
-    "MODEL.HEAD_ACT": "nothing: test files hold probabilities",
-    "MODEL.FREEZE_BN": "MODEL.FROZEN_BN",
-    "MODEL.DROPCONNECT_RATE": "MODEL.<BACKBONE>.DROP_PATH_RATE",
-    "MODEL.ACT_CHECKPOINT_ENABLE": "MODEL.ACT_CHECKPOINT",
-    "TRAIN.ENABLE": "the command: tools/train_net.py trains and does not test",
-    "TEST.ENABLE": "the command: tools/test_net.py tests and does not train",
-    "TRAIN.DATASET": "DATA.NAME",
-    "TEST.DATASET": "DATA.NAME",
-    "TRAIN.CHECKPOINT_FILE_PATH": "MODEL.PRETRAINED",
-    "TRAIN.CHECKPOINT_TYPE": "nothing: MODEL.PRETRAINED knows the formats it reads",
-    "TEST.CHECKPOINT_TYPE": "nothing: TEST.CHECKPOINT_FILE_PATH knows the formats it reads",
-    "TRAIN.CHECKPOINT_INFLATE": "nothing: 2D kernels are inflated where the network is 3D",
-    "TRAIN.CHECKPOINT_EPOCH_RESET": "MODEL.PRETRAINED, which starts at epoch 1",
-    "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": "nothing: names are matched by the backbone",
-    "DATA.TRAIN_CROP_SIZE": "DATA.CROP_SIZE",
-    "DATA.TEST_CROP_SIZE": "DATA.CROP_SIZE",
-    "DATA.TRAIN_JITTER_SCALES": "AUG.CROP_SCALE, in fractions of the short side",
-    "DATA.DECODING_BACKEND": "DATA.DECODER",
-    "DATA.RANDOM_FLIP": "AUG.FLIP",
-    "DATA.ENSEMBLE_METHOD": "TEST.ENSEMBLE_METHOD",
-    "DATA.PATH_TO_DATA_DIR": "DATA.<DATASET>.ROOT",
-    "DATA.PATH_PREFIX": "DATA.LIST.PREFIX, with DATA.NAME list",
-    "DATA.PATH_LABEL_SEPARATOR": "DATA.LIST.SEPARATOR, with DATA.NAME list",
-    "DATA.TARGET_FPS": "DATA.SAMPLING_FPS",
-    "DATA.INPUT_CHANNEL_NUM": "nothing: clips are RGB",
-    "MIXUP.ENABLE": "MIX.NAME mixup, cutmix or mixup_or_cutmix",
-    "MIXUP.ALPHA": "MIX.MIXUP.ALPHA",
-    "MIXUP.CUTMIX_ALPHA": "MIX.CUTMIX.ALPHA",
-    "MIXUP.PROB": "nothing: every batch is mixed",
-    "MIXUP.SWITCH_PROB": "MIX.MIXUP_OR_CUTMIX.CUTMIX_SHARE",
-    "MIXUP.LABEL_SMOOTH_VALUE": "LOSS.CROSS_ENTROPY.LABEL_SMOOTHING",
-    "AUG.ENABLE": "nothing: each option of AUG says for itself whether it is on",
-    "AUG.NUM_SAMPLE": "nothing: each clip is drawn once an epoch",
-    "BN.NORM_TYPE": "nothing: batch norm is averaged over processes before validation",
-    "BN.WEIGHT_DECAY": "SOLVER.ZERO_WD_1D_PARAM",
-    "SOLVER.BASE_LR_SCALE_NUM_SHARDS": "nothing: SOLVER.BASE_LR is never rescaled",
-    "SOLVER.CLIP_GRAD_VAL": "SOLVER.CLIP_GRAD_L2NORM",
-    "NUM_GPUS": "torchrun --nproc_per_node N",
-    "NUM_SHARDS": "torchrun --nnodes N",
-    "SHARD_ID": "torchrun --node_rank N",
-    "DIST_BACKEND": "nothing: NCCL on GPUs, gloo on a CPU",
-    "LOG_MODEL_INFO": "tools/check_backbone.py NAME",
-    "TENSORBOARD.ENABLE": "LOGGER '[]' without, LOGGER '[tensorboard]' with",
-}
-"""Key of PySlowFast -> what to write here."""
 
 
 def load(

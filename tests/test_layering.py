@@ -31,6 +31,8 @@ GROUND = {
     "download",
     "prediction_folder",
     "threads",
+    "parts",
+    "moved_keys",
 }
 ALLOWED = {
     "errors": set(),
@@ -47,6 +49,8 @@ ALLOWED = {
     "csv_rows": {"errors"},
     "lock": set(),
     "threads": set(),
+    "parts": set(),
+    "moved_keys": set(),
     "download": {"files"},
     "stopping": {"errors"},
     "run_rows": set(),

@@ -14,6 +14,7 @@ from cdb_video.data.image_loader import ImageLoader, Images
 from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Training
 from cdb_video.data.records import RecordTable
+from cdb_video.parts import Parts
 
 Labels = npt.NDArray[np.int64]
 
@@ -116,11 +117,24 @@ class Splits:
     def __init__(self, dataset: HasSplits, names: Iterable[str]) -> None:
         self.class_names = dataset.class_names
         """(K,) names, by label."""
+        self.parts: Parts = getattr(dataset, "parts", ())
         self._dataset = dataset
         self._splits = {name: dataset.split(name) for name in dict.fromkeys(names)}
 
     def __getitem__(self, name: str) -> Split:
         return self._splits[name]
+
+    def unseen(self, name: str) -> npt.NDArray[np.bool_] | None:
+        """(N,) whether nobody who recorded or is shown in a clip of the split ``name`` is in the
+        training split, too; None where names do not tell who that is."""
+        source = getattr(self._dataset, "source", None)
+        if source is None:
+            return None
+        of_split = [source(record).subject for record in self._splits[name].records]
+        known = {source(record).subject for record in self._splits["train"].records}
+        if None in known or None in of_split:
+            return None
+        return np.array([subject not in known for subject in of_split])
 
     def check_files(self, *names: str, max_bad_fraction: float | None = None) -> None:
         """Raises ``DataError`` where files of the splits ``names`` are missing.

@@ -17,6 +17,7 @@ from cdb_video.doctor.leaks import check_duplicates, check_leaks
 from cdb_video.doctor.probing import Probe, probe
 from cdb_video.engine import build
 from cdb_video.engine.log import progress_bar
+from cdb_video.engine.objective import make_sampler
 from cdb_video.errors import CdbVideoError
 from cdb_video.options import Config
 from cdb_video.registry import DATASETS
@@ -151,7 +152,7 @@ def check_pictures(probes: Sequence[Probe], diagnosis: Diagnosis) -> None:
 
 def estimate_epoch(config: Config, splits: Splits, diagnosis: Diagnosis) -> None:
     """About how long an epoch takes: loading and computing go on at the same time."""
-    sampler = build.make_sampler(config, splits)
+    sampler = make_sampler(config, splits)
     device = build.choose_device(config)
     own = replace(config, data_loader=replace(config.data_loader, num_workers=0))
     own = replace(own, train=replace(own.train, batch_size=own.solver.accumulation_steps * 2))

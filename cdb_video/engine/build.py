@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -16,14 +15,14 @@ from cdb_video.data.samplers.base import Sampler
 from cdb_video.data.splits import Splits
 from cdb_video.engine.precision import set_precision
 from cdb_video.errors import ConfigError
-from cdb_video.losses.base import Loss
 from cdb_video.models import Classifier, build_model
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages, learning_norms
 from cdb_video.models.tuning.light import add_lora, train_additions_only
 from cdb_video.models.tuning.stages import stage_units
 from cdb_video.options import Config
-from cdb_video.registry import DATASETS, LOSSES, SAMPLERS
+from cdb_video.parts import Parts
+from cdb_video.registry import DATASETS
 
 SHARED = Path("/dev/shm")
 PREFETCHED = 2
@@ -78,18 +77,6 @@ def read_splits(config: Config, *names: str) -> Splits:
 def tolerated(config: Config) -> float | None:
     """The share of a split's clips that may be bad; None where none may."""
     return config.data.max_bad_fraction if config.data.on_bad_clip == "replace" else None
-
-
-def make_sampler(config: Config, splits: Splits) -> Sampler:
-    """The order of training clips."""
-    sampler: Sampler = SAMPLERS.get(config.sampler.name)(
-        config.sampler.options,
-        labels=splits.labels("train"),
-        num_classes=len(splits.class_names),
-        seed=config.rng_seed,
-        num_epochs=config.solver.max_epoch,
-    )
-    return sampler
 
 
 def clips_a_pass(config: Config) -> int:
@@ -164,8 +151,13 @@ def make_loading(config: Config, batch_size: int, device: torch.device) -> Loadi
     )
 
 
-def make_model(config: Config, num_classes: int, device: torch.device) -> Classifier:
+def make_model(
+    config: Config, num_classes: int, device: torch.device, parts: Parts = ()
+) -> Classifier:
     """A fresh classifier on ``device``, the same for the same seed.
+
+    Args:
+        parts: of the classes, which get a head each.
 
     Raises:
         ConfigError: the network takes clips of other frames or another size than DATA gives.
@@ -179,6 +171,7 @@ def make_model(config: Config, num_classes: int, device: torch.device) -> Classi
         head=config.model.head,
         head_scale=config.model.head_scale,
         adapter_dim=config.model.adapter_dim,
+        parts=parts,
         **vars(config.model.options),
     )
     wanted, given = model.input_format[:2], (config.data.num_frames, config.data.crop_size)
@@ -240,24 +233,3 @@ def share_gradient(
         for network in dict.fromkeys((averaged, model)):
             distributed.shard(network, stage_units(network), device)
     return model
-
-
-def make_loss(config: Config, splits: Splits, device: torch.device) -> Loss:
-    """The loss, which knows how many training clips each class has."""
-    loss: Loss = LOSSES.get(config.loss.name)(
-        config.loss.options,
-        num_classes=len(splits.class_names),
-        class_counts=torch.from_numpy(splits.counts("train").astype(np.int64)),
-        defer_epochs=config.loss.defer_epochs,
-    )
-    return loss.to(device)
-
-
-def check_validation(config: Config, loss: Loss, sampler: Sampler) -> None:
-    """Raises ``ConfigError`` where a run without validation has a part that goes by it."""
-    chosen = ((config.loss.name, loss), (config.sampler.name, sampler))
-    needing = [name for name, part in chosen if part.needs_validation]
-    if needing and not config.train.eval_period:
-        raise ConfigError(
-            f"TRAIN.EVAL_PERIOD must be >= 1, as {needing[0]} goes by validation recall, got 0"
-        )

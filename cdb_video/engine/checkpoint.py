@@ -19,6 +19,7 @@ from cdb_video.engine.seen import Seen
 from cdb_video.errors import CheckpointError, TrainingError
 from cdb_video.files import free_space, point, replacing
 from cdb_video.losses.base import Loss
+from cdb_video.losses.by_part import PartLosses
 from cdb_video.mixing.base import Mixer
 from cdb_video.models import Classifier
 from cdb_video.models.tuning.light import is_light, plain_state
@@ -31,7 +32,7 @@ class State(NamedTuple):
 
     model: Classifier
     optimizer: Optimizer
-    loss: Loss
+    loss: Loss | PartLosses
     sampler: Sampler
     mixer: Mixer
     average: WeightAverage
@@ -59,6 +60,8 @@ class Identity(NamedTuple):
     """(K,) the name of each class's group."""
     config: str
     """YAML text of the options."""
+    parts: dict[str, Any] = {}
+    """Of the classes, where each has a head, as plain values."""
 
 
 class Checkpoints:

@@ -1,5 +1,6 @@
 """Gathers what views add to their records, over batches and processes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,12 +30,18 @@ class AllScores:
         labels: (N,) true classes.
         average: over the views of a record.
         device: of the votes.
+        sizes: of the parts of the K outputs, as of ``probabilities``.
     """
 
     def __init__(
-        self, labels: Tensor, num_classes: int, average: Average, device: torch.device
+        self,
+        labels: Tensor,
+        num_classes: int,
+        average: Average,
+        device: torch.device,
+        sizes: Sequence[int] = (),
     ) -> None:
-        self._labels, self._average = labels, average
+        self._labels, self._average, self._sizes = labels, average, sizes
         self._sums = torch.zeros(len(labels), num_classes, dtype=torch.float64, device=device)
         self._views = torch.zeros(len(labels), dtype=torch.int64, device=device)
 
@@ -43,12 +50,18 @@ class AllScores:
         self._sums.index_add_(0, index, voted)
         self._views.index_add_(0, index, torch.ones_like(index))
 
-    def gather(self) -> Gathered:
-        """The scores; every process must call it."""
+    def outputs(self) -> tuple[Tensor, Tensor]:
+        """Scores (N, K), and (N,) which records have a view; every process must call it."""
         distributed.sum_(self._sums)
         distributed.sum_(self._views)
-        scores, valid = elect(self._sums, self._views, self._average).cpu(), self._views.cpu() > 0
+        scores = elect(self._sums, self._views, self._average, self._sizes).cpu()
+        valid = self._views.cpu() > 0
         scores[~valid] = 0
+        return scores, valid
+
+    def gather(self) -> Gathered:
+        """The scores of classes; every process must call it."""
+        scores, valid = self.outputs()
         return all_scores(scores, self._labels, valid)
 
 

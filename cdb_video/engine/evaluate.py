@@ -10,11 +10,13 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.data.batch import Batch, BatchLoader
-from cdb_video.engine.collect import AllScores, BestScores, Gathered
+from cdb_video.engine.collect import AllScores, BestScores, Gathered, all_scores
 from cdb_video.engine.inference import Average, votes
 from cdb_video.errors import DataError, TrainingError
 from cdb_video.metrics import classification_metrics, recall_per_class
 from cdb_video.metrics.groups import Grouping
+from cdb_video.models.part_heads import parts_apart
+from cdb_video.parts import Parts
 from cdb_video.stopping import StopRequest
 
 TOP = 5
@@ -31,6 +33,8 @@ class Evaluation(NamedTuple):
     """K."""
     leave_out: bool = True
     """Whether clips that are not valid do not count; otherwise they count as not recognised."""
+    parts: tuple[Any, ...] = ()
+    """The same of each part of the classes, where a model has a head for each."""
 
     @property
     def scores(self) -> torch.Tensor:
@@ -71,9 +75,12 @@ class Evaluation(NamedTuple):
         return self.target[self.counts], self.prediction[self.counts]
 
     def recall(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(K,) recall of each class, and (K,) how many clips it has."""
+        """(K,) recall of each class, and (K,) how many clips it has; those of the parts follow."""
         recall, counts = recall_per_class(*self.counted, self.num_classes)
-        return torch.from_numpy(recall), torch.from_numpy(counts)
+        found = [(torch.from_numpy(recall), torch.from_numpy(counts))]
+        found += [part.recall() for part in self.parts]
+        together = [torch.cat(column) for column in zip(*found, strict=True)]
+        return together[0], together[1]
 
     def metrics(
         self,
@@ -109,6 +116,7 @@ def evaluate(
     average: Average = "probabilities",
     top_k: int = 0,
     num_views: int = 1,
+    parts: Parts = (),
     on_batch: Callable[[Batch], object] = lambda batch: None,
     stop: StopRequest | None = None,
 ) -> Evaluation:
@@ -122,6 +130,7 @@ def evaluate(
         average: over the views of a clip.
         top_k: how many of the scores of a clip are kept; 0 for all.
         num_views: of each clip.
+        parts: of the classes, where ``model`` has a head for each.
         on_batch: called after each batch.
         stop: by which this process can be asked to leave off.
 
@@ -136,16 +145,25 @@ def evaluate(
     if top_k:
         kept = BestScores(target, min(top_k, num_classes), num_views, average)
     else:
-        kept = AllScores(target, num_classes, average, device)
-    for batch, voted in votes(model, loader, average):
-        if len(voted):
-            kept.add(batch.index.to(device, non_blocking=True), voted)
-        on_batch(batch)
-        if stop is not None and stop.asked:
-            break
+        sizes = [len(part.class_names) for part in parts]
+        kept = AllScores(target, sum(sizes) or num_classes, average, device, sizes)
+    with parts_apart(model) as sizes:
+        for batch, voted in votes(model, loader, average, sizes):
+            if len(voted):
+                kept.add(batch.index.to(device, non_blocking=True), voted)
+            on_batch(batch)
+            if stop is not None and stop.asked:
+                break
     if stop is not None and distributed.anywhere(stop.asked):
         raise stop.stopped("validation was begun")
-    found = kept.gather()
+    if parts and isinstance(kept, AllScores):
+        return _checked(from_parts(*kept.outputs(), target, parts, leave_out))
+    return _checked(Evaluation(kept.gather(), target, num_classes, leave_out))
+
+
+def _checked(result: Evaluation) -> Evaluation:
+    """``result``, or the error that it is of no use."""
+    found, labels = result.gathered, result.target
     if not found.valid.any():
         raise DataError(f"none of the {len(labels)} clips can be decoded")
     finite = found.scores.isfinite().all(dim=1)
@@ -154,4 +172,26 @@ def evaluate(
             f"the scores of {int((~finite).sum())} of {len(labels)} clips "
             "are not finite: the weights have overflowed"
         )
-    return Evaluation(found, target, num_classes, leave_out)
+    return result
+
+
+def from_parts(
+    scores: torch.Tensor, valid: torch.Tensor, target: torch.Tensor, parts: Parts, leave_out: bool
+) -> Evaluation:
+    """What heads of the parts make of N clips: a class is as likely as its parts together.
+
+    Args:
+        scores: (N, sum of the parts' sizes) probabilities, each part's sum to 1.
+        valid: (N,) bool: which clips could be decoded.
+        target: (N,) int64 true classes.
+    """
+    own, product = [], torch.ones(())
+    sizes = [len(part.class_names) for part in parts]
+    for part, columns in zip(parts, torch.split(scores, sizes, dim=1), strict=True):
+        of_class = torch.tensor(part.of_class)
+        product = product * columns[:, of_class]
+        truth = of_class[target]
+        own.append(Evaluation(all_scores(columns, truth, valid), truth, len(columns[0]), leave_out))
+    joint = product / product.sum(dim=1, keepdim=True).clamp(min=torch.finfo(product.dtype).tiny)
+    found = all_scores(joint, target, valid)
+    return Evaluation(found, target, joint.shape[1], leave_out, tuple(own))

@@ -105,6 +105,7 @@ class RunLog:
         recall: torch.Tensor,
         counts: torch.Tensor,
         sizes: npt.NDArray[np.int64],
+        first_id: int = 0,
     ) -> None:
         """The rows of one epoch in ``difficulty.csv``, and on the boards a picture of all so far,
         a row a class, the largest at the top, bright where it is hard; and of up to
@@ -114,13 +115,14 @@ class RunLog:
             state: for the next epoch, made of the results of this one.
             recall: (K,) of the validation; counts: (K,) its clips, all 0 without validation.
             sizes: (K,) training clips of each class.
+            first_id: number of the first.
         """
         if not self._enabled:
             return
         rows = [
             DifficultyRow(
                 epoch,
-                c,
+                first_id + c,
                 name,
                 int(counts[c]),
                 round(float(recall[c]), 6) if counts[c] > 0 else None,

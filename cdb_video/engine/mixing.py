@@ -7,13 +7,16 @@ from cdb_video.data.batch import Batch
 from cdb_video.data.splits import Splits
 from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
+from cdb_video.losses.by_part import PartLosses
 from cdb_video.mixing.base import Mixer
 from cdb_video.models import Classifier
 from cdb_video.options import Config
 from cdb_video.registry import MIXERS
 
 
-def make_mixer(config: Config, splits: Splits, loss: Loss, device: torch.device) -> Mixer:
+def make_mixer(
+    config: Config, splits: Splits, loss: Loss | PartLosses, device: torch.device
+) -> Mixer:
     """What MIX says.
 
     Raises:

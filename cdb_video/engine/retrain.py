@@ -58,6 +58,10 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
         raise ConfigError(
             f"RETRAIN.METHOD must be {', '.join(ANEW)} for MODEL.HEAD cosine, got {method!r}"
         )
+    if config.model.heads != "one":
+        raise ConfigError(
+            f"a classifier is retrained with MODEL.HEADS one, got {config.model.heads}"
+        )
     source = tested_checkpoint(config)
     splits = build.read_splits(config, *SPLITS)
     grouping = class_groups(config, splits)

@@ -18,9 +18,9 @@ from cdb_video.engine.class_means import set_head_to_class_means
 from cdb_video.engine.facts import Clock, surroundings
 from cdb_video.engine.grouping import class_groups
 from cdb_video.engine.log import RunLog, console
-from cdb_video.engine.mixing import make_mixer
 from cdb_video.engine.normalisation import set_normalisation
 from cdb_video.engine.numbers import LossWatch
+from cdb_video.engine.objective import make_objective, parts_of
 from cdb_video.engine.optim import LearningRate, make_optimizer
 from cdb_video.engine.precision import choose_precision, set_precision
 from cdb_video.engine.quarantine import Quarantine
@@ -29,7 +29,9 @@ from cdb_video.engine.seen import Seen
 from cdb_video.files import write_text
 from cdb_video.metrics.groups import Grouping
 from cdb_video.models import Checkpoint, Classifier, locate
+from cdb_video.models.part_heads import PartHeads
 from cdb_video.options import Config
+from cdb_video.parts import Parts, as_plain
 from cdb_video.run_folder import RunFolder
 from cdb_video.sections import BatchNorm, Solver, Train
 from cdb_video.stopping import StopRequest
@@ -47,6 +49,8 @@ class Run(NamedTuple):
     device: torch.device
     splits: Splits
     grouping: Grouping
+    parts: Parts
+    """Of the classes, where the network has a head for each."""
     train_loader: BatchLoader
     val_loader: BatchLoader | None
     """None without validation."""
@@ -85,22 +89,20 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     splits = build.read_splits(config, *used)
     splits.check_files(*used, max_bad_fraction=build.tolerated(config))
     grouping, num_classes = class_groups(config, splits), len(splits.class_names)
-    sampler = build.make_sampler(config, splits)
+    loss, sampler, mixer = make_objective(config, splits, device)
     train_loader = build.make_train_loader(config, splits, sampler, device)
     val_loader = build.make_eval_loader(config, splits, "val", device) if "val" in used else None
-    identity = Identity(splits.class_names, grouping.groups, dump(config))
+    parts = parts_of(config, splits)
+    identity = Identity(splits.class_names, grouping.groups, dump(config), as_plain(parts))
     latest = newest(folder, identity, screen) if config.train.auto_resume else None
     set_threads(config, latest)
     model = starting_model(config, splits, latest, device, screen)
-    loss = build.make_loss(config, splits, device)
-    mixer = make_mixer(config, splits, loss, device)
-    build.check_validation(config, loss, sampler)
     average = WeightAverage(model, config.train.ema_decay)
     network = build.share_gradient(config, model, average.model, device)
     optimizer = make_optimizer(model, config.solver)
     scaler = torch.amp.GradScaler(device.type, enabled=model.precision == "fp16")
-    parts = (model, optimizer, loss, sampler, mixer, average, scaler)
-    state = State(*parts, Seen(num_classes, device))
+    own = (model, optimizer, loss, sampler, mixer, average, scaler)
+    state = State(*own, Seen(num_classes, device, parts))
     progress = go_on(state, latest, folder, screen) if latest else Progress()
     steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
     _announce(config, splits, model, progress, screen)
@@ -114,6 +116,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         device=device,
         splits=splits,
         grouping=grouping,
+        parts=parts,
         train_loader=train_loader,
         val_loader=val_loader,
         network=network,
@@ -152,7 +155,8 @@ def starting_model(
 
     The tensors of ``latest`` are not in it yet: ``restore`` brings them with the rest of the run.
     """
-    model = build.make_model(config, len(splits.class_names), device)
+    parts = parts_of(config, splits)
+    model = build.make_model(config, len(splits.class_names), device, parts)
     source = latest or fetch(config.model.pretrained)
     set_normalisation(model, config.data, source, screen, strict=latest is not None)
     if source and not latest:
@@ -160,6 +164,8 @@ def starting_model(
     if config.model.head_init == "class_means" and not latest:
         set_head_to_class_means(model, config, splits, device, screen)
     build.set_up_tuning(config, model)
+    if isinstance(model.fc, PartHeads):
+        model.fc.apart = True
     if config.train.precision == "auto":
         clips = (build.clips_a_pass(config), config.data.num_frames, config.data.crop_size)
         set_precision(model, choose_precision(model, clips, latest, screen))

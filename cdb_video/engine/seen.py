@@ -1,7 +1,7 @@
 """What a run has seen of the epoch that it trains: losses and recall, on the device."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,6 +9,7 @@ import torch
 from cdb_video import distributed
 from cdb_video.data.batch import Batch
 from cdb_video.errors import TrainingError
+from cdb_video.parts import Parts
 
 
 class Look(NamedTuple):
@@ -33,13 +34,20 @@ class Seen:
     Args:
         num_classes: K.
         device: of the logits.
+        parts: of the classes, where the network has a head for each; what was recognised of each
+            is counted behind the classes.
     """
 
-    def __init__(self, num_classes: int, device: torch.device) -> None:
+    def __init__(self, num_classes: int, device: torch.device, parts: Parts = ()) -> None:
+        self._parts = [
+            (len(part.class_names), torch.tensor(part.of_class, device=device)) for part in parts
+        ]
+        slots = num_classes + sum(size for size, _ in self._parts)
+        self._num_classes = num_classes
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._step_loss = torch.zeros_like(self._loss)
         self._num_clips, self._step_clips = 0, 0
-        self._counts = torch.zeros(2, num_classes, dtype=torch.int64, device=device)
+        self._counts = torch.zeros(2, slots, dtype=torch.int64, device=device)
         self._step_counts = torch.zeros_like(self._counts)
         self.num_skipped = 0
         """Steps of the epoch that were left out."""
@@ -61,12 +69,27 @@ class Seen:
             counting: (B,) bool: clips whose recognition says something of their class.
         """
         recognised, total = self._step_counts
-        hits = logits.detach().argmax(dim=1) == batch.label
-        recognised.index_add_(0, batch.label, (hits & counting).long())
-        total.index_add_(0, batch.label, counting.long())
+        for slots, hits in self._hits(logits.detach(), batch.label):
+            recognised.index_add_(0, slots, (hits & counting).long())
+            total.index_add_(0, slots, counting.long())
         self._step_loss += loss.detach() * len(batch.label)
         self._step_clips += len(batch.label)
         self._unread.append((step, loss.detach(), batch.index))
+
+    def _hits(
+        self, logits: torch.Tensor, label: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(B,) where clips are counted, and whether they were recognised: classes, then parts."""
+        if not self._parts:
+            yield label, logits.argmax(dim=1) == label
+            return
+        begin, all_right = self._num_classes, torch.ones_like(label, dtype=torch.bool)
+        split = torch.split(logits, [size for size, _ in self._parts], dim=1)
+        for (size, of_class), own in zip(self._parts, split, strict=True):
+            right = own.argmax(dim=1) == of_class[label]
+            yield begin + of_class[label], right
+            begin, all_right = begin + size, all_right & right
+        yield label, all_right
 
     def end_step(self) -> None:
         """Says that all parts of a step are in: they join those of the epoch."""
@@ -131,7 +154,8 @@ class Seen:
         """What all processes together have seen; then everything counts anew.
 
         Returns:
-            the mean loss; (K,) float64 recall of each class, 0 without clips; (K,) its clips.
+            the mean loss; (K,) float64 recall of each class, 0 without clips; (K,) its clips. The
+            parts of the classes follow behind them.
         """
         sums = torch.stack([self._loss, self._loss.new_tensor(self._num_clips)])
         loss, num_clips = distributed.sum_(sums).tolist()

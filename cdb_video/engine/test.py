@@ -4,18 +4,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cdb_video import distributed
 from cdb_video.data.batch import Batch
 from cdb_video.data.splits import Splits
 from cdb_video.engine import build
 from cdb_video.engine.evaluate import Evaluation, evaluate
-from cdb_video.engine.grouping import class_groups
+from cdb_video.engine.grouping import class_groups, grouping_of
 from cdb_video.engine.log import console, progress_bar
 from cdb_video.engine.normalisation import set_normalisation
+from cdb_video.engine.objective import parts_of
 from cdb_video.engine.precision import compute_as_trained
 from cdb_video.engine.quarantine import Quarantine
 from cdb_video.errors import CheckpointError
 from cdb_video.metrics.groups import Grouping
+from cdb_video.metrics.pairs import pair_metrics
 from cdb_video.metrics.tables import confusion_rows, per_class_table
 from cdb_video.models import Checkpoint
 from cdb_video.options import Config
@@ -39,7 +43,8 @@ def test(config: Config) -> dict[str, Any]:
         splits.check_files("test", max_bad_fraction=build.tolerated(config))
         grouping = class_groups(config, splits)
         checkpoint.check_classes(splits.class_names)
-        model = build.make_model(config, len(splits.class_names), device)
+        parts = parts_of(config, splits)
+        model = build.make_model(config, len(splits.class_names), device, parts)
         checkpoint.load_into(model)
         compute_as_trained(model, config.train.precision, checkpoint)
         set_normalisation(model, config.data, checkpoint, console(), strict=True)
@@ -63,6 +68,7 @@ def test(config: Config) -> dict[str, Any]:
                 average=config.test.ensemble_method,
                 top_k=config.test.top_k,
                 num_views=views[0] * views[1],
+                parts=parts,
                 on_batch=on_batch,
             )
         quarantine.tell("test", checkpoint.epoch)
@@ -92,6 +98,7 @@ def write_test(
         "split": "test",
         **result.metrics(names, grouping),
         "group_rule": grouping.rule,
+        **_heads(options, splits, result),
         "views": {
             "temporal": options.num_ensemble_views,
             "spatial": options.num_spatial_crops,
@@ -114,6 +121,31 @@ def write_test(
         )
         folder.append_record("test", epoch, 0, loss=result.loss, **metrics)
     return metrics
+
+
+def _heads(options: Test, splits: Splits, result: Evaluation) -> dict[str, Any]:
+    """What the heads of parts recognise each for itself, and of two the numbers of their pairs."""
+    if not result.parts:
+        return {}
+    sizes = splits.counts(options.group_counts)
+    found, counts = {}, []
+    for part, own in zip(splits.parts, result.parts, strict=True):
+        own_sizes = np.bincount(part.of_class, sizes, len(part.class_names)).astype(np.int64)
+        grouping = grouping_of(options, own_sizes, part.class_names)
+        found[part.name] = own.metrics(part.class_names, grouping, average_precision=False)
+        train = np.bincount(part.of_class, splits.counts("train"), len(part.class_names))
+        counts.append(train.astype(np.int64))
+    if len(counts) != 2:
+        return {"heads": found}
+    valid = result.counts.numpy()
+    unseen = splits.unseen("test")
+    pairs = pair_metrics(
+        [part.scores.numpy()[valid] for part in result.parts],
+        [part.target.numpy()[valid] for part in result.parts],
+        counts,
+        None if unseen is None else unseen[valid],
+    )
+    return {"heads": found, "pairs": pairs}
 
 
 def tested_checkpoint(config: Config) -> Checkpoint:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import torch
 
 from cdb_video import distributed
@@ -10,14 +11,21 @@ from cdb_video.engine import pictures
 from cdb_video.engine.evaluate import evaluate
 from cdb_video.engine.run import Run
 from cdb_video.engine.statistics import precise_statistics
+from cdb_video.losses.by_part import PartLosses
+from cdb_video.parts import output_names
 
 
 def tell(run: Run, split: str, recall: torch.Tensor, counts: torch.Tensor) -> None:
-    """Hands the recall (K,) on ``split``, and its clips (K,), to who learns from it."""
-    learners: tuple[Feedback, ...] = (run.state.loss, run.state.sampler, run.state.mixer)
-    for part in learners:
-        if part.source == split:
-            part.observe(recall, counts)
+    """Hands the recall (K,) on ``split``, and its clips (K,), to who learns from it.
+
+    Where classes have parts, these follow behind, and are for the loss.
+    """
+    num_classes, loss = len(run.splits.class_names), run.state.loss
+    learners: tuple[Feedback | PartLosses, ...] = (loss, run.state.sampler, run.state.mixer)
+    for one in learners:
+        if one.source == split:
+            own = slice(num_classes, None) if isinstance(one, PartLosses) else slice(num_classes)
+            one.observe(recall[own], counts[own])
 
 
 def validate(run: Run, epoch: int) -> float:
@@ -28,7 +36,7 @@ def validate(run: Run, epoch: int) -> float:
     """
     state, names = run.state, run.splits.class_names
     if run.val_loader is None:
-        write_difficulty(run, epoch, *torch.zeros(2, len(names)))
+        write_difficulty(run, epoch, *torch.zeros(2, len(names) + len(output_names(run.parts))))
         return float(epoch)
     model = state.average.model
     if run.bn.use_precise_stats:
@@ -40,6 +48,7 @@ def validate(run: Run, epoch: int) -> float:
             run.splits.labels("val"),
             len(names),
             leave_out=run.leave_out,
+            parts=run.parts,
             on_batch=partial(run.quarantine.see, "val"),
             stop=run.stop,
         )
@@ -62,12 +71,22 @@ def write_difficulty(run: Run, epoch: int, recall: torch.Tensor, counts: torch.T
     """What loss or sampler make of the results of ``epoch``; 1 - recall where neither goes by it.
 
     ``recall`` (K,) of the validation and ``counts`` (K,), its clips; all 0 without validation.
+    Where classes have parts, these follow behind, and have rows in the place of the classes.
     """
-    loss, sampler = run.state.loss, run.state.sampler
-    state = loss.class_state(epoch + 1) or sampler.class_state(epoch + 1)
+    loss, sampler, splits = run.state.loss, run.state.sampler, run.splits
+    names, sizes, step = splits.class_names, splits.counts("train"), epoch * run.steps_per_epoch
+    state = loss.class_state(epoch + 1)
+    if state is not None and isinstance(loss, PartLosses):
+        own = slice(len(names), None)
+        sizes = np.concatenate(
+            [np.bincount(p.of_class, sizes, len(p.class_names)) for p in run.parts]
+        )
+        numbers = (recall[own], counts[own], sizes.astype(np.int64))
+        run.log.write_difficulty(epoch, step, output_names(run.parts), state, *numbers, len(names))
+        return
+    recall, counts = recall[: len(names)], counts[: len(names)]
+    state = state or sampler.class_state(epoch + 1)
     if state is None and counts.any():
         state = ClassState(1 - recall, loss.weights_in(epoch + 1), 0.0)
     if state is not None:
-        sizes = run.splits.counts("train")
-        names, step = run.splits.class_names, epoch * run.steps_per_epoch
         run.log.write_difficulty(epoch, step, names, state, recall, counts, sizes)

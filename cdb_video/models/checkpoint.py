@@ -16,6 +16,7 @@ from cdb_video.models.weights.files import read_content, tensors_in
 from cdb_video.models.weights.fit import WeightReport, fit_tensors
 from cdb_video.models.weights.normalisation import normalisation_in
 from cdb_video.models.weights.sources import forget, locate
+from cdb_video.parts import Parts, from_plain
 from cdb_video.registry import BACKBONES
 from cdb_video.yaml_text import parse_yaml
 
@@ -46,6 +47,8 @@ class Checkpoint:
     """The options of its run, as in ``config.yaml``; empty in a file of another program."""
     versions: dict[str, str]
     """Of the programs that wrote it."""
+    parts: Parts
+    """Of its classes, where it has a head for each part."""
     training: Mapping[str, Any] | None
     """What a run needs to go on; None where it was not asked for, or is not there."""
 
@@ -77,6 +80,7 @@ class Checkpoint:
             groups=_names(content.get("groups")),
             precision=_precision(content.get("precision"), config, path),
             epoch=epoch if isinstance(epoch, int) else 0,
+            parts=_parts(path, content) if ours else (),
             config=config,
             versions=dict(content["versions"]) if ours else {},
             training=content if training and ours else None,
@@ -141,6 +145,7 @@ class Checkpoint:
             # Checkpoints of before these options have neither.
             head_scale=given.get("HEAD_SCALE", 1.0),
             adapter_dim=given.get("ADAPTER_DIM", 0),
+            parts=self.parts,
             **vars(options),
         )
         model.set_precision(self.precision)
@@ -177,6 +182,13 @@ class Checkpoint:
 def _names(value: object) -> list[str] | None:
     is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
     return value if is_list else None  # type: ignore[return-value]
+
+
+def _parts(path: Path, content: dict[str, Any]) -> Parts:
+    try:
+        return from_plain(content.get("parts"), len(_names(content.get("class_names")) or ()))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def _precision(stated: object, config: dict[str, Any], path: Path) -> str:

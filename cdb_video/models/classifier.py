@@ -11,7 +11,9 @@ from cdb_video.models.backbone import RGB, Backbone
 from cdb_video.models.heads import make_head
 from cdb_video.models.layers.half_convolution import prepare_convolutions
 from cdb_video.models.mixed import mixed
+from cdb_video.models.part_heads import PartHeads
 from cdb_video.models.tuning.light import add_adapters
+from cdb_video.parts import Parts
 from cdb_video.registry import BACKBONES
 
 Self = TypeVar("Self", bound="Classifier")
@@ -78,13 +80,18 @@ class Classifier(nn.Module):
         dropout_rate: float,
         head: Literal["linear", "cosine"],
         head_scale: float,
+        parts: Parts = (),
     ) -> None:
         super().__init__(options)
         for name in self.own_names:
             if hasattr(self, name):
                 raise TypeError(f"{type(self).__name__}: {name!r} is a classifier's own, rename it")
         self.dropout = nn.Dropout(dropout_rate)
-        self.fc = make_head(head, self.num_features, num_classes, head_scale)
+        self.fc: nn.Linear
+        if parts:
+            self.fc = PartHeads(self.num_features, parts)
+        else:
+            self.fc = make_head(head, self.num_features, num_classes, head_scale)
         self.precision = "fp32"
         self.set_normalisation(Normalisation(self.input_format.mean, self.input_format.std))
 
@@ -147,6 +154,7 @@ def build_model(
     head: Literal["linear", "cosine"] = "linear",
     head_scale: float = 1.0,
     adapter_dim: int = 0,
+    parts: Parts = (),
     **options: Any,
 ) -> Classifier:
     """A freshly initialised classifier.
@@ -158,6 +166,7 @@ def build_model(
         head: "linear", or "cosine" for logits in [-head_scale, head_scale].
         head_scale: factor on the cosines of a cosine head, > 0.
         adapter_dim: width of the adapters in the blocks; 0 is without.
+        parts: of the classes, with a linear head each in the place of ``head``.
         **options: fields of the backbone's ``Options``.
 
     Raises:
@@ -169,8 +178,8 @@ def build_model(
     backbone = BACKBONES.get(name)
     defaults = () if issubclass(backbone, Backbone) else (Backbone,)
     kind = mixed(f"{backbone.__name__}Classifier", Classifier, backbone, *defaults)
-    parts = (backbone.Options(**options), num_classes, dropout_rate, head, head_scale)
-    model: Classifier = kind(*parts)
+    own = (backbone.Options(**options), num_classes, dropout_rate, head, head_scale, parts)
+    model: Classifier = kind(*own)
     model.backbone_name = name
     if adapter_dim:
         add_adapters(model, adapter_dim)

@@ -23,6 +23,7 @@ import json, sys
 import torch
 from cdb_video import distributed, options
 from cdb_video.engine import build
+from cdb_video.engine.objective import make_loss
 from cdb_video.engine.evaluate import evaluate
 from cdb_video.engine.validate import tell
 from cdb_video.data.splits import FileSplit, Splits
@@ -40,7 +41,7 @@ with distributed.process_group(device):
         dataset.records = lambda name: clips[:size]
         splits = Splits(dataset, ["val", "train"])
         model = build.make_model(config, 3, device)
-        loss = build.make_loss(config, splits, device)
+        loss = make_loss(config, splits, device)
         loader = build.make_eval_loader(config, splits, "val", device)
         result = evaluate(model, loader, splits.labels("val"), 3)
         recall, counts = result.recall()

@@ -18,6 +18,7 @@ from cdb_video.data.batch import Record
 from cdb_video.data.records import RecordTable
 from cdb_video.data.splits import FileSplit, ImageSplit, Split
 from cdb_video.errors import DataError
+from cdb_video.parts import Parts
 
 SPLITS = ("train", "val", "test")
 NUM_NAMED = 10
@@ -46,6 +47,8 @@ class LabelledClips(ABC):
 
     class_names: list[str]
     """(K,) names; a label is a position in this list, the same in all splits."""
+    parts: Parts = ()
+    """What the classes are made of, where that may be recognised by heads of its own."""
     image_fps: float | None = None
     """What DATA.IMAGE_FPS must be, where times in lists are those of folders of images."""
 

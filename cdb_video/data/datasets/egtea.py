@@ -8,6 +8,7 @@ from typing import Literal
 from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import LabelledClips, Line, Source, read_lines
 from cdb_video.errors import DataError
+from cdb_video.parts import Part, Parts
 from cdb_video.registry import DATASETS
 
 ANNOTATION = "action_annotation"
@@ -57,6 +58,25 @@ class Egtea(LabelledClips):
             if not folder.is_dir():
                 raise DataError(f"no folder {folder}: it should hold {content}")
         self.class_names = _read_names(self._annotation / f"{options.label}_idx.txt")
+        if options.label == "action":
+            self.parts = self._parts()
+
+    def _parts(self) -> Parts:
+        """The verb and the first noun of each action, as the lists of all splits have them."""
+        found: dict[int, tuple[int, int]] = {}
+        for kind in ("train", "test"):
+            path = self._annotation / f"{kind}_split{self.options.split}.txt"
+            for line in _lines(path) if path.is_file() else ():
+                action, verb, noun = (int(text) for text in line.text.split()[1:4])
+                if found.setdefault(action - 1, (verb - 1, noun - 1)) != (verb - 1, noun - 1):
+                    return ()  # then there are no parts
+        # An action that no clip shows is never learnt; it gets the first of each.
+        pairs = [found.get(action, (0, 0)) for action in range(len(self.class_names))]
+        names = [_read_names(self._annotation / f"{part}_idx.txt") for part in ("verb", "noun")]
+        return (
+            Part("verb", names[0], [verb for verb, _ in pairs]),
+            Part("noun", names[1], [noun for _, noun in pairs]),
+        )
 
     def _read(self, split: str) -> list[Record]:
         official = "test" if split == "test" else "train"

@@ -1,0 +1,85 @@
+"""The numbers of EPIC-KITCHENS-100's challenge: verbs, nouns and their pairs, over subsets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cdb_video.metrics.groups import smallest_share
+
+Scores = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+def pair_metrics(
+    scores: Sequence[Scores],
+    targets: Sequence[Labels],
+    train_counts: Sequence[Labels],
+    unseen: Flags | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Shares of clips, not class means: top-1 and top-5 of verb, noun and action (both).
+
+    The score of a pair is the product of its two. ``tail`` are the clips whose class is among the
+    smallest that together hold at most a fifth of the training clips; of the action, whose verb or
+    noun is. ``unseen`` are the clips of participants without training clips.
+
+    Args:
+        scores: two, (N, V) and (N, M): probabilities of the parts of the classes.
+        targets: two, (N,).
+        train_counts: two, (V,) and (M,) training clips.
+        unseen: (N,) bool; left out where nobody knows.
+
+    Returns:
+        ``{all | tail | unseen: {num_samples: {...}, top1: {...}, top5: {...}}}`` with the keys
+        first, second and pair; null where a subset has no clip.
+    """
+    tails = [
+        np.array(smallest_share(counts).groups)[target] == "tail"
+        for counts, target in zip(train_counts, targets, strict=True)
+    ]
+    everything = np.ones(len(targets[0]), dtype=bool)
+    subsets = {
+        "all": (everything, everything, everything),
+        "tail": (tails[0], tails[1], tails[0] | tails[1]),
+    }
+    if unseen is not None:
+        subsets["unseen"] = (unseen, unseen, unseen)
+    ranks = (*map(_rank, scores, targets), _pair_rank(scores, targets))
+    names = ("first", "second", "pair")
+    return {
+        subset: {
+            "num_samples": {n: int(f.sum()) for n, f in zip(names, flags, strict=True)},
+            **{
+                f"top{k}": {
+                    n: _share(rank[f] < k) for n, rank, f in zip(names, ranks, flags, strict=True)
+                }
+                for k in (1, 5)
+            },
+        }
+        for subset, flags in subsets.items()
+    }
+
+
+def _rank(scores: Scores, target: Labels) -> Labels:
+    """(N,) how many classes are ahead of the true one; of equal ones the lower id."""
+    own = np.take_along_axis(scores, target[:, None], axis=1)
+    ids = np.arange(scores.shape[1])
+    ahead = (scores > own) | ((scores == own) & (ids < target[:, None]))
+    ranks: Labels = ahead.sum(axis=1)
+    return ranks
+
+
+def _pair_rank(scores: Sequence[Scores], targets: Sequence[Labels]) -> Labels:
+    """As ``_rank`` over all pairs, clip by clip: there are tens of thousands of pairs."""
+    first, second = scores
+    pairs = targets[0] * second.shape[1] + targets[1]
+    rows = (np.outer(a, b).reshape(1, -1) for a, b in zip(first, second, strict=True))
+    return np.array(
+        [int(_rank(row, pair[None])[0]) for row, pair in zip(rows, pairs, strict=True)], np.int64
+    )
+
+
+def _share(flags: Flags) -> float | None:
+    return float(flags.mean()) if len(flags) else None
