@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.batch import Batch, BatchLoader, Record
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.image_loader import ImageLoader
 from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Training
 from cdb_video.data.samplers.shuffle import Shuffle
-from cdb_video.data.transforms import Augmentation
 from cdb_video.models import build_model
 
 CIFAR = Augmentation(pad=4, flip=0.5)

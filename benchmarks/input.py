@@ -17,13 +17,13 @@ import cv2
 import numpy as np
 from made_clips import make_clips
 
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.batch import Record
 from cdb_video.data.clip_dataset import ClipDataset, Key
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.decode import Decoding
 from cdb_video.data.loading import Loading, Training
 from cdb_video.data.packing import Packing, pack
-from cdb_video.data.transforms import Augmentation
 from cdb_video.registry import SAMPLERS
 
 FRAMES, SIZE, CLIPS, ROUNDS = 10, 224, 6, 5

@@ -39,7 +39,6 @@ PYSLOWFAST = {
     "MIXUP.SWITCH_PROB": "MIX.MIXUP_OR_CUTMIX.CUTMIX_SHARE",
     "MIXUP.LABEL_SMOOTH_VALUE": "LOSS.CROSS_ENTROPY.LABEL_SMOOTHING",
     "AUG.ENABLE": "nothing: each option of AUG says for itself whether it is on",
-    "AUG.NUM_SAMPLE": "nothing: each clip is drawn once an epoch",
     "BN.NORM_TYPE": "nothing: batch norm is averaged over processes before validation",
     "BN.WEIGHT_DECAY": "SOLVER.ZERO_WD_1D_PARAM",
     "SOLVER.BASE_LR_SCALE_NUM_SHARDS": "nothing: SOLVER.BASE_LR is never rescaled",

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from cdb_video import config, distributed
 from cdb_video.config import Selection
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.decode.decoding import Decoding
-from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import ConfigError
 from cdb_video.models.weights.fit import Pretrained
 from cdb_video.models.weights.normalisation import InputNormalisation

@@ -41,7 +41,7 @@ def test_every_shipped_config_loads_and_dumps_back_equal(path, tmp_path):
     copy = tmp_path / "config.yaml"
     copy.write_text(config.dump(loaded))
     assert options.load(copy) == loaded
-    head = path.read_text().split("\n")[:5]
+    head = path.read_text().split("\n")[:8]
     for word in ("Command:", "Hardware:", "Time:", "Score:"):
         assert any(word in line for line in head), f"{path} must open with {word}"
 

@@ -9,20 +9,24 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.batch import BadClip, Record
-from cdb_video.data.clips import frame_range
+from cdb_video.data.clips import frame_range, without_some
 from cdb_video.data.colour import random_colours, with_colours
-from cdb_video.data.cutting import cut, cut_views
+from cdb_video.data.cutting import cut_each, cut_views
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.loading import Loading, Training
+from cdb_video.data.rand_augment import erased, parse_policy, rand_augmented
 from cdb_video.data.records import RecordTable
-from cdb_video.data.transforms import Augmentation, flipped_classes, random_crop
+from cdb_video.data.transforms import flipped_classes, random_crop
 from cdb_video.errors import CdbVideoError, DataError, DecodeError
 
 T = TypeVar("T")
+Clips = npt.NDArray[np.uint8]
 STAND_IN = 1
 """Fifth number of the seed of what replaces a clip: four are those of the clip itself."""
 TRIM_EVERY = 256
@@ -35,8 +39,9 @@ class Sample(NamedTuple):
     """A clip, or what is told instead of one."""
 
     clips: torch.Tensor | None
-    """(V, 3, T, S, S) uint8 RGB: every view of the record, one in training."""
-    label: int
+    """(V, 3, T, S, S) uint8 RGB: every view of the record; in training AUG.NUM_SAMPLE clips."""
+    labels: list[int]
+    """Of each clip."""
     index: int  # type: ignore[assignment]  # the field hides tuple.index on purpose
     """Of the record."""
     bad: BadClip | None = None
@@ -104,7 +109,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             return found
         bad = BadClip(key.record, str(found))
         if self.augmentation is None:
-            return Sample(None, self.records[key.record].label, key.record, bad)
+            return Sample(None, [], key.record, bad)
         for index in self._stand_ins(key):
             sample = partial(self._sample, key=key._replace(record=index), instead_of=key.record)
             other = self._try(index, sample)
@@ -160,15 +165,35 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             first, last = frame_range(video.times, video.end_s, *span)
             if self.augmentation is None or rng is None:
                 clips = cut_views(video, first, last, self.sampling, self.views, self.size)
-                return Sample(torch.from_numpy(clips), record.label, key.record)
-            wanted = [self.sampling.indices(first, last, rng=rng, times=video.times)]
-            crop = random_crop(*video.size, self.size, self.augmentation, rng)
-            (clip,) = cut(video, wanted, [crop], self.size, black=self.augmentation.pad > 0)
-        one = torch.from_numpy(clip)[None]
-        if self.augmentation.color_jitter:
-            one = with_colours(one, random_colours(self.augmentation.color_jitter, rng, 1))
-        label = int(self.mirrored[record.label]) if crop.flipped else record.label
-        return Sample(one, label, key.record)
+                return Sample(torch.from_numpy(clips), [record.label] * len(clips), key.record)
+            options = self.augmentation
+            wanted, crops = [], []
+            for _ in range(options.num_sample):
+                indices = self.sampling.indices(first, last, rng=rng, times=video.times)
+                wanted.append(without_some(indices, options.drop_frames, rng))
+                crops.append(random_crop(*video.size, self.size, options, rng))
+            clips = cut_each(video, wanted, crops, self.size, black=options.pad > 0)
+        clips = changed(clips, options, rng)
+        mirrored = int(self.mirrored[record.label])
+        labels = [mirrored if crop.flipped else record.label for crop in crops]
+        return Sample(torch.from_numpy(clips), labels, key.record)
+
+
+def changed(clips: Clips, options: Augmentation, rng: np.random.Generator) -> Clips:
+    """Clips (V, 3, T, S, S) uint8 with other colours, by RandAugment, and with boxes erased."""
+    if options.color_jitter:
+        colours = random_colours(options.color_jitter, rng, len(clips))
+        clips = with_colours(torch.from_numpy(clips), colours).numpy()
+    if not options.aa_type and not options.re_prob:
+        return clips
+    found = []
+    for frames in clips.transpose(0, 2, 3, 4, 1):
+        if options.aa_type:
+            frames = rand_augmented(frames, parse_policy(options.aa_type), rng)
+        if rng.random() < options.re_prob:
+            frames = erased(frames, options.re_count, rng)
+        found.append(frames.transpose(3, 0, 1, 2))
+    return np.ascontiguousarray(np.stack(found))
 
 
 def return_freed_memory() -> None:

@@ -72,6 +72,16 @@ class ClipSampling:
         return segments(first, last, self.num_frames, rng=rng, view=view, num_views=num_views)
 
 
+def without_some(indices: FrameIndices, share: float, rng: np.random.Generator) -> FrameIndices:
+    """Frame numbers (T,), a ``share`` of which, each on its own, give way to the one before."""
+    if not share:
+        return indices
+    lost = rng.random(len(indices)) < share
+    lost[0] = False
+    kept: FrameIndices = np.maximum.accumulate(np.where(lost, 0, np.arange(len(indices))))
+    return indices[kept]
+
+
 def at_rate(times: npt.NDArray[np.float64], fps: float) -> FrameIndices:
     """Which of N frames is on screen at each of V even times from the first frame to the last.
 

@@ -50,6 +50,28 @@ def cut(
         yield from np.ascontiguousarray(clips.transpose(0, 4, 1, 2, 3))
 
 
+def cut_each(
+    video: Frames,
+    wanted: Sequence[FrameIndices],
+    crops: Sequence[Crop],
+    size: int,
+    *,
+    black: bool = False,
+) -> npt.NDArray[np.uint8]:
+    """The clips of ``wanted``, each in a crop of its own, (V, 3, T, S, S); as ``cut``."""
+    if len(wanted) == 1:
+        return np.stack(list(cut(video, wanted, crops, size, black=black)))
+    rising = np.unique(np.concatenate(wanted))
+    scale = max(decode_scale(crop, size) for crop in crops)
+    pictures = dict(zip(rising.tolist(), video.stream(rising, scale), strict=True))
+    clips = []
+    for indices, crop in zip(wanted, crops, strict=True):
+        frames = np.stack([pictures[number] for number in indices.tolist()])
+        affine = crop_affine(crop, video.size, frames.shape[1:3], size)
+        clips.append(apply(frames, affine, size, black=black).transpose(3, 0, 1, 2))
+    return np.ascontiguousarray(np.stack(clips))
+
+
 def cut_views(
     video: Frames,
     first: int,

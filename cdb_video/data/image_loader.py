@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.batch import Batch, Record
 from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.loading import Loading, Training, sample_batches
@@ -20,6 +21,7 @@ from cdb_video.data.transforms import (
     random_crops,
     sampling_affines,
 )
+from cdb_video.errors import ConfigError
 
 Images = npt.NDArray[np.uint8]
 """(N, 3, H, W) RGB."""
@@ -58,6 +60,7 @@ class ImageLoader:
         self._num_frames, self._size = loading.sampling.num_frames, loading.size
         self._training = training
         if training is not None:
+            _check(training.augmentation)
             pairs = training.augmentation.flip_labels
             self._mirrored = torch.from_numpy(flipped_classes(training.class_names, pairs)).to(
                 device
@@ -113,6 +116,15 @@ class ImageLoader:
             for view in range(self._num_views)
         ]
         return Crops(*(np.array(values) for values in zip(*views, strict=True)))
+
+
+def _check(augmentation: Augmentation) -> None:
+    """Raises ``ConfigError`` for what is done to clips that are decoded alone."""
+    for name, off in (("aa_type", ""), ("re_prob", 0), ("num_sample", 1), ("drop_frames", 0)):
+        if (given := getattr(augmentation, name)) != off:
+            raise ConfigError(
+                f"AUG.{name.upper()} must be {off!r} for images in memory, got {given!r}"
+            )
 
 
 def cut(pictures: torch.Tensor, crops: Crops, size: int, *, black: bool = False) -> torch.Tensor:

@@ -97,7 +97,7 @@ def _collate(samples: Sequence[Sample | CdbVideoError]) -> Batch | CdbVideoError
             bad.append(sample.bad)
         if sample.clips is not None:
             clips.append(sample.clips)
-            labels += [sample.label] * len(sample.clips)
+            labels += sample.labels
             indices += [sample.index] * len(sample.clips)
     videos = torch.cat(clips) if clips else torch.empty(0, 3, 1, 1, 1, dtype=torch.uint8)
     return Batch(videos, torch.tensor(labels).long(), torch.tensor(indices).long(), tuple(bad))

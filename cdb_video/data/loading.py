@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.samplers.base import Order, Sampler, rank_batches
-from cdb_video.data.transforms import Augmentation
 
 
 @dataclass(frozen=True)

@@ -5,72 +5,20 @@ Lengths are pixels of the presented video, coordinates are (x, y) with pixel i c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.errors import ConfigError
-from cdb_video.option_types import (
-    Fraction,
-    Interval,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveFraction,
-)
 
 Affine = npt.NDArray[np.float64]
 Frames = npt.NDArray[np.uint8]
 
 TRIES = 10
 """Random shapes that are drawn for a crop which may not fit into its picture."""
-
-Degrees = Annotated[float, Interval(low=0, high=180)]
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes to training clips, drawn once a clip and the same for all its frames."""
-
-    pad: NonNegativeInt = 0
-    """Black border around the picture that the random crop may reach into, in pixels of a picture
-    whose short side is DATA.CROP_SIZE; 4 is usual for CIFAR. With 0, what a rotation brings in from
-    outside the picture is its reflection; else it is black, too."""
-
-    crop_scale: tuple[PositiveFraction, PositiveFraction] = (1.0, 1.0)
-    """Smallest and largest crop, drawn uniformly, as a fraction of what CROP_BY names; 1.0 of the
-    side of a 640x480 video is the paper's 480x480 crop. Its place is random."""
-
-    crop_by: Literal["side", "area"] = "side"
-    """``side``: CROP_SCALE is a fraction of the picture's short side. ``area``: of its area, as
-    [0.08, 1] with an ASPECT_RATIO of [0.75, 1.3333] is usual for ImageNet."""
-
-    aspect_ratio: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
-    """Smallest and largest width of the crop divided by its height, drawn uniformly in their
-    logarithm; the crop is stretched to the square that the network sees."""
-
-    rotation: Degrees = 0.0
-    """Largest rotation about the middle of the crop, in degrees, to either side."""
-
-    flip: Fraction = 0.0
-    """Probability of a horizontal flip."""
-
-    flip_labels: tuple[tuple[str, str], ...] = ()
-    """Pairs of class names that a flip turns into each other, for example [[left, right]]."""
-
-    color_jitter: Fraction = 0.0
-    """Largest relative change of brightness, contrast and saturation, each drawn for itself; 0.4
-    is usual for ImageNet."""
-
-    def __post_init__(self) -> None:
-        for name in ("crop_scale", "aspect_ratio"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ConfigError(
-                    f"{name.upper()} must be [smallest, largest], got [{low:g}, {high:g}]"
-                )
 
 
 class Crop(NamedTuple):

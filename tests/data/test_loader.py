@@ -14,6 +14,7 @@ import torch
 from videos import read_number, write_video
 
 from cdb_video.data import clip_dataset
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.batch import Record
 from cdb_video.data.clip_dataset import ClipDataset
 from cdb_video.data.clips import ClipSampling
@@ -22,7 +23,6 @@ from cdb_video.data.decode.pyav import PyavDecoder
 from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.shuffle import Shuffle
-from cdb_video.data.transforms import Augmentation
 from cdb_video.errors import ConfigError, DataError, DecodeError
 
 LOSSLESS = {"qp": "0"}

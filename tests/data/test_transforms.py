@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.transforms import (
-    Augmentation,
     Crop,
     apply,
     crop_affine,

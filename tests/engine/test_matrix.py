@@ -1,0 +1,125 @@
+"""Every loss with every sampler, way of mixing and kind of heads: two steps, or one line."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from cdb_video import options
+from cdb_video.data.batch import Batch, Record
+from cdb_video.data.splits import FileSplit, Splits
+from cdb_video.engine.mixing import forward, mostly_own
+from cdb_video.engine.objective import make_objective, parts_of
+from cdb_video.engine.seen import Seen
+from cdb_video.errors import ConfigError
+from cdb_video.models import build_model
+from cdb_video.models.tuning.light import train_additions_only
+from cdb_video.parts import Part
+from cdb_video.registry import LOSSES, MIXERS, SAMPLERS
+
+CPU = torch.device("cpu")
+LABELS = np.array([0] * 24 + [1] * 8 + [2] * 5 + [3] * 3)
+ROOT = Path(__file__).parents[2]
+
+
+class Four:
+    """Four actions of two verbs and two nouns, 40 clips."""
+
+    class_names = ("a", "b", "c", "d")
+    parts = (Part("verb", ["x", "y"], [0, 0, 1, 1]), Part("noun", ["u", "v"], [0, 1, 0, 1]))
+
+    def split(self, name):
+        return FileSplit([Record(f"{name} {n}", int(label)) for n, label in enumerate(LABELS)])
+
+
+def config_of(tmp_path, **sections):
+    tree = {"DATA": {"NAME": "clips"}, **sections}
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(tree))
+    return options.load(tmp_path / "one.yaml")
+
+
+def two_steps(config, splits):
+    loss, sampler, mixer = make_objective(config, splits, CPU)
+    parts = parts_of(config, splits)
+    model = build_model("lenet", 4, parts=parts)
+    if parts:
+        model.fc.apart = True
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    seen = Seen(4, CPU, parts)
+    for epoch in (1, 2):
+        loss.start_epoch(epoch)
+        order = sampler.indices(epoch)[:8]
+        labels = torch.from_numpy(LABELS[order])
+        video = torch.randint(0, 256, (8, 3, 2, 28, 28), dtype=torch.uint8)
+        batch = Batch(video, labels, torch.from_numpy(order))
+        logits, target = forward(model, model, mixer, batch)
+        value = loss(logits, target)
+        assert value.isfinite()
+        value.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+        optimizer.step()
+        optimizer.zero_grad()
+        seen.add(epoch, batch, logits, value, mostly_own(target, labels))
+        seen.end_step()
+        _, recall, counts = seen.take()
+        loss.observe(*((recall[4:], counts[4:]) if parts else (recall[:4], counts[:4])))
+        for one in (sampler, mixer):
+            one.observe(recall[:4], counts[:4])
+
+
+@pytest.mark.parametrize("heads", ["one", "parts"])
+@pytest.mark.parametrize("mix", MIXERS.names())
+@pytest.mark.parametrize("loss", LOSSES.names())
+def test_a_cell(tmp_path, loss, mix, heads):
+    splits = Splits(Four(), ["train", "val"])
+    refused = loss in ("ldam", "equalization") and mix != "none"
+    for sampler in SAMPLERS.names():
+        config = config_of(
+            tmp_path,
+            LOSS={"NAME": loss},
+            MIX={"NAME": mix},
+            SAMPLER={"NAME": sampler},
+            MODEL={"HEADS": heads},
+        )
+        if refused:
+            with pytest.raises(ConfigError, match=f"LOSS.NAME {loss} needs one true class"):
+                two_steps(config, splits)
+        else:
+            two_steps(config, splits)
+
+
+@pytest.mark.parametrize("source", ["val", "train"])
+@pytest.mark.parametrize("mix", ["none", "mixup", "lmr"])
+@pytest.mark.parametrize("heads", ["one", "parts"])
+def test_cdb_with_each_source_of_difficulty(tmp_path, source, mix, heads):
+    config = config_of(
+        tmp_path,
+        LOSS={"NAME": "cdb_ce", "CDB_CE": {"SOURCE": source}},
+        MIX={"NAME": mix},
+        MODEL={"HEADS": heads},
+    )
+    two_steps(config, Splits(Four(), ["train", "val"]))
+
+
+@pytest.mark.parametrize("loss", LOSSES.names())
+def test_light_tuning(loss):
+    sizes = {"num_frames": 4, "crop_size": 32, "hidden_size": 24, "num_layers": 1, "num_heads": 2}
+    model = build_model("videomae", 4, adapter_dim=2, **sizes)
+    train_additions_only(model)
+    kind = LOSSES.get(loss)
+    one = kind(kind.Options(), num_classes=4, class_counts=torch.tensor([9, 4, 2, 1]))
+    video = torch.randint(0, 256, (3, 3, 4, 32, 32), dtype=torch.uint8)
+    one(model(video), torch.tensor([0, 1, 3])).backward()
+    learning = [p for p in model.parameters() if p.requires_grad]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in learning)
+
+
+def test_the_matrix_in_the_docs_names_every_loss():
+    text = (ROOT / "docs" / "losses.md").read_text().split("## What goes with what")[1]
+    rows = dict(re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\| (\w+) \|", text, re.M))
+    assert rows == {
+        name: "any" if LOSSES.get(name).accepts_soft_targets else "none" for name in LOSSES.names()
+    }
