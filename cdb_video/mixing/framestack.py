@@ -49,22 +49,14 @@ class FrameStack(Mixer):
     def forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         target = self.one_hot(labels)
         partners = torch.randperm(len(labels)).to(labels.device)
-        if not self.observed:
-            return inputs, target
         own, other = self.recall[labels].double(), self.recall[labels[partners]].double()
         given = torch.where(own + other < EPS, 0.5, own / (own + other).clamp(min=EPS))
+        given = given * self.observed
         given[int(self.options.ratio * len(labels)) :] = 0
         frames = inputs.shape[2]
-        mixed = inputs.clone()
-        for place, (share, partner) in enumerate(
-            zip(given.tolist(), partners.tolist(), strict=True)
-        ):
-            if share:
-                count = int(share * frames + 1e-4)  # 0.25 of 60 is 15, also of rounded recalls
-                first = inputs[partner][:, evenly(count, frames)]
-                mixed[place] = torch.cat(
-                    [first, inputs[place][:, evenly(frames - count, frames)]], 1
-                )
+        # A hair more: 0.25 of 60 is 15, also of rounded recalls.
+        clips, places = stacked(partners, (given * frames + 1e-4).long(), frames)
+        mixed = inputs[clips, :, places].transpose(1, 2)
         return mixed, blend(target, target[partners], 1 - given)
 
     @torch.no_grad()
@@ -75,6 +67,16 @@ class FrameStack(Mixer):
         self.observed.fill_(True)
 
 
-def evenly(count: int, total: int) -> list[int]:
-    """``count`` of ``total`` places, the middle of equal parts."""
-    return [(2 * place + 1) * total // (2 * count) for place in range(count)]
+def stacked(partners: Tensor, counts: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """(B, T) clip and frame that each frame of each stacked clip is taken from.
+
+    First ``counts`` (B,) of ``partners`` (B,), then the rest of the clip itself, both from the
+    middle of as many equal parts.
+    """
+    place = torch.arange(frames, device=counts.device)[None]
+    count = counts[:, None]
+    of_partner = place < count
+    rank = torch.where(of_partner, place, place - count)
+    total = torch.where(of_partner, count, frames - count).clamp(min=1)
+    clips = torch.where(of_partner, partners[:, None], torch.arange(len(counts)).to(place)[:, None])
+    return clips, (2 * rank + 1) * frames // (2 * total)

@@ -8,7 +8,7 @@ import torch
 from cdb_video.engine.mixing import mostly_own
 from cdb_video.errors import ConfigError
 from cdb_video.mixing.cutmix import random_box
-from cdb_video.mixing.framestack import evenly
+from cdb_video.mixing.framestack import stacked
 from cdb_video.mixing.lmr import LongTailMixedReconstruction as Lmr
 from cdb_video.mixing.lmr import contributions, reconstruction_weights
 from cdb_video.mixing.remix import label_shares
@@ -203,8 +203,9 @@ def test_framestack_starts_plain_and_stacks_half_of_a_batch():
     mixed, target = mixer(inputs, labels)
     assert torch.equal(mixed[2:], inputs[2:])
     assert torch.equal(target[2:], mixer.one_hot(labels)[2:])
-    assert evenly(3, 9) == [1, 4, 7]
-    assert evenly(9, 9) == list(range(9))
+    clips, places = stacked(torch.tensor([1, 0]), torch.tensor([3, 0]), 9)
+    assert clips.tolist() == [[1] * 3 + [0] * 6, [1] * 9]
+    assert places.tolist() == [[1, 4, 7, 0, 2, 3, 5, 6, 8], list(range(9))]
 
 
 def lmr_options(**options):
