@@ -66,8 +66,10 @@ class Model(Pretrained, Selection):
     options: Any
     dropout_rate: FractionBelowOne = 0.0
     """Share of features dropped before the classifier in training, in [0, 1)."""
-    head: Literal["linear", "cosine"] = "linear"
-    """Classifier: 'cosine' gives HEAD_SCALE times the cosines of features and class weights."""
+    head: Literal["linear", "cosine", "attentive"] = "linear"
+    """Classifier: 'cosine' gives HEAD_SCALE times the cosines of features and class weights;
+    'attentive' lets a learnt query look at the last tokens of a transformer, in place of its own
+    average; with FREEZE_STAGES all it is an attentive probe."""
     heads: Literal["one", "parts"] = "one"
     """'parts' gives a data set whose classes have parts, such as the verb and the noun of an
     action, a linear head for each, with a loss and a difficulty of its own; a class is as likely as

@@ -58,9 +58,10 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
         raise ConfigError(
             f"RETRAIN.METHOD must be {', '.join(ANEW)} for MODEL.HEAD cosine, got {method!r}"
         )
-    if config.model.heads != "one":
+    if config.model.heads != "one" or config.model.head == "attentive":
         raise ConfigError(
-            f"a classifier is retrained with MODEL.HEADS one, got {config.model.heads}"
+            "a classifier is retrained with MODEL.HEADS one and HEAD linear or cosine, got "
+            f"{config.model.heads} and {config.model.head}"
         )
     source = tested_checkpoint(config)
     splits = build.read_splits(config, *SPLITS)

@@ -40,6 +40,9 @@ class Backbone(nn.Module):
     """Of a transformer, the submodule whose output (B, C, T', H', W'), or frame by frame
     (B * T, C, H', W'), becomes its tokens; what is explained of it. Empty for others, of which the
     last output with more than one place is."""
+    token_layer = ""
+    """Of a transformer, the submodule whose output (B, N, C), or the first of several, are its last
+    tokens, C the number of features; what an attentive head looks at."""
     compile_note = ""
     """Why ``torch.compile`` cannot take the network as one graph; empty where it can."""
 

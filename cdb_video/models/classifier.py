@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from cdb_video.errors import ConfigError
 from cdb_video.models.backbone import RGB, Backbone
-from cdb_video.models.heads import make_head
+from cdb_video.models.heads import AttentiveHead, Head, make_head
 from cdb_video.models.layers.half_convolution import prepare_convolutions
 from cdb_video.models.mixed import mixed
 from cdb_video.models.part_heads import PartHeads
@@ -63,6 +64,7 @@ class Classifier(nn.Module):
 
     num_features: int
     input_format: Any
+    token_layer: str
     backbone_name: str
     """Under which the backbone is registered."""
     own_names: ClassVar[tuple[str, ...]] = (
@@ -78,7 +80,7 @@ class Classifier(nn.Module):
         options: Any,
         num_classes: int,
         dropout_rate: float,
-        head: Literal["linear", "cosine"],
+        head: Head,
         head_scale: float,
         parts: Parts = (),
     ) -> None:
@@ -92,6 +94,10 @@ class Classifier(nn.Module):
             self.fc = PartHeads(self.num_features, parts)
         else:
             self.fc = make_head(head, self.num_features, num_classes, head_scale)
+        if isinstance(self.fc, AttentiveHead) and not getattr(self, "token_layer", ""):
+            raise ConfigError(
+                f"MODEL.HEAD attentive needs a transformer, got {type(self).__name__}"
+            )
         self.precision = "fp32"
         self.set_normalisation(Normalisation(self.input_format.mean, self.input_format.std))
 
@@ -135,11 +141,29 @@ class Classifier(nn.Module):
         if is_bytes:
             video = self.normalise(video)
         with self._autocast(video.device.type):
-            features: Tensor = super().forward(video)
+            features = self._features(video)
             if change is not None:
                 features = change(features)
             logits: Tensor = self.fc(self.dropout(features))
         return logits
+
+    def _features(self, video: Tensor) -> Tensor:
+        """(B, F) from the backbone, or from its last tokens where the head has a pool."""
+        if not isinstance(self.fc, AttentiveHead):
+            features: Tensor = super().forward(video)
+            return features
+        tokens: list[Tensor] = []
+
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            tokens.append(output if isinstance(output, Tensor) else output[0])
+
+        handle = self.get_submodule(self.token_layer).register_forward_hook(keep)
+        try:
+            super().forward(video)
+        finally:
+            handle.remove()
+        pooled: Tensor = self.fc.pool(tokens[-1])
+        return pooled
 
     def _autocast(self, device: str) -> AbstractContextManager[Any]:
         dtype = AUTOCAST[self.precision]
@@ -151,7 +175,7 @@ def build_model(
     num_classes: int,
     *,
     dropout_rate: float = 0.0,
-    head: Literal["linear", "cosine"] = "linear",
+    head: Head = "linear",
     head_scale: float = 1.0,
     adapter_dim: int = 0,
     parts: Parts = (),
@@ -163,7 +187,8 @@ def build_model(
         name: a backbone in ``BACKBONES``.
         num_classes: K, at least 1; the model gives logits (B, K).
         dropout_rate: share of features set to zero before the head in training, [0, 1].
-        head: "linear", or "cosine" for logits in [-head_scale, head_scale].
+        head: "linear"; "cosine" for logits in [-head_scale, head_scale]; or "attentive", which
+            looks at the tokens of a transformer.
         head_scale: factor on the cosines of a cosine head, > 0.
         adapter_dim: width of the adapters in the blocks; 0 is without.
         parts: of the classes, with a linear head each in the place of ``head``.

@@ -32,10 +32,43 @@ class CosineHead(nn.Linear):
         return cosines if self.scale == 1 else self.scale * cosines
 
 
-def make_head(
-    kind: Literal["linear", "cosine"], num_features: int, num_classes: int, scale: float
-) -> nn.Linear:
+class AttentivePool(nn.Module):
+    """One learnt query looks at all tokens: (B, N, F) -> features (B, F).
+
+    The attentive probe of V-JEPA (Bardes et al., 2024) without its MLP.
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        heads = next(n for n in (12, 8, 6, 4, 3, 2, 1) if num_features % n == 0)
+        self.norm = nn.LayerNorm(num_features)
+        self.query = nn.Parameter(torch.empty(1, 1, num_features))
+        nn.init.trunc_normal_(self.query, std=0.02)
+        self.attention = nn.MultiheadAttention(num_features, heads, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """What the query finds."""
+        keys = self.norm(tokens)
+        query = self.query.to(keys.dtype).expand(len(keys), -1, -1)
+        found: Tensor = self.attention(query, keys, keys, need_weights=False)[0]
+        return found[:, 0]
+
+
+class AttentiveHead(nn.Linear):
+    """A linear classifier with a pool of its own in the place of the backbone's."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__(num_features, num_classes)
+        self.pool = AttentivePool(num_features)
+
+
+Head = Literal["linear", "cosine", "attentive"]
+
+
+def make_head(kind: Head, num_features: int, num_classes: int, scale: float) -> nn.Linear:
     """A head that is trained with the network; ``scale`` is of 'cosine'."""
+    if kind == "attentive":
+        return AttentiveHead(num_features, num_classes)
     if kind == "cosine":
         return CosineHead(num_features, num_classes, scale)
     return nn.Linear(num_features, num_classes)

@@ -156,6 +156,42 @@ def test_the_classifier_starts_from_class_means(configured, head):
     train(config)
 
 
+@pytest.mark.parametrize("name", ["videomae", "timesformer", "vivit", "vjepa2"])
+def test_an_attentive_head_looks_at_the_tokens(name):
+    torch.manual_seed(0)
+    model = build_model(name, 3, head="attentive", **SMALL_OPTIONS[name]).eval()
+    frames, size = model.input_format[:2]
+    video = torch.randint(0, 256, (2, 3, frames, size, size), dtype=torch.uint8)
+    tokens = []
+    layer = model.get_submodule(model.token_layer)
+    hook = layer.register_forward_hook(
+        lambda m, i, o: tokens.append(o if torch.is_tensor(o) else o[0])
+    )
+    logits = model(video)
+    hook.remove()
+    assert tokens[0].ndim == 3
+    assert tokens[0].shape[2] == model.num_features
+    torch.testing.assert_close(logits, model.fc(model.fc.pool(tokens[0])))
+    assert not layer._forward_hooks
+    model(video).sum().backward()
+    assert model.fc.pool.query.grad.abs().sum() > 0
+
+
+def test_an_attentive_probe_trains_the_head_alone(tuned):
+    config = tuned("out", "MODEL.HEAD", "attentive", "MODEL.FREEZE_STAGES", "all")
+    before = parameters(prepare(config, CPU).state.model)
+    train(config)
+    after = read_checkpoint(RunFolder(config.output_dir).latest)["model_state"]
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert "fc.pool.query" in changed
+    assert all(name.startswith("fc.") for name in changed)
+    metrics = run_test(config)
+    assert metrics["num_samples"] == 7
+    assert load(RunFolder(config.output_dir).best).model.fc.pool is not None
+    with pytest.raises(ConfigError, match="attentive needs a transformer"):
+        build_model("lenet", 3, head="attentive")
+
+
 def test_a_cosine_head_is_scaled(tuned):
     one, other = (build_model("lenet", 3, head="cosine", head_scale=s) for s in (1.0, 25.0))
     other.load_state_dict(one.state_dict())

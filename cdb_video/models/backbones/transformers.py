@@ -90,6 +90,9 @@ class VideoTransformer(Backbone):
         self.network.classifier = nn.Identity()
         self.num_features: int = config.hidden_size
         self.stages = self._stages()
+        self.token_layer = (
+            f"network.{self.layers}.{len(self.network.get_submodule(self.layers)) - 1}"
+        )
         self.token_map = f"network.{self.embeddings}.patch_embeddings.{self.projection}"
 
     def _config(self, config_class: Any, options: Architecture) -> Any:
