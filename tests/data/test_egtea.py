@@ -196,3 +196,15 @@ def test_the_rule_gives_the_published_training_and_validation_sets(tmp_path):
         records = dataset.records(split)
         assert len(records) == size
         assert {(Path(record.path).stem, record.label) for record in records} == expected
+
+
+def test_an_action_has_a_verb_and_a_noun(tmp_path):
+    """Where the lists agree; an action without clips gets the first of each."""
+    dataset = read(make(tmp_path), label="action")
+    verb, noun = dataset.parts
+    assert (verb.name, verb.class_names) == ("verb", ["Inspect/Read", "Move Around", "Turn on"])
+    assert verb.of_class == [0, 1, 1, 2]
+    assert noun.of_class == [0, 1, 2, 1]
+    assert read(tmp_path).parts == ()
+    other = TEST.replace("4 3 2 3 1", "1 3 2 3 1")
+    assert read(make(tmp_path, test_split1=other), label="action").parts == ()

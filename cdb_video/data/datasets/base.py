@@ -21,6 +21,8 @@ from cdb_video.errors import DataError
 from cdb_video.parts import Parts
 
 SPLITS = ("train", "val", "test")
+MAX_CLASSES = 100_000
+"""More than any data set has: a larger number in a label column is something else."""
 NUM_NAMED = 10
 """How many missing clips an error names."""
 

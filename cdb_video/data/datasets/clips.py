@@ -5,15 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, composed
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, composed
 from cdb_video.data.datasets.clip_lists import ClipList, is_number, read_clip_list
 from cdb_video.data.records import RecordTable
 from cdb_video.errors import ConfigError
 from cdb_video.registry import DATASETS
-
-MAX_CLASSES = 100_000
-"""More than any data set has: a larger number in the label column is something else."""
-
 
 NUM_SHOWN = 20
 """Of the classes, in messages."""

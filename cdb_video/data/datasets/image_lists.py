@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cdb_video.data.batch import Record
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, Line, read_lines
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, Line, read_lines
 from cdb_video.errors import DataError
-
-MAX_CLASSES = 100_000
-"""More than any data set has: a larger number in the label column is something else."""
 
 
 class ImageLists(LabelledClips):

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from cdb_video.data.batch import Record
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, Line, read_lines
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, Line, read_lines
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.errors import DataError
 from cdb_video.option_types import NonNegativeInt
 from cdb_video.registry import DATASETS
-
-MAX_CLASSES = 100_000
-"""More than any data set has: a larger number in the label column is something else."""
 
 
 @DATASETS.register("list")
