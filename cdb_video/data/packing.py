@@ -78,7 +78,9 @@ def pack(record: Record, out: Path, packing: Packing, decoding: Decoding) -> Pac
         DecodeError: it cannot be decoded, or what was written has other frames.
         DataError: it lies outside its file.
     """
-    before = Path(record.path).stat().st_size
+    source = Path(record.path)
+    files = source.iterdir() if source.is_dir() else [source]
+    before = sum(path.stat().st_size for path in files)
     out.parent.mkdir(parents=True, exist_ok=True)
     if is_image(record.path):
         with replacing(out) as partial:

@@ -81,7 +81,7 @@ class Classifier(nn.Module):
         num_classes: int,
         dropout_rate: float,
         head: Head,
-        head_scale: float,
+        head_scale: float = 1.0,
         parts: Parts = (),
     ) -> None:
         super().__init__(options)

@@ -67,6 +67,7 @@ def test_ucf101_is_drawn_trained_tested_and_retrained(ucf101, tmp_path, capsys):
     assert "Head length H" in page
 
 
+@pytest.mark.slow
 def test_the_lists_of_gen2balance_run_on_ucf101_s_files(ucf101, tmp_path):
     """Its paths end in .mp4, UCF101's in .avi; the groups are in a file of its own."""
     root = tmp_path / "root"

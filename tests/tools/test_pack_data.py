@@ -85,6 +85,21 @@ def test_links_are_followed_and_keep_their_names(raw, tmp_path, capsys, what):
     assert (tmp_path / "out" / "a" / "3.mp4").stat().st_size > 0
 
 
+def test_a_folder_of_images_becomes_one_file(tmp_path, capsys):
+    root = tmp_path / "frames"
+    for number in range(1, 13):
+        path = root / "clip" / f"img_{number:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), numbered_frame(number, (64, 64))[..., ::-1])
+    (root / "train.csv").write_text("path,label\nclip,x\n")
+    assert pack(root, tmp_path / "out") == 0
+    total = sum(path.stat().st_size for path in (root / "clip").iterdir())
+    assert facts(capsys)["bytes_before"] == total
+    times, pictures = frames_of(tmp_path / "out" / "clip")
+    assert [*map(read_number, pictures)] == [*range(1, 13)]
+    assert times[1] == pytest.approx(1 / 30, abs=1e-3)
+
+
 def test_it_goes_on_and_is_shared_out(raw, tmp_path, capsys):
     out = tmp_path / "out"
     assert pack(raw, out, "--shard", "1/2") == 0
