@@ -156,6 +156,14 @@ class Splits:
         joined = np.concatenate([self.labels(name) for name in names.split("+")])
         return np.bincount(joined, minlength=len(self.class_names))
 
+    def part_counts(self, names: str) -> list[Labels]:
+        """As ``counts``, of each part of the classes."""
+        counts = self.counts(names)
+        return [
+            np.bincount(part.of_class, counts, len(part.class_names)).astype(np.int64)
+            for part in self.parts
+        ]
+
     def absent_classes(self, name: str) -> tuple[list[str], str]:
         """Names of the classes without a clip in a split, and what they suggest."""
         absent = [self.class_names[label] for label in np.flatnonzero(self.counts(name) == 0)]

@@ -73,8 +73,8 @@ def make_loss(config: Config, splits: Splits, device: torch.device) -> Loss | Pa
             f"LOSS.HEAD_SHARES must be {len(parts)} numbers, for "
             f"{', '.join(part.name for part in parts)}, got {len(shares)}"
         )
-    own = [np.bincount(p.of_class, counts, len(p.class_names)) for p in parts]
-    return PartLosses([_one_loss(config, count) for count in own], parts, shares).to(device)
+    losses = [_one_loss(config, count) for count in splits.part_counts("train")]
+    return PartLosses(losses, parts, shares).to(device)
 
 
 def _one_loss(config: Config, counts: npt.NDArray[Any]) -> Loss:

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cdb_video import distributed
 from cdb_video.data.batch import Batch
 from cdb_video.data.splits import Splits
@@ -127,22 +125,18 @@ def _heads(options: Test, splits: Splits, result: Evaluation) -> dict[str, Any]:
     """What the heads of parts recognise each for itself, and of two the numbers of their pairs."""
     if not result.parts:
         return {}
-    sizes = splits.counts(options.group_counts)
-    found, counts = {}, []
-    for part, own in zip(splits.parts, result.parts, strict=True):
-        own_sizes = np.bincount(part.of_class, sizes, len(part.class_names)).astype(np.int64)
-        grouping = grouping_of(options, own_sizes, part.class_names)
+    found, sizes = {}, splits.part_counts(options.group_counts)
+    for part, own, size in zip(splits.parts, result.parts, sizes, strict=True):
+        grouping = grouping_of(options, size, part.class_names)
         found[part.name] = own.metrics(part.class_names, grouping, average_precision=False)
-        train = np.bincount(part.of_class, splits.counts("train"), len(part.class_names))
-        counts.append(train.astype(np.int64))
-    if len(counts) != 2:
+    if len(found) != 2:
         return {"heads": found}
     valid = result.counts.numpy()
     unseen = splits.unseen("test")
     pairs = pair_metrics(
         [part.scores.numpy()[valid] for part in result.parts],
         [part.target.numpy()[valid] for part in result.parts],
-        counts,
+        splits.part_counts("train"),
         None if unseen is None else unseen[valid],
     )
     return {"heads": found, "pairs": pairs}

@@ -56,6 +56,9 @@ def validate(run: Run, epoch: int) -> float:
     metrics = result.metrics(names, run.grouping, average_precision=False)
     recall, counts = result.recall()
     tell(run, "val", recall, counts)
+    for part, own in zip(run.parts, result.parts, strict=True):
+        of_part, clips = own.recall()
+        metrics[f"mean_class_recall_{part.name}"] = float(of_part[clips > 0].mean())
     step = epoch * run.steps_per_epoch
     run.log.write("val", epoch, step, loss=result.loss, **metrics)
     run.log.picture("confusion", step, partial(pictures.confusion, *result.counted, len(names)))
@@ -78,10 +81,7 @@ def write_difficulty(run: Run, epoch: int, recall: torch.Tensor, counts: torch.T
     state = loss.class_state(epoch + 1)
     if state is not None and isinstance(loss, PartLosses):
         own = slice(len(names), None)
-        sizes = np.concatenate(
-            [np.bincount(p.of_class, sizes, len(p.class_names)) for p in run.parts]
-        )
-        numbers = (recall[own], counts[own], sizes.astype(np.int64))
+        numbers = (recall[own], counts[own], np.concatenate(splits.part_counts("train")))
         run.log.write_difficulty(epoch, step, output_names(run.parts), state, *numbers, len(names))
         return
     recall, counts = recall[: len(names)], counts[: len(names)]
