@@ -10,6 +10,7 @@ from video_lists import (
     make_hmdb51,
     make_kinetics,
     make_list,
+    make_shards,
     make_ssv2,
     make_ucf101,
 )
@@ -116,6 +117,7 @@ WRITERS = {
     ),
     "ssv2": make_ssv2,
     "ucf101": make_ucf101,
+    "webdataset": make_shards,
 }
 """Dataset -> what writes an example of it, without the files of clips and single images."""
 OPTIONS = {

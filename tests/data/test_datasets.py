@@ -346,6 +346,8 @@ def test_a_dataset_gives_all_images_of_a_split_or_none(example):
             assert split.images.dtype == np.uint8
             assert split.images.shape[:2] == (len(split.records), 3)
             splits.check_files(name)
+        elif ".tar/" in split.records[0].path:
+            splits.check_files(name)  # what is in an archive was found as it was read
         else:
             Path(split.records[0].path).unlink(missing_ok=True)
             with pytest.raises(DataError, match="clips are missing under"):

@@ -5,7 +5,7 @@ An image file is a video of one frame, a folder of numbered images one of many.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb_video.data.decode.decoding import Decoding
+from cdb_video.data.decode.member import as_file
 from cdb_video.data.decode.resize import scaled_size
 from cdb_video.data.decode.wholeness import what_is_missing
 from cdb_video.errors import CdbVideoError, DecodeError
@@ -79,7 +80,8 @@ class VideoReader:
     """One open video file; a context manager, to be used by one process.
 
     Args:
-        path: of the file, whose ending tells whether it is an image; or of a folder of images.
+        path: of the file, whose ending tells whether it is an image; of a folder of images; or of
+            a file in an archive, ``ARCHIVE.tar/NAME``.
         decoding: by which decoder, and what is refused.
         span: the part that is wanted. Of a long file little more is read, where its container and
             decoder allow; frames are then numbered within what was read.
@@ -104,12 +106,14 @@ class VideoReader:
         self.path = str(path)
         decoding = decoding or Decoding()
         decoder_class = _decoder_class(self.path, decoding.decoder)
+        self._opened = ExitStack()
         with self._named():
-            is_file = not os.path.isdir(self.path)
-            if is_file and decoding.damage != "accept" and (fault := what_is_missing(path)):
+            local = self._opened.enter_context(as_file(self.path))
+            is_file = not os.path.isdir(local)
+            if is_file and decoding.damage != "accept" and (fault := what_is_missing(local)):
                 raise ValueError(fault)
             # From the root on, as FFmpeg takes what stands before a colon for a protocol.
-            absolute = os.path.abspath(self.path)
+            absolute = os.path.abspath(local)
             self._decoder: Decoder = decoder_class(absolute, decoding, span)
         self.fps = self._decoder.fps
         self.size: tuple[int, int] = self._decoder.size
@@ -161,6 +165,7 @@ class VideoReader:
 
     def close(self) -> None:
         self._decoder.close()
+        self._opened.close()
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -183,8 +188,10 @@ class VideoReader:
         try:
             yield
         except CdbVideoError:
+            self._opened.close()
             raise
         except Exception as error:
+            self._opened.close()
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             with suppress(OSError):  # the error says so itself
                 reason = what_instead(self.path) or reason

@@ -1,0 +1,124 @@
+"""Clips in tar archives, as WebDataset lays them out, for file systems that dislike small files."""
+
+import glob
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cdb_video.data.batch import Record
+from cdb_video.data.datasets.base import SPLITS, LabelledClips, Source, composed
+from cdb_video.data.datasets.class_files import read_class_names
+from cdb_video.data.decode.member import INSIDE, content, members
+from cdb_video.errors import DataError
+from cdb_video.registry import DATASETS
+
+LABELS = ("cls", "json")
+"""Endings of the files that say the class of a sample."""
+
+
+@DATASETS.register("webdataset")
+class WebDataset(LabelledClips):
+    """Clips in uncompressed tar archives: ``KEY.mp4`` beside ``KEY.cls`` or ``KEY.json``.
+
+    A ``.cls`` holds the number of the class, from 0; a ``.json`` an object whose ``label`` is it,
+    or its name. The headers and labels of all archives are read once as a run begins; clips are
+    then read by their place, in any order, so that samplers and resumption are as for files.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """Where the archives lie."""
+
+        root: str = "datasets/shards"
+        """Folder of the archives."""
+
+        train: str = "train-*.tar"
+        """The archives of the training split: a pattern of names."""
+
+        val: str = "val-*.tar"
+        """Those of the validation split."""
+
+        test: str = "test-*.tar"
+        """Those of the test split; needed only for testing."""
+
+        class_names: str = ""
+        """File under ROOT with the names of the classes, in the forms of ``list``. Empty: those in
+        the labels, sorted, or numbers."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._must_hold(f"{options.train} and so on")
+        self._samples = {split: list(self._read_split(options, split)) for split in SPLITS}
+        if not self._samples["train"]:
+            raise DataError(f"no sample in {self.root / options.train}")
+        labels = {label for samples in self._samples.values() for _, label in samples}
+        if options.class_names:
+            self.class_names = read_class_names(self.root / options.class_names)
+        elif all(label.isdecimal() for label in labels):
+            self.class_names = [str(n) for n in range(max(map(int, labels)) + 1)]
+        else:
+            self.class_names = sorted(labels)
+        self._label_of = {name: label for label, name in enumerate(self.class_names)}
+
+    def _read(self, split: str) -> list[Record]:
+        return [Record(path, self._number(path, label)) for path, label in self._samples[split]]
+
+    def _number(self, path: str, label: str) -> int:
+        by_name = self._label_of.get(label)
+        if by_name is None and label.isdecimal() and int(label) < len(self.class_names):
+            return int(label)
+        if by_name is None:
+            raise DataError(f"{path}: the class {label!r:.60} is none of {len(self.class_names)}")
+        return by_name
+
+    def _read_split(self, options: Options, split: str) -> Iterator[tuple[str, str]]:
+        pattern = os.path.join(glob.escape(os.path.abspath(self.root)), "")
+        for archive in sorted(glob.glob(pattern + getattr(options, split))):
+            yield from _samples(archive)
+
+    def check_files(self, records: Sequence[Record], max_missing: int = 0) -> None:
+        """The clips were found in their archives as the data set was read."""
+
+    def source(self, record: Record) -> Source:
+        """The archive says nothing of where a clip comes from."""
+        return Source(record.path)
+
+
+def _samples(archive: str) -> Iterator[tuple[str, str]]:
+    """Path and label of each sample of an archive, in its order."""
+    try:
+        names = list(members(archive))
+    except (OSError, tarfile.TarError) as error:
+        raise DataError(f"cannot read {archive}: {error}") from None
+    groups: dict[str, dict[str, str]] = {}
+    for name in names:
+        folder, _, base = name.rpartition("/")
+        key, _, ending = base.partition(".")
+        groups.setdefault(f"{folder}/{key}", {})[ending.lower()] = name
+    for key, files in groups.items():
+        clips = [name for ending, name in files.items() if ending not in LABELS]
+        found = next((files[ending] for ending in LABELS if ending in files), None)
+        if len(clips) != 1 or found is None:
+            raise DataError(
+                f"{archive}: the sample {key.lstrip('/')} must be one clip and a .cls or .json, "
+                f"got {', '.join(files)}"
+            )
+        inside = archive[: -len(".tar")] + INSIDE
+        yield inside + clips[0], _label(inside + found)
+
+
+def _label(path: str) -> str:
+    text = content(path).decode("utf-8", "replace").strip()
+    if path.endswith(".cls"):
+        label: Any = text if text.isdecimal() else None
+    else:
+        try:
+            label = json.loads(text).get("label")
+        except (ValueError, AttributeError):
+            label = None
+    if not isinstance(label, (str, int)) or isinstance(label, bool):
+        raise DataError(f"{path} must hold the class, got {text[:60]!r}")
+    return composed(str(label))
