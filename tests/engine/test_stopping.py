@@ -140,7 +140,8 @@ def test_what_is_to_be_ignored_is_ignored(configured, monkeypatch):
     assert RunFolder(configured("out").output_dir).of_epoch(1).exists()
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
 def test_torchrun_hands_the_request_on_to_all_processes(tiny_yaml, tmp_path, workers):
     """As a scheduler does: SIGTERM to the launcher, which has no handler of ours."""
     folder = tmp_path / "cut"

@@ -127,6 +127,7 @@ def test_two_processes_agree_with_one(tool, tiny_yaml, tmp_path):
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.slow
 def test_without_validation_clips_the_newest_epoch_is_the_best(
     tool, tiny_yaml, tmp_path, colour_clips
 ):

@@ -39,6 +39,7 @@ def test_from_a_path(tool, tiny_yaml, tmp_path, weights):
     assert_started_from(weights, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_from_a_file_url_with_another_normalisation(tool, tiny_yaml, tmp_path, weights):
     words = (*AUTO, "MODEL.PRETRAINED", weights.as_uri(), "DATA.STD", "[60, 60, 60]")
     result = tool("train_net.py", "--cfg", tiny_yaml, *words)
@@ -49,6 +50,7 @@ def test_from_a_file_url_with_another_normalisation(tool, tiny_yaml, tmp_path, w
     assert_started_from(weights, tmp_path / "out", (60, 60, 60))
 
 
+@pytest.mark.slow
 def test_processes_share_one_download(tool, tiny_yaml, tmp_path, weights, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch home"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")

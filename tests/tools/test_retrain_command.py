@@ -44,6 +44,7 @@ def test_mistakes_are_one_line_and_exit_code_2(tiny_yaml, tmp_path, capsys, word
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_several_processes_are_refused(retrain, tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     result = retrain("METHOD", "ncm", launcher=launcher)
