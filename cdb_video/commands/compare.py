@@ -18,6 +18,8 @@ DESCRIPTION = (
     "make other classifiers on each of them. Or, with --runs A B ..., compare runs that were "
     "tested already, clip by clip: a page in --out (comparison.html)."
 )
+WIDE = 200
+"""Characters of a table that goes to a file."""
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -137,7 +139,8 @@ def _write(root: Path, folders: Mapping[tuple[str, int], Path]) -> None:
     seeds.write_table(root / "compare.csv", table)
     seeds.write_markdown(root / "compare.md", table)
     seeds.draw(root / "compare.png", table)
-    screen = Console()
+    # What goes to a file has no edge to be folded at.
+    screen = Console(width=None if sys.stdout.isatty() else WIDE)
     for one in seeds.score_tables(table):
         if one.row_count:
             screen.print(one)
