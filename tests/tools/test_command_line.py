@@ -90,6 +90,7 @@ def test_every_word_explains_itself(words, capsys):
     assert words or all(word in text for word in WORDS)
 
 
+@pytest.mark.slow
 def test_the_installed_command_does_the_same(tiny_yaml, tmp_path):
     command = [Path(sys.executable).parent / "cdb-video", "train", "--cfg", tiny_yaml]
     result = subprocess.run(

@@ -30,6 +30,7 @@ def assert_started_from(path, folder, std=(57.375, 57.375, 57.375)):
     assert kept.normalisation == ((114.75, 114.75, 114.75), std)
 
 
+@pytest.mark.slow
 def test_from_a_path(tool, tiny_yaml, tmp_path, weights):
     result = tool("train_net.py", "--cfg", tiny_yaml, *AUTO, "MODEL.PRETRAINED", weights)
     assert result.returncode == 0, result.stderr
