@@ -109,7 +109,8 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
             due, asked = run.checkpoints.due(), run.stop.asked
             look = state.seen.look(partial(not_finite, run, epoch, window), due, asked)
         if kept:
-            take_step(run)
+            with run.clock.part("optimiser"):
+                take_step(run)
         state.optimizer.zero_grad()
         if look is not None:
             run.watch.see(look, run.screen)
@@ -170,11 +171,13 @@ def accumulate_gradient(run: Run, window: list[Batch], step: int) -> None:
         batch = part.to(run.device)
         with nullcontext() if part is window[-1] else distributed.no_sync(run.network):
             try:
-                logits, target = forward(run.network, run.state.model, run.state.mixer, batch)
+                with run.clock.part("forward"):
+                    logits, target = forward(run.network, run.state.model, run.state.mixer, batch)
+                    loss = run.state.loss(logits, target)
             except ValueError as error:
                 raise _too_small(batch, error) from None
-            loss = run.state.loss(logits, target)
-            run.state.scaler.scale(loss * (len(batch.label) / num_clips)).backward()
+            with run.clock.part("backward"):
+                run.state.scaler.scale(loss * (len(batch.label) / num_clips)).backward()
         run.state.seen.add(step, batch, logits, loss, mostly_own(target, batch.label))
 
 

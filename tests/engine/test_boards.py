@@ -80,6 +80,11 @@ def test_the_clock_tells_waiting_from_work(monkeypatch):
     assert numbers["clips_per_second"] == pytest.approx(12 / 9, abs=1e-3)
     assert numbers["waiting"] == pytest.approx(4 / 9, abs=1e-4)
     assert 10 < numbers["memory_mb"] < 1e5
+    with clock.part("backward"):  # from 10 to 11
+        pass
+    numbers = clock.numbers()  # at 12
+    assert numbers["backward"] == pytest.approx(1 / 12, abs=1e-4)
+    assert numbers["forward"] == numbers["optimiser"] == 0
 
 
 def test_facts_stay_apart_from_what_is_the_same_each_time(configured):
@@ -90,7 +95,11 @@ def test_facts_stay_apart_from_what_is_the_same_each_time(configured):
     assert first["device"] == "CPU"
     assert first["torch"] == torch.__version__
     assert [fact["epoch"] for fact in epochs] == [1, 2]
-    assert all(0 <= fact["waiting"] <= 1 for fact in epochs)
+    shares = [
+        [fact[part] for part in ("waiting", "forward", "backward", "optimiser")] for fact in epochs
+    ]
+    assert all(0 < share < 1 for some in shares for share in some)
+    assert all(sum(some) <= 1 for some in shares)
     assert "seconds" not in folder.log.read_text()
 
 
