@@ -20,7 +20,7 @@ CPU = {
     "training_step.py resnext3d:4x10x112": 150,
     "index.py": 150,
     "overhead.py": 90,
-    "workers.py 2": 400,
+    "workers.py 2": 500,
 }
 """Program and arguments -> seconds that it may take."""
 GPU = {"training_step.py": 330, "end_to_end.py": 140}
