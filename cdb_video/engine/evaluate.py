@@ -142,12 +142,12 @@ def evaluate(
     device = next(model.parameters()).device
     target = torch.from_numpy(labels)
     kept: AllScores | BestScores
+    sizes = [len(part.class_names) for part in parts]
     if top_k:
         kept = BestScores(target, min(top_k, num_classes), num_views, average)
     else:
-        sizes = [len(part.class_names) for part in parts]
         kept = AllScores(target, sum(sizes) or num_classes, average, device, sizes)
-    with parts_apart(model) as sizes:
+    with parts_apart(model):
         for batch, voted in votes(model, loader, average, sizes):
             if len(voted):
                 kept.add(batch.index.to(device, non_blocking=True), voted)

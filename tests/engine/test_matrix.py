@@ -68,6 +68,7 @@ def two_steps(config, splits):
         loss.observe(*((recall[4:], counts[4:]) if parts else (recall[:4], counts[:4])))
         for one in (sampler, mixer):
             one.observe(recall[:4], counts[:4])
+    return loss
 
 
 @pytest.mark.parametrize("heads", ["one", "parts"])
@@ -101,7 +102,11 @@ def test_cdb_with_each_source_of_difficulty(tmp_path, source, mix, heads):
         MIX={"NAME": mix},
         MODEL={"HEADS": heads},
     )
-    two_steps(config, Splits(Four(), ["train", "val"]))
+    loss = two_steps(config, Splits(Four(), ["train", "val"]))
+    state = loss.class_state(3)
+    assert len(state.difficulty) == (4 if heads == "one" else 2 + 2)
+    assert (state.difficulty <= 1).all()
+    assert loss.source == source
 
 
 @pytest.mark.parametrize("loss", LOSSES.names())

@@ -243,7 +243,12 @@ def test_verb_and_noun_train_and_are_tested(epic, source):
     ],
 )
 def test_it_goes_with_everything_else(epic, words):
-    train(epic(*words))
+    config = epic(*words)
+    train(config)
+    records, _ = RunFolder(config.output_dir).records()
+    recalls = [r["mean_class_recall_verb"] for r in records if r["kind"] == "val"]
+    assert len(recalls) == 2
+    assert all(0 <= recall <= 1 for recall in recalls)
 
 
 def test_a_run_of_parts_that_goes_on_is_the_same_run(epic, tmp_path):
