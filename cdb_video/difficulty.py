@@ -14,27 +14,33 @@ RECALL_EPS = 0.01
 
 @dataclass(frozen=True)
 class DifficultyOptions:
-    """How recall becomes difficulty, and difficulty a weight; the defaults are the paper's."""
+    """How recall becomes difficulty; the defaults are the paper's."""
 
-    tau: NonNegativeFloat | Literal["dynamic", "dynamic_released"] = "dynamic"
-    """Exponent on difficulty, >= 0; 0 makes all classes equal. 'dynamic' is the paper's
-    2 * sigmoid(b) with b = max recall / (min recall + 0.01) - 1 (equations 3 and 4), in [0.53, 2);
-    'dynamic_released' is sigmoid(max recall / (min recall + 0.01)) of the authors' EGTEA and CIFAR
-    scripts, in [0.5, 1)."""
     momentum: FractionBelowOne = 0.0
     """Share of a class's previous difficulty that is kept at each validation, in [0, 1). 0.7 keeps
     classes of short runs from swinging between learnt and forgotten (docs/results.md)."""
     prior_count: NonNegativeFloat = 0.0
     """Validation samples, >= 0, that each class is given on top of its own, recognised at the
     mean recall of all classes. Smooths the recall of small classes."""
+    warmup_epochs: NonNegativeInt = 0
+    """First epochs that train with all classes equal, while difficulty is already tracked.
+    Counted in validations; 0 and 1 are the same, since the first epoch has nothing to go by."""
+
+
+@dataclass(frozen=True)
+class WeightOptions(DifficultyOptions):
+    """How difficulty becomes a weight; the defaults are the paper's."""
+
+    tau: NonNegativeFloat | Literal["dynamic", "dynamic_released"] = "dynamic"
+    """Exponent on difficulty, >= 0; 0 makes all classes equal. 'dynamic' is the paper's
+    2 * sigmoid(b) with b = max recall / (min recall + 0.01) - 1 (equations 3 and 4), in [0.53, 2);
+    'dynamic_released' is sigmoid(max recall / (min recall + 0.01)) of the authors' EGTEA and CIFAR
+    scripts, in [0.5, 1)."""
     min_weight: Fraction = 0.0
     """Lowest weight of a class, in [0, 1]: weights become min_weight + (1 - min_weight) * w,
     whose mean stays 1. 1 makes all classes equal."""
     tau_max: NonNegativeFloat | None = None
     """Upper bound on a dynamic tau, or null for none."""
-    warmup_epochs: NonNegativeInt = 0
-    """First epochs that train with all classes equal, while difficulty is already tracked.
-    Counted in validations; 0 and 1 are the same, since the first epoch has nothing to go by."""
 
 
 class ClassState(NamedTuple):
@@ -69,11 +75,10 @@ class Feedback(Protocol):
 
 
 class ClassDifficulty(nn.Module):
-    """Difficulty ``d_c = 1 - recall_c``, and weights ``d_c ** tau`` scaled to a mean of 1.
+    """Difficulty ``d_c = 1 - recall_c`` of each class, smoothed over validations.
 
-    Before the first validation every difficulty and every weight is 1. A class without validation
-    samples keeps its last difficulty; where every class is perfect, every weight is 1. (Equations
-    1 to 4 and 7 of Sinha, Ohashi, Nakamura, ACCV 2020.)
+    Before the first validation every difficulty is 1. A class without validation samples keeps its
+    last difficulty. (Equation 1 of Sinha, Ohashi, Nakamura, ACCV 2020.)
 
     Args:
         options: of the loss or sampler that it belongs to.
@@ -93,6 +98,11 @@ class ClassDifficulty(nn.Module):
         self.register_buffer("difficulty", torch.ones(num_classes))
         self.register_buffer("observed", torch.zeros(num_classes, dtype=torch.bool))
         self.register_buffer("num_observed", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the next epoch is one of the first that train with all classes equal."""
+        return int(self.num_observed) < self.options.warmup_epochs
 
     @torch.no_grad()
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
@@ -115,6 +125,16 @@ class ClassDifficulty(nn.Module):
         self.difficulty.copy_(torch.where(present, updated, self.difficulty.double()))
         self.observed |= present
 
+
+class ClassWeights(ClassDifficulty):
+    """Difficulties, and weights ``d_c ** tau`` scaled to a mean of 1.
+
+    Before the first validation every weight is 1, and where every class is perfect. (Equations 2
+    to 4 and 7 of Sinha, Ohashi, Nakamura, ACCV 2020.)
+    """
+
+    options: WeightOptions
+
     def tau(self) -> float:
         """The exponent that goes with the difficulties; 0 before the first validation."""
         if not self.observed.any():
@@ -133,7 +153,7 @@ class ClassDifficulty(nn.Module):
         """(K,) float64, mean 1 over classes; all 1 during the warm-up."""
         powers: torch.Tensor = self.difficulty.double() ** self.tau()
         total = powers.sum()
-        if self.num_observed < self.options.warmup_epochs or total == 0:
+        if self.warming_up or total == 0:
             return torch.ones_like(powers)
         floor = self.options.min_weight
         return floor + (1 - floor) * powers * (len(powers) / total)

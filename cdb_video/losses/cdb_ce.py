@@ -5,15 +5,15 @@ from typing import Any, Literal
 
 import torch
 
-from cdb_video.difficulty import ClassDifficulty, ClassState, DifficultyOptions
-from cdb_video.losses.base import Loss
+from cdb_video.difficulty import ClassState, ClassWeights, WeightOptions
+from cdb_video.losses.by_difficulty import LossByDifficulty, SourceOptions
 from cdb_video.losses.softmax import softmax_loss
 from cdb_video.option_types import NonNegativeFloat
 from cdb_video.registry import LOSSES
 
 
 @LOSSES.register("cdb_ce")
-class CDBCrossEntropy(Loss):
+class CDBCrossEntropy(LossByDifficulty):
     """Cross entropy weighted by how hard the model finds each class.
 
     With ``d_c = 1 - recall_c`` on the validation set (or in training, see ``source``),
@@ -23,7 +23,7 @@ class CDBCrossEntropy(Loss):
     """
 
     @dataclass(frozen=True)
-    class Options(DifficultyOptions):
+    class Options(SourceOptions, WeightOptions):
         """Options of ``cdb_ce``; the defaults are the paper's loss."""
 
         reduction: Literal["mean", "weighted_mean"] = "mean"
@@ -32,26 +32,12 @@ class CDBCrossEntropy(Loss):
         gamma: NonNegativeFloat = 0.0
         """Focal exponent, >= 0: the loss of a sample is further multiplied with
         (1 - p_target) ** gamma. 0 switches it off."""
-        source: Literal["val", "train"] = "val"
-        """Where recall comes from: each validation, as in the paper, or ('train') what the network
-        recognised of each epoch's own training clips, as it trained on them. For where no
-        validation clips can be spared; it flatters classes that are learnt by heart."""
 
     options: Options
 
     def __init__(self, options: Options, **context: Any) -> None:
         super().__init__(options, **context)
-        self.classes = ClassDifficulty(options, self.num_classes)
-
-    @property
-    def source(self) -> Literal["val", "train"]:  # type: ignore[override]
-        """``options.source``."""
-        return self.options.source
-
-    @property
-    def needs_validation(self) -> bool:
-        """Whether ``source`` is 'val'."""
-        return self.source == "val"
+        self.classes = ClassWeights(options, self.num_classes)
 
     def compute(
         self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor

@@ -92,13 +92,14 @@ def test_a_cell(tmp_path, loss, mix, heads):
             two_steps(config, splits)
 
 
+@pytest.mark.parametrize("loss", ["cdb_ce", "cdb_logit"])
 @pytest.mark.parametrize("source", ["val", "train"])
 @pytest.mark.parametrize("mix", ["none", "mixup", "lmr"])
 @pytest.mark.parametrize("heads", ["one", "parts"])
-def test_cdb_with_each_source_of_difficulty(tmp_path, source, mix, heads):
+def test_cdb_with_each_source_of_difficulty(tmp_path, loss, source, mix, heads):
     config = config_of(
         tmp_path,
-        LOSS={"NAME": "cdb_ce", "CDB_CE": {"SOURCE": source}},
+        LOSS={"NAME": loss, loss.upper(): {"SOURCE": source}},
         MIX={"NAME": mix},
         MODEL={"HEADS": heads},
     )

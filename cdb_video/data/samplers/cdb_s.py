@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from cdb_video.data.samplers.by_class import ByClass, Weights
-from cdb_video.difficulty import ClassDifficulty, ClassState, DifficultyOptions
+from cdb_video.difficulty import ClassState, ClassWeights, WeightOptions
 from cdb_video.registry import SAMPLERS
 
 
@@ -22,14 +22,14 @@ class CDBSampling(ByClass):
     """
 
     @dataclass(frozen=True)
-    class Options(DifficultyOptions):
+    class Options(WeightOptions):
         """Options of ``cdb_s``: those of the weights of ``cdb_ce``, with the same meaning."""
 
     needs_validation = True
 
     def __init__(self, options: Options, **context: Any) -> None:
         super().__init__(options, **context)
-        self.classes = ClassDifficulty(options, self.num_classes)
+        self.classes = ClassWeights(options, self.num_classes)
 
     def weights(self, epoch: int) -> Weights:
         return self.classes.weights().numpy()
