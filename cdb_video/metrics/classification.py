@@ -45,9 +45,10 @@ def classification_metrics(
 
     Returns:
         ``num_samples, num_classes, top1, top5`` (null without scores; the best K where K < 5),
-        ``mean_class_recall`` (which is called balanced accuracy, too), ``mean_class_precision,
-        mean_class_f1, mean_average_precision`` (each class against all others, by their scores;
-        null without scores or ``average_precision``), ``absent_classes`` and ``groups
+        ``mean_class_recall`` (which is called balanced accuracy, too), ``worst_class_recall``,
+        ``mean_class_precision, mean_class_f1, mean_average_precision`` (each class against all
+        others, by their scores; null without scores or ``average_precision``),
+        ``absent_classes`` and ``groups
         {name: {num_classes, num_samples, recall, precision}}``, where ``num_classes`` counts the
         classes present and the two means are null if there are none.
 
@@ -70,6 +71,7 @@ def classification_metrics(
         "top1": float(accuracy_score(target, prediction)),
         "top5": None if scores is None else _top_k(target, prediction, scores, num_classes, k=5),
         "mean_class_recall": float(recall.mean()),
+        "worst_class_recall": float(recall.min()),
         "mean_class_precision": float(precision.mean()),
         "mean_class_f1": float(f1.mean()),
         "mean_average_precision": _mean_ap(target, scores, num_classes) if sort else None,

@@ -10,10 +10,14 @@ from rich.text import Text
 from cdb_video.report.scores import read_scores
 
 
+LEFT_OUT = ("mean class F1", "worst class recall")
+"""Scores for which a terminal of 80 columns has no room."""
+
+
 def comparison_rows(runs: Mapping[str, Path]) -> list[dict[str, Any]]:
     """One dict a run: ``run``, then the same scores for all, as fractions in [0, 1].
 
-    The scores are those of ``read_scores`` but for F1, with the groups of any run in the order in
+    The scores are those of ``read_scores`` but for ``LEFT_OUT``, with the groups of any run in the order in
     which they are met; None where a run lacks one.
 
     Args:
@@ -24,7 +28,8 @@ def comparison_rows(runs: Mapping[str, Path]) -> list[dict[str, Any]]:
     """
     scores = {name: read_scores(Path(folder)) for name, folder in runs.items()}
     columns = dict.fromkeys(column for found in scores.values() for column in found)
-    columns.pop("mean class F1", None)
+    for column in LEFT_OUT:
+        columns.pop(column, None)
     return [
         {"run": name, **{column: found.get(column) for column in columns}}
         for name, found in scores.items()

@@ -33,6 +33,7 @@ HEADLINES = (
         "Of the samples of a class, the share that was recognised; every class counts the same. "
         "Also called balanced accuracy.",
     ),
+    ("Worst class recall", "worst_class_recall", "Of the class that is recognised least."),
     (
         "Mean class precision",
         "mean_class_precision",

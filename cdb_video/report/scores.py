@@ -21,6 +21,7 @@ def read_scores(folder: Path) -> Scores:
     return {
         "top-1": metrics.get("top1"),
         "mean class recall": metrics.get("mean_class_recall"),
+        "worst class recall": metrics.get("worst_class_recall"),
         "mean class precision": metrics.get("mean_class_precision"),
         "mean class F1": metrics.get("mean_class_f1"),
         **{f"{name} recall": group.get("recall") for name, group in groups.items()},

@@ -49,6 +49,7 @@ def test_equals_counting_by_hand(rng, num_classes):
     assert got["num_classes"] == num_classes
     assert got["top1"] == pytest.approx(mean(target == prediction))
     assert got["mean_class_recall"] == pytest.approx(mean(recall.values()))
+    assert got["worst_class_recall"] == pytest.approx(min(recall.values()))
     assert got["mean_class_precision"] == pytest.approx(mean(precision.values()))
     assert got["mean_class_f1"] == pytest.approx(mean(f1.values()))
     assert got["absent_classes"] == [c for c in range(num_classes) if c not in recall]
