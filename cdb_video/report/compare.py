@@ -9,7 +9,6 @@ from rich.text import Text
 
 from cdb_video.report.scores import read_scores
 
-
 LEFT_OUT = ("mean class F1", "worst class recall")
 """Scores for which a terminal of 80 columns has no room."""
 
@@ -17,8 +16,8 @@ LEFT_OUT = ("mean class F1", "worst class recall")
 def comparison_rows(runs: Mapping[str, Path]) -> list[dict[str, Any]]:
     """One dict a run: ``run``, then the same scores for all, as fractions in [0, 1].
 
-    The scores are those of ``read_scores`` but for ``LEFT_OUT``, with the groups of any run in the order in
-    which they are met; None where a run lacks one.
+    The scores are those of ``read_scores`` but for ``LEFT_OUT``, with the groups of any run in the
+    order in which they are met; None where a run lacks one.
 
     Args:
         runs: name -> OUTPUT_DIR.
