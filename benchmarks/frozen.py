@@ -87,7 +87,7 @@ def see(images: npt.NDArray[np.uint8], name: str) -> Tensor:
 def draw(
     source: Features, sizes: Sequence[int], seed: int, num_val: int = 25
 ) -> tuple[Features, Features]:
-    """``sizes[c]`` training and ``num_val`` validation samples of each class c, other than those."""
+    """``sizes[c]`` training samples of each class c, and ``num_val`` others for validation."""
     stream = np.random.default_rng(seed)
     training, validation = [], []
     for label, size in enumerate(sizes):
@@ -100,7 +100,7 @@ def draw(
 
 
 def make_loss(text: str, counts: Tensor) -> Loss:
-    """The loss that ``text`` stands for, as for tools/compare.py, of classes of these sizes (K,)."""
+    """The loss that ``text`` stands for, as for tools/compare.py; ``counts`` (K,)."""
     config = options.load(CONFIG, ["DATA.CIFAR10.ROOT", "unused", *loss_words(text)])
     loss: Loss = LOSSES.get(config.loss.name)(
         config.loss.options,
