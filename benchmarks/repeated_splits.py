@@ -47,7 +47,7 @@ def main() -> None:
     clips = read_clips(words.root)
     splits = [deal(clips, words.block, seed) for seed in range(words.splits)]
     if words.frozen:
-        scores = frozen(clips, splits, words.losses, words.out)
+        scores = frozen(clips, splits, words)
     else:
         scores = trained(clips, splits, words, opts)
     sizes = [len(part) for part in splits[0]]
@@ -56,11 +56,11 @@ def main() -> None:
 
 
 def read_clips(root: Path) -> list[tuple[str, str]]:
-    """(path, label) of all clips in the three lists, paths absolute."""
+    """(path, label) of all clips in the three lists."""
     rows = []
     for split in ("train", "val", "test"):
         with open(root / f"{split}.csv", newline="") as file:
-            rows += [(str(root / one["path"]), one["label"]) for one in csv.DictReader(file)]
+            rows += [(one["path"], one["label"]) for one in csv.DictReader(file)]
     return rows
 
 
@@ -86,8 +86,12 @@ def trained(
     for number, parts in enumerate(splits):
         folder = (words.out / f"split_{number}").absolute()
         folder.mkdir(parents=True, exist_ok=True)
+        # Paths in a list must lie under its folder.
+        if not (folder / "source").exists():
+            (folder / "source").symlink_to(words.root.absolute())
         for name, rows in zip(("train", "val", "test"), parts, strict=True):
-            lines = [["path", "label"], *(clips[row] for row in rows)]
+            chosen = [(f"source/{clips[row][0]}", clips[row][1]) for row in rows]
+            lines = [["path", "label"], *chosen]
             write_csv(folder / f"{name}.csv", lines, for_spreadsheets=False)
         own = ("DATA.CLIPS.ROOT", str(folder), "OUTPUT_DIR", str(folder), "RNG_SEED", str(number))
         command = ("--cfg", words.cfg, "--losses", words.losses or LOSSES, "--seeds", "1")
@@ -100,9 +104,7 @@ def trained(
     return scores
 
 
-def frozen(
-    clips: Sequence[tuple[str, str]], splits: Sequence[Any], losses: str | None, out: Path
-) -> Scores:
+def frozen(clips: Sequence[tuple[str, str]], splits: Sequence[Any], words: Any) -> Scores:
     """A linear classifier a loss and split on features of an image network."""
     import torch
     from frozen import LOSSES_COMPARED, Features, see, train
@@ -111,16 +113,16 @@ def frozen(
     from cdb_video.data.decode import VideoReader
 
     def eight_frames(clip: str) -> Any:
-        with VideoReader(clip) as reader:
+        with VideoReader(str(words.root / clip)) as reader:
             wanted = np.linspace(0, reader.num_frames - 1, 8).round().astype(int)
             return reader.frames(wanted).transpose(0, 3, 1, 2)
 
-    path = out / "features.safetensors"
+    path = words.out / "features.safetensors"
     if not path.exists():
         frames = [eight_frames(clip) for clip, _ in clips]
         seen = see(np.concatenate(frames), "clips").unflatten(0, (len(clips), 8))
         times = torch.linspace(-1, 1, 8)[:, None]
-        out.mkdir(parents=True, exist_ok=True)
+        words.out.mkdir(parents=True, exist_ok=True)
         both = torch.cat([seen.mean(dim=1), (seen * times).mean(dim=1)], dim=1)
         save_file({"inputs": both.contiguous()}, path)
     names = sorted({label for _, label in clips})
@@ -129,7 +131,7 @@ def frozen(
     scores: Scores = {}
     for seed, parts in enumerate(splits):
         own = [everything[torch.tensor(rows)] for rows in parts]
-        for loss in (losses or LOSSES_COMPARED).split(","):
+        for loss in (words.losses or LOSSES_COMPARED).split(","):
             found = train(loss, *own, seed)
             named = {name: found[name.replace(" ", "_")] for name in SCORES}
             scores.setdefault(loss, []).append(named)
