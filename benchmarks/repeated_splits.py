@@ -46,10 +46,7 @@ def main() -> None:
     words, opts = parser.parse_known_args()
     clips = read_clips(words.root)
     splits = [deal(clips, words.block, seed) for seed in range(words.splits)]
-    if words.frozen:
-        scores = frozen(clips, splits, words)
-    else:
-        scores = trained(clips, splits, words, opts)
+    scores = frozen(clips, splits, words) if words.frozen else trained(clips, splits, words, opts)
     sizes = [len(part) for part in splits[0]]
     print(f"{len(splits)} splits, about {sizes[0]} training and {sizes[2]} test clips each")
     print("\n".join(table(scores, sizes[2] / sizes[0])))
