@@ -21,6 +21,7 @@ WORDS = {
     "export": "write a model for programs without this package",
     "retrain": "make another classifier on the frozen backbone of a checkpoint",
     "compare": "train and test several losses with several seeds",
+    "recommend": "which losses to try first on a data set, and why",
     "describe-data": "how long the tail of a data set is",
     "make-long-tail": "draw a long-tailed subset of a data set",
     "doctor": "look over the machine and the data before a run",

@@ -47,10 +47,9 @@ def classification_metrics(
         ``num_samples, num_classes, top1, top5`` (null without scores; the best K where K < 5),
         ``mean_class_recall`` (which is called balanced accuracy, too), ``worst_class_recall``,
         ``mean_class_precision, mean_class_f1, mean_average_precision`` (each class against all
-        others, by their scores; null without scores or ``average_precision``),
-        ``absent_classes`` and ``groups
-        {name: {num_classes, num_samples, recall, precision}}``, where ``num_classes`` counts the
-        classes present and the two means are null if there are none.
+        others, by their scores; null without scores or ``average_precision``), ``absent_classes``
+        and ``groups {name: {num_classes, num_samples, recall, precision}}``, where ``num_classes``
+        counts the classes present and the two means are null if there are none.
 
     Raises:
         ValueError: if lengths, ranges or names do not fit together.
@@ -60,10 +59,9 @@ def classification_metrics(
         check_per_class(class_names, num_classes, "class_names")
     present = np.unique(target)
     sort = average_precision and scores is not None
-    per_class = precision_recall_fscore_support(
+    precision, recall, f1, _ = per_class = precision_recall_fscore_support(
         target, prediction, labels=present, average=None, zero_division=0
     )
-    precision, recall, f1, _ = per_class
     absent = np.setdiff1d(np.arange(num_classes), present).tolist()
     return {
         "num_samples": len(target),
