@@ -12,6 +12,7 @@ and prints tables.
 """
 
 import argparse
+import re
 from pathlib import Path
 from statistics import mean
 
@@ -127,13 +128,13 @@ def write(path: Path, results: dict[str, Runs]) -> None:
 
 def draw_gains(path: Path, results: dict[str, Runs]) -> None:
     """Gain of each loss over the first, in recall of the mean and of the worst class."""
-    figure = Figure(figsize=(11, 4.2))
+    figure = Figure(figsize=(12, 4.2))
     figure.set_layout_engine("constrained")
     panels = figure.subplots(1, 2)
     losses = list(next(iter(results.values())))
     places = [float(name) for name in results]
     for axes, name in zip(panels, ("mean_class_recall", "worst_class_recall"), strict=True):
-        for loss, colour in zip(losses[1:], COLOURS, strict=False):
+        for number, (loss, colour) in enumerate(zip(losses[1:], COLOURS, strict=False)):
             gains = []
             for runs in results.values():
                 own, first = (
@@ -143,9 +144,21 @@ def draw_gains(path: Path, results: dict[str, Runs]) -> None:
                 gains.append(paired_difference(first, own))
             centres = [100 * centre for centre, _ in gains]
             widths = [100 * (width or 0) for _, width in gains]
-            axes.errorbar(places, centres, widths, marker="o", capsize=3, color=colour, label=loss)
+            # A little apart, so that intervals do not hide each other.
+            axes.errorbar(
+                [place + 0.025 * (number - 3) for place in places],
+                centres,
+                widths,
+                marker="o",
+                markersize=4,
+                elinewidth=0.8,
+                color=colour,
+                label=re.sub("LOSS.DEFER_EPOCHS=.*", "deferred", loss),
+            )
         axes.axhline(0, color="#444444", linewidth=0.8)
-        axes.set_title(f"{name.replace('_', ' ')}, points above {losses[0]}", loc="left")
+        axes.set_title(
+            f"{name.replace('_', ' ')}, points above {losses[0]}", loc="left", fontsize=10
+        )
         axes.set_xlabel("rank correlation of size and difficulty")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", linewidth=0.5, color="#dddddd")
