@@ -8,8 +8,10 @@ long tails are thought of, to +1, the hardest class is the largest. Difficulty i
 cross entropy with 500 images of each class. Two more rows have the labels of 60 % of one class
 spread over the others: of the largest class, and of one of equal classes. Linear classifiers on
 frozen ImageNet features (frozen.py says what they need). Writes difficulty_not_size.csv and .png,
-and prints tables. With --demo instead the demo's videos, made with sizes drawn against difficulty: the
-motion that was recognised least has most clips. Networks are trained on them, KEY VALUE go along.
+and prints tables.
+
+With --demo networks are trained on the demo's videos instead, made with sizes drawn against
+difficulty: the motion that was recognised least has most clips. KEY VALUE ... go along.
 """
 
 import argparse
@@ -51,7 +53,13 @@ def main() -> None:
     parser.add_argument("--demo", action="store_true", help="videos in place of images")
     words, opts = parser.parse_known_args()
     if words.demo:
-        return demo(words, opts)
+        demo(words, opts)
+    else:
+        images(words)
+
+
+def images(words: argparse.Namespace) -> None:
+    """All losses on all sets."""
     data, losses = cifar10(words.data, words.out), words.losses.split(",")
     difficulty = measure(data)
     print("difficulty:", ", ".join(f"{d:.2f}" for d in difficulty))
@@ -73,7 +81,7 @@ def main() -> None:
 def demo(words: argparse.Namespace, opts: list[str]) -> None:
     """Trains and tests with tools/compare.py, on demo data of other sizes."""
     egtea.NUM_TRAIN = dict(zip(HARDEST_FIRST, sorted(egtea.NUM_TRAIN.values())[::-1], strict=True))
-    root = words.out / "demo_data"
+    root = (words.out / "demo_data").absolute()
     egtea.make_demo_data(root)
     losses = "cross_entropy,balanced_softmax,cdb_ce,cdb_logit"
     losses = losses if words.losses == LOSSES_COMPARED else words.losses
