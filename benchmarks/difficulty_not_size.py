@@ -86,12 +86,7 @@ def demo(words: argparse.Namespace, opts: list[str]) -> None:
     losses = "cross_entropy,balanced_softmax,cdb_ce,cdb_logit"
     losses = losses if words.losses == LOSSES_COMPARED else words.losses
     command = ("--cfg", "configs/demo_cdb.yaml", "--losses", losses, "--seeds", str(words.seeds))
-    own = (
-        "DATA.EGTEA.ROOT",
-        str(root.absolute()),
-        "OUTPUT_DIR",
-        str((words.out / "demo").absolute()),
-    )
+    own = ("DATA.EGTEA.ROOT", str(root), "OUTPUT_DIR", str(root.with_name("demo")))
     compare = ROOT / "tools" / "compare.py"
     subprocess.run([sys.executable, compare, *command, *own, *opts], cwd=ROOT, check=True)
 
@@ -162,7 +157,7 @@ def write(path: Path, results: dict[str, Runs]) -> None:
         for seed, scores in of_seed.items()
     ]
     columns = next(iter(next(iter(next(iter(results.values())).values())).values()))
-    write_csv(path, [["set", "loss", "seed", *columns], *rows])
+    write_csv(path, [["set", "loss", "seed", *columns], *rows], for_spreadsheets=False)
 
 
 def draw_gains(path: Path, results: dict[str, Runs]) -> None:
