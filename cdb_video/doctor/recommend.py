@@ -72,11 +72,11 @@ def recommend(
 
 def _recall_by_epoch(history: Sequence[DifficultyRow], num_classes: int) -> npt.NDArray[np.float64]:
     """(epochs, K) recall on validation, NaN where there was none."""
-    epochs = sorted({row.epoch for row in history})
-    recall = np.full((len(epochs), num_classes), np.nan)
+    places = {epoch: place for place, epoch in enumerate(sorted({row.epoch for row in history}))}
+    recall = np.full((len(places), num_classes), np.nan)
     for row in history:
         if row.class_id < num_classes and row.recall is not None:
-            recall[epochs.index(row.epoch), row.class_id] = row.recall
+            recall[places[row.epoch], row.class_id] = row.recall
     return recall
 
 

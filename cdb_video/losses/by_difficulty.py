@@ -1,7 +1,7 @@
 """What losses that go by difficulty share: where their recall comes from."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from cdb_video.losses.base import Loss
 
@@ -19,14 +19,12 @@ class SourceOptions:
 class LossByDifficulty(Loss):
     """Base of losses that go by difficulty, whose ``Options`` are ``SourceOptions``."""
 
-    def __init__(self, options: SourceOptions, **context: Any) -> None:
-        super().__init__(options, **context)
+    options: SourceOptions
 
     @property
     def source(self) -> Literal["val", "train"]:  # type: ignore[override]
         """``options.source``."""
-        source: Literal["val", "train"] = self.options.source
-        return source
+        return self.options.source
 
     @property
     def needs_validation(self) -> bool:
