@@ -7,7 +7,7 @@
 # make bench            time what training costs, into bench.json (15 minutes)
 # make bench-gpu        the same on a GPU, into bench_gpu.json (8 minutes)
 # make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
-# make evidence         losses on frozen features: by difficulty, by its source (CPU, 40 minutes)
+# make evidence         losses on frozen features: by difficulty, by its source (CPU, an hour)
 # make evidence-gpu     losses at full length on CIFAR-10-LT, 8 minutes of it; again goes on
 # make clean            remove what these made
 
