@@ -73,8 +73,9 @@ def test_deferred_epochs_train_as_cross_entropy_does(configured):
         ("LOSS.NAME", "class_balanced", "LOSS.DEFER_EPOCHS", 3),
         ("LOSS.NAME", "equalization", "LOSS.EQUALIZATION.THRESHOLD", 0.5),
         ("LOSS.CDB_CE.SOURCE", "train", "LOSS.DEFER_EPOCHS", 1, "TRAIN.EVAL_PERIOD", 3),
+        ("LOSS.NAME", "cdb_logit", "LOSS.CDB_LOGIT.TOLERANCE", 0, "LOSS.CDB_LOGIT.ETA", 2),
     ],
-    ids=["deferred", "random gate", "training recall"],
+    ids=["deferred", "random gate", "training recall", "margins"],
 )
 def test_a_resumed_run_ends_bit_equal(configured, words):
     whole, cut = configured("whole", *words), configured("cut", *words, "SOLVER.MAX_EPOCH", 2)
