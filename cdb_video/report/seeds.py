@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +13,7 @@ from scipy.stats import ttest_rel
 
 from cdb_video.csv_rows import write_csv
 from cdb_video.files import replacing, write_text
+from cdb_video.report.png import drawn
 from cdb_video.report.scores import Scores
 
 Run = tuple[str, int]
@@ -107,21 +107,19 @@ def draw(path: Path, table: Mapping[Run, Scores]) -> None:
     """A picture with a panel a score: each seed a dot, the mean of each loss a bar."""
     losses = list(dict.fromkeys(loss for loss, _ in table))
     columns = list(next(iter(table.values())))
-    figure = Figure(figsize=(2.3 * len(columns) + 1.2, 0.38 * len(losses) + 1.1))
-    figure.set_layout_engine("constrained")
-    panels: Any = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-    for axes, column in zip(panels, columns, strict=True):
-        for place, loss in enumerate(losses):
-            scores = [100 * score for score in by_seed(table, loss, column).values()]
-            axes.plot(scores, [place] * len(scores), "o", color="#7f9fc9", markersize=4)
-            if scores:
-                axes.plot(mean(scores), place, "|", color="#1f3f6f", markersize=16, mew=2)
-        axes.set_title(column, fontsize=9, loc="left")
-        axes.grid(axis="x", linewidth=0.5, color="#dddddd")
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(labelsize=8, left=False)
-        axes.set_xlabel("per cent", fontsize=8)
-    panels[0].set_yticks(range(len(losses)), losses)
-    panels[0].set_ylim(len(losses) - 0.5, -0.5)
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=150, format="png")
+    size = (2.3 * len(columns) + 1.2, 0.38 * len(losses) + 1.1)
+    with drawn(path, dpi=150, figsize=size) as figure:
+        panels: Any = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+        for axes, column in zip(panels, columns, strict=True):
+            for place, loss in enumerate(losses):
+                scores = [100 * score for score in by_seed(table, loss, column).values()]
+                axes.plot(scores, [place] * len(scores), "o", color="#7f9fc9", markersize=4)
+                if scores:
+                    axes.plot(mean(scores), place, "|", color="#1f3f6f", markersize=16, mew=2)
+            axes.set_title(column, fontsize=9, loc="left")
+            axes.grid(axis="x", linewidth=0.5, color="#dddddd")
+            axes.spines[["top", "right", "left"]].set_visible(False)
+            axes.tick_params(labelsize=8, left=False)
+            axes.set_xlabel("per cent", fontsize=8)
+        panels[0].set_yticks(range(len(losses)), losses)
+        panels[0].set_ylim(len(losses) - 0.5, -0.5)

@@ -51,8 +51,10 @@ def _draw(axes: Any, counts: Sequence[int], tail: LongTail, colour: str, muted: 
     axes.axvline(tail.head + 0.5, color=muted, linewidth=0.9, linestyle="--")
     axes.axhline(FEW_SHOT, color=muted, linewidth=0.9, linestyle=":")
     axes.text(tail.head + 0.7, tail.largest, "half of the clips", fontsize=7, va="top", color=muted)
-    axes.text(len(sizes), FEW_SHOT, f"{FEW_SHOT} clips", fontsize=7, ha="right", va="bottom",
-              color=muted)  # fmt: skip
+    # Beside the axes, where no curve is.
+    beside = axes.get_yaxis_transform()
+    axes.text(1.01, FEW_SHOT, f"{FEW_SHOT} clips", fontsize=7, va="center", color=muted,
+              transform=beside)  # fmt: skip
     axes.set_yscale("symlog", linthresh=1)
     axes.set(xlabel="classes, the largest first", ylabel="training clips", ylim=(0, None))
     axes.set_xlim(0.5, len(sizes) + 0.5)
