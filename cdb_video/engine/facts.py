@@ -16,6 +16,8 @@ from cdb_video.data.batch import Batch
 
 PARTS = ("forward", "backward", "optimiser")
 """Of a step."""
+WIDE = 135
+"""Columns of a terminal from which on the progress line has the shares of ``PARTS``."""
 
 
 class Clock:
@@ -86,13 +88,18 @@ class Clock:
             "memory_mb": round(self._memory() / 1e6, 1),
         }
 
-    def line(self) -> str:
-        """The same for the progress line."""
+    def line(self, columns: int) -> str:
+        """The same for the progress line, shares of ``PARTS`` only where a line has room for them.
+
+        Args:
+            columns: of the terminal.
+        """
         now = self.numbers()
-        return (
-            f"{now['clips_per_second']:.3g} clips/s, waits {100 * now['waiting']:.0f} %, "
-            f"{now['memory_mb'] / 1e3:.1f} GB"
-        )
+        shares = [f"waits {100 * now['waiting']:.0f} %"]
+        if columns >= WIDE:
+            shares += [f"{part} {100 * now[part]:.0f} %" for part in PARTS]
+        speed, memory = now["clips_per_second"], now["memory_mb"] / 1e3
+        return f"{speed:.3g} clips/s, {', '.join(shares)}, {memory:.1f} GB"
 
     def _memory(self) -> int:
         if self._device.type == "cuda":

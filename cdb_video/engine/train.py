@@ -121,7 +121,8 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
                 run.checkpoints.save_within(state, progress._replace(step=step + 1))
                 if look.stop:
                     raise run.stop.stopped(f"epoch {epoch}, step {step + 1}")
-            text = f"epoch {epoch}/{solver.max_epoch} loss {look.mean_loss:.3f}, {run.clock.line()}"
+            costs = run.clock.line(run.screen.width)
+            text = f"epoch {epoch}/{solver.max_epoch} loss {look.mean_loss:.3f}, {costs}"
             bar.update(bar.task_ids[0], description=text)
         bar.update(bar.task_ids[0], completed=done)
     check_finite(state, epoch, run.steps_per_epoch)

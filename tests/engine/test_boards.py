@@ -85,6 +85,8 @@ def test_the_clock_tells_waiting_from_work(monkeypatch):
     numbers = clock.numbers()  # at 12
     assert numbers["backward"] == pytest.approx(1 / 12, abs=1e-4)
     assert numbers["forward"] == numbers["optimiser"] == 0
+    assert "clips/s, waits 31 %, " in clock.line(80)  # 4 of 13
+    assert "waits 29 %, forward 0 %, backward 7 %, optimiser 0 %, " in clock.line(140)  # of 14
 
 
 def test_facts_stay_apart_from_what_is_the_same_each_time(configured):
