@@ -118,7 +118,7 @@ def _hardness(
         what = (
             "small classes are the hard ones, sizes explain most of it"
             if linked >= LINKED
-            else "sizes explain little of what is hard, losses by difficulty are for the rest"
+            else "sizes do not explain all that is hard, losses by difficulty are for the rest"
         )
         text = f"rank correlation of training clips and recall {linked:+.2f}: {what}"
         result.add("difficulty", text, SAFE)

@@ -119,7 +119,7 @@ def history(folder, recalls):
 def test_a_run_tells_what_is_hard_and_what_swings(ask, tmp_path):
     history(tmp_path / "run", [(0.2, 0.5, (n % 2) * 0.9, 0.8) for n in range(8)])
     said, command = ask()
-    assert "recall -1.00: sizes explain little" in said["difficulty"]
+    assert "recall -1.00: sizes do not explain" in said["difficulty"]
     assert said["swing"].startswith("recall of 1 classes changes by over 25 points")
     assert "such as run" in said["swing"]
     assert "never recognised" not in said
