@@ -52,7 +52,7 @@ class ClassState(NamedTuple):
     """(K,): what the loss of a class is multiplied with, or how much likelier than the average
     class it is drawn."""
     tau: float
-    """The exponent between the two."""
+    """The exponent between the two; 0 where none is."""
 
 
 class Feedback(Protocol):
