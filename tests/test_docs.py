@@ -80,6 +80,7 @@ def test_the_worked_example_does_what_it_says(project):
     assert (project / "output" / "my_net" / "test" / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_the_readme_s_backbone_trains_in_two_processes_with_workers(project):
     readme = (ROOT / "README.md").read_text()
     write_files(readme, project)

@@ -115,11 +115,7 @@ def test_torch_export_and_safetensors(exported, trained, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        n if n == "x3d_xs" else pytest.param(n, marks=pytest.mark.slow)
-        for n in SMALL
-        if n != "resnext3d"
-    ],
+    [pytest.param(n, marks=pytest.mark.slow) for n in SMALL if n != "resnext3d"],
 )
 def test_backbones_run_in_onnxruntime(name, colour_clips, tmp_path):
     yaml = f"""

@@ -91,6 +91,7 @@ with distributed.process_group(torch.device("cpu")):
 """
 
 
+@pytest.mark.slow
 def test_lmr_s_bank_is_that_of_all_processes(tmp_path):
     (tmp_path / "bank.py").write_text(BANK)
     done = launch([tmp_path / "bank.py"], 2, tmp_path)

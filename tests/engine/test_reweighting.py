@@ -195,6 +195,7 @@ with distributed.process_group(torch.device("cpu")):
 """
 
 
+@pytest.mark.slow
 def test_what_was_seen_is_that_of_all_processes(tmp_path):
     (tmp_path / "two.py").write_text(TWO_PROCESSES)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")

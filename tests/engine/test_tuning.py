@@ -266,6 +266,7 @@ def on_two_processes(*words):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_merged_statistics_are_those_of_the_data_of_all_processes(tmp_path):
     (tmp_path / "merge.py").write_text(MERGE)
     assert on_two_processes(tmp_path / "merge.py").count("equal") == 2
