@@ -57,7 +57,7 @@ def test_sizes_alone(ask, tmp_path):
     assert said["sizes"].startswith("4 classes of 4 to 40 training clips (1:10): balanced_softmax")
     assert said["difficulty"].startswith("no run yet")
     assert "validation" not in said
-    assert losses(command) == ["cross_entropy", "balanced_softmax", "cdb_logit", SAFE]
+    assert losses(command) == ["cross_entropy", "balanced_softmax", "cdb_logit", SAFE, PAPER]
     assert command[6:] == [
         *("--methods", "crt,ncm", "--seeds", "5"),
         *("OUTPUT_DIR", f"{tmp_path}/run_losses"),
@@ -67,14 +67,14 @@ def test_sizes_alone(ask, tmp_path):
 def test_equal_sizes_need_no_loss_by_size(ask):
     said, command = ask(train=(10, 11, 12, 10))
     assert "next to equal" in said["sizes"]
-    assert losses(command) == ["cross_entropy", "cdb_logit", SAFE]
+    assert losses(command) == ["cross_entropy", "cdb_logit", SAFE, PAPER]
 
 
 def test_pretrained_weights_speak_for_the_papers_form(ask):
     said, command = ask(words=["MODEL.PRETRAINED", "weights.pth"])
     assert "pretrained" in said
     assert "from scratch" not in said
-    assert losses(command)[-1] == PAPER
+    assert losses(command)[2:] == ["cdb_logit", PAPER]
     assert command[-4:-2] == ["MODEL.PRETRAINED", "weights.pth"]
 
 
@@ -86,8 +86,10 @@ def test_few_and_no_validation_clips(ask):
     assert said["validation"].startswith("none: difficulty comes from training recall")
     assert losses(command) == [
         *("cross_entropy", "balanced_softmax"),
-        *("cdb_logit:source=train", f"{SAFE}:source=train"),
+        *(f"{loss}:source=train" for loss in ("cdb_logit", SAFE, PAPER)),
     ]
+    said, command = ask(words=["DATA.NUM_FRAMES", "1"])
+    assert losses(command)[-1] == SAFE
 
 
 def test_a_balancing_sampler_is_left_out_while_losses_are_compared(ask):
@@ -123,7 +125,7 @@ def test_a_run_tells_what_is_hard_and_what_swings(ask, tmp_path):
     assert said["swing"].startswith("recall of 1 classes changes by over 25 points")
     assert "such as run" in said["swing"]
     assert "never recognised" not in said
-    assert losses(command) == ["cross_entropy", "balanced_softmax", "cdb_logit", SAFE]
+    assert losses(command) == ["cross_entropy", "balanced_softmax", "cdb_logit", SAFE, PAPER]
 
 
 def test_a_run_in_which_small_classes_are_the_hard_ones(ask, tmp_path):
