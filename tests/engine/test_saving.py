@@ -24,13 +24,13 @@ KILL_POINTS = Path(__file__).with_name("kill_points.py")
 
 
 def test_killed_before_any_change_to_a_file_a_run_ends_the_same(tiny_yaml, tmp_path):
-    """Every 17th of them; ``make test-faults`` takes each. ``best.pt`` was lost for good where
+    """Every 29th of them; ``make test-faults`` takes each. ``best.pt`` was lost for good where
     the kill came between it and ``latest.pt``."""
     tiny_yaml.write_text(tiny_yaml.read_text().replace("MAX_EPOCH: 4", "MAX_EPOCH: 2"))
     text = tiny_yaml.read_text().replace("STEPS: [0, 3]", "STEPS: [0, 1]")
     tiny_yaml.write_text(text.replace("TRAIN: {", "TRAIN: {KEEP_CHECKPOINTS: 1, "))
     done = subprocess.run(
-        [sys.executable, KILL_POINTS, tiny_yaml, tmp_path / "runs", "17"],
+        [sys.executable, KILL_POINTS, tiny_yaml, tmp_path / "runs", "29"],
         capture_output=True,
         text=True,
         timeout=240,
