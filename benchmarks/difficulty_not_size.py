@@ -24,12 +24,12 @@ from statistics import mean
 import numpy as np
 import torch
 from frozen import LOSSES_COMPARED, Features, cifar10, draw, table, train
-from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from cdb_video.csv_rows import write_csv
 from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest
 from cdb_video.demo import egtea
+from cdb_video.report.png import drawn
 from cdb_video.report.seeds import paired_difference
 
 ROOT = Path(__file__).parents[1]
@@ -162,42 +162,40 @@ def write(path: Path, results: dict[str, Runs]) -> None:
 
 def draw_gains(path: Path, results: dict[str, Runs]) -> None:
     """Gain of each loss over the first, in recall of the mean and of the worst class."""
-    figure = Figure(figsize=(12, 4.2))
-    figure.set_layout_engine("constrained")
-    panels = figure.subplots(1, 2)
-    losses = list(next(iter(results.values())))
-    places = [float(name) for name in results]
-    for axes, name in zip(panels, ("mean_class_recall", "worst_class_recall"), strict=True):
-        for number, (loss, colour) in enumerate(zip(losses[1:], COLOURS, strict=False)):
-            gains = []
-            for runs in results.values():
-                own, first = (
-                    {seed: scores[name] for seed, scores in runs[one].items()}
-                    for one in (loss, losses[0])
+    with drawn(path, dpi=150, figsize=(12, 4.2)) as figure:
+        panels = figure.subplots(1, 2)
+        losses = list(next(iter(results.values())))
+        places = [float(name) for name in results]
+        for axes, name in zip(panels, ("mean_class_recall", "worst_class_recall"), strict=True):
+            for number, (loss, colour) in enumerate(zip(losses[1:], COLOURS, strict=False)):
+                gains = []
+                for runs in results.values():
+                    own, first = (
+                        {seed: scores[name] for seed, scores in runs[one].items()}
+                        for one in (loss, losses[0])
+                    )
+                    gains.append(paired_difference(first, own))
+                centres = [100 * centre for centre, _ in gains]
+                widths = [100 * (width or 0) for _, width in gains]
+                # A little apart, so that intervals do not hide each other.
+                axes.errorbar(
+                    [place + 0.025 * (number - 3) for place in places],
+                    centres,
+                    widths,
+                    marker="o",
+                    markersize=4,
+                    elinewidth=0.8,
+                    color=colour,
+                    label=re.sub("LOSS.DEFER_EPOCHS=.*", "deferred", loss),
                 )
-                gains.append(paired_difference(first, own))
-            centres = [100 * centre for centre, _ in gains]
-            widths = [100 * (width or 0) for _, width in gains]
-            # A little apart, so that intervals do not hide each other.
-            axes.errorbar(
-                [place + 0.025 * (number - 3) for place in places],
-                centres,
-                widths,
-                marker="o",
-                markersize=4,
-                elinewidth=0.8,
-                color=colour,
-                label=re.sub("LOSS.DEFER_EPOCHS=.*", "deferred", loss),
+            axes.axhline(0, color="#444444", linewidth=0.8)
+            axes.set_title(
+                f"{name.replace('_', ' ')}, points above {losses[0]}", loc="left", fontsize=10
             )
-        axes.axhline(0, color="#444444", linewidth=0.8)
-        axes.set_title(
-            f"{name.replace('_', ' ')}, points above {losses[0]}", loc="left", fontsize=10
-        )
-        axes.set_xlabel("rank correlation of size and difficulty")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", linewidth=0.5, color="#dddddd")
-    panels[1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(path, dpi=150)
+            axes.set_xlabel("rank correlation of size and difficulty")
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(axis="y", linewidth=0.5, color="#dddddd")
+        panels[1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 COLOURS = ("#9a9a9a", "#c97f2b", "#b5a642", "#b04a5a", "#7f9fc9", "#3f9f8f", "#1f3f6f")

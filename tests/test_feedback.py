@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from cdb_video.losses.base import Loss
+from cdb_video.losses.cdb_logit import CDBLogit
 from cdb_video.registry import LOSSES, SAMPLERS
 
 K = 4
@@ -40,15 +41,21 @@ def test_the_protocol(make):
     if after is None:
         assert not part.needs_validation
         return
-    assert float(before.weight.sum()) == pytest.approx(K)
+    if isinstance(part, CDBLogit):  # starts from class sizes, and has no exponent
+        sizes = torch.tensor([9, 4, 2, 1]).double()
+        start = K / sizes / (1 / sizes).sum()
+        assert before.weight.tolist() == pytest.approx(start.tolist(), rel=1e-6)
+        assert after.tau == 0
+    else:
+        assert torch.equal(before.weight.double(), torch.ones(K).double())
+        assert after.tau > 0
     assert after.difficulty.shape == after.weight.shape == (K,)
     # The last class had no clip: it keeps the difficulty that it began with.
     assert after.difficulty.tolist() == pytest.approx([0, 0.5, 1, 1])
     assert float(after.weight.sum()) == pytest.approx(K)
-    # Those that start from class sizes have other weights than 1 before.
+    assert after.weight[0] < after.weight[1] < after.weight[2]
     grown = after.weight.double() / before.weight.double()
     assert grown[0] < grown[1] < grown[2]
-    assert after.tau >= 0
 
 
 class Weighted(Loss):
