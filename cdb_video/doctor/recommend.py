@@ -182,8 +182,8 @@ def _start(config: Config, result: Recommendation) -> None:
         result.add(
             "from scratch",
             "in short runs on images the paper's form of CDB swings, TAU 1 MOMENTUM 0.7 does not; "
-            "on real clips it was ahead in the worst class; better than any loss are pretrained "
-            "weights (MODEL.PRETRAINED)",
+            "on real clips it was ahead, most of all in the worst class; better than any loss are "
+            "pretrained weights (MODEL.PRETRAINED)",
             *((SAFE, PAPER) if is_video else (SAFE,)),
         )
 
