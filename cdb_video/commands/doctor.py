@@ -24,10 +24,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     parser.add_argument("--json", type=Path, default=Path("doctor.json"), help="(doctor.json)")
     words = parse(parser, argv)
     config = options.load(words.cfg, words.opts, trust_imports=words.trust_imports)
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    from cdb_video.commands.rows import print_rows
     from cdb_video.doctor import diagnose
     from cdb_video.engine.log import console
     from cdb_video.files import write_text
@@ -35,13 +34,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     workers = max(1, words.workers or os.cpu_count() or 1)
     result = diagnose(config, deep=words.deep, workers=workers, screen=console())
     write_text(words.json, json.dumps(result.as_json(), indent=2) + "\n")
-    table = Table(box=None, show_header=False, pad_edge=False)
-    screen = Console(highlight=False)
-    for one in result.findings:
-        style = STYLES[one.level]
-        table.add_row(Text(one.level, style), Text(one.topic, no_wrap=True), Text(one.text))
-        if not screen.is_terminal:
-            print("\t".join((one.level, one.topic, one.text)))
-    if screen.is_terminal:
-        screen.print(table)
+    print_rows(
+        (Text(one.level, STYLES[one.level]), Text(one.topic), Text(one.text))
+        for one in result.findings
+    )
     return 1 if result.has_errors else 0

@@ -18,9 +18,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     words = parse(make_parser(prog, DESCRIPTION, ""), argv)
     config = options.load(words.cfg, words.opts, trust_imports=words.trust_imports)
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    from cdb_video.commands.rows import print_rows
     from cdb_video.data.splits import Splits
     from cdb_video.doctor.recommend import recommend
     from cdb_video.registry import DATASETS
@@ -32,13 +32,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     folder = RunFolder(config.output_dir)
     history = folder.difficulties() if folder.difficulty.exists() else []
     result = recommend(config, Splits(dataset, names), names, history)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for topic, reason in result.reasons:
-        table.add_row(Text(topic, "bold", no_wrap=True), Text(reason))
-        if not screen.is_terminal:
-            print(f"{topic}\t{reason}")
-    if screen.is_terminal:
-        screen.print(table)
+    print_rows((Text(topic, "bold"), Text(reason)) for topic, reason in result.reasons)
     pairs = dict(zip(words.opts[::2], words.opts[1::2], strict=True))
     # Beside the run that is there, not in it.
     pairs |= {"OUTPUT_DIR": f"{config.output_dir.rstrip('/')}_losses", **result.options}
