@@ -13,12 +13,13 @@ def print_rows(rows: Iterable[Sequence[Text]]) -> None:
     They are Text, not str, as the square brackets of an interval would be markup to rich.
     """
     screen = Console()
+    if not screen.is_terminal:
+        # At once: who reads the first lines alone, as head does, closes the pipe.
+        print("\n".join("\t".join(word.plain for word in row) for row in rows))
+        return
     table = Table(box=None, show_header=False, pad_edge=False)
     for row in rows:
-        if not screen.is_terminal:
-            print("\t".join(word.plain for word in row))
         for word in row[:-1]:
             word.no_wrap = True
         table.add_row(*row)
-    if screen.is_terminal:
-        screen.print(table)
+    screen.print(table)

@@ -113,10 +113,8 @@ def test_torch_export_and_safetensors(exported, trained, tmp_path):
         assert json.loads(file.metadata()["metadata"])["backbone"] == "resnext3d"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) for n in SMALL if n != "resnext3d"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in SMALL if n != "resnext3d"])
 def test_backbones_run_in_onnxruntime(name, colour_clips, tmp_path):
     yaml = f"""
 DATA: {{NAME: clips, NUM_FRAMES: 4, CROP_SIZE: 32, CLIPS: {{ROOT: "{colour_clips}"}}}}
