@@ -1,13 +1,14 @@
 """Cuts clips out of one open video, of which each frame is decoded once for all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from cdb_video.data.clips import ClipSampling, FrameIndices
 from cdb_video.data.decode import Frames
-from cdb_video.data.transforms import Crop, apply, crop_affine, decode_scale, fixed_crop
+from cdb_video.data.decode.resize import scaled_size
+from cdb_video.data.transforms import Crop, Frame, crop_affine, cutter, decode_scale, fixed_crop
 
 Clip = npt.NDArray[np.uint8]
 """(3, T, S, S) RGB."""
@@ -33,7 +34,9 @@ def cut(
         black: what a crop reaches outside the picture is black, not its reflection.
     """
     rising = np.unique(np.concatenate(wanted))
-    pictures = zip(rising.tolist(), video.stream(rising, decode_scale(crops[0], size)), strict=True)
+    scale = decode_scale(crops[0], size)
+    pictures = zip(rising.tolist(), video.stream(rising, scale), strict=True)
+    cutters = _cutters(video, scale, crops, size, black)
     # The first frame that is needed from each clip on.
     first_needed = np.minimum.accumulate([indices.min() for indices in wanted[::-1]])[::-1]
     held: dict[int, Clip] = {}
@@ -43,9 +46,7 @@ def cut(
         last = int(indices.max())
         while last not in held:
             number, picture = next(pictures)
-            affines = [crop_affine(c, video.size, picture.shape[:2], size) for c in crops]
-            cropped = [apply(picture[None], affine, size, black=black)[0] for affine in affines]
-            held[number] = np.stack(cropped)
+            held[number] = np.stack([cut_out(picture) for cut_out in cutters])
         clips = np.stack([held[number] for number in indices.tolist()], axis=1)
         yield from np.ascontiguousarray(clips.transpose(0, 4, 1, 2, 3))
 
@@ -64,12 +65,20 @@ def cut_each(
     rising = np.unique(np.concatenate(wanted))
     scale = max(decode_scale(crop, size) for crop in crops)
     pictures = dict(zip(rising.tolist(), video.stream(rising, scale), strict=True))
-    clips = []
-    for indices, crop in zip(wanted, crops, strict=True):
-        frames = np.stack([pictures[number] for number in indices.tolist()])
-        affine = crop_affine(crop, video.size, frames.shape[1:3], size)
-        clips.append(apply(frames, affine, size, black=black).transpose(3, 0, 1, 2))
-    return np.ascontiguousarray(np.stack(clips))
+    clips = [
+        np.stack([cut_out(pictures[number]) for number in indices.tolist()])
+        for indices, cut_out in zip(wanted, _cutters(video, scale, crops, size, black), strict=True)
+    ]
+    return np.ascontiguousarray(np.stack(clips).transpose(0, 4, 1, 2, 3))
+
+
+def _cutters(
+    video: Frames, scale: float, crops: Sequence[Crop], size: int, black: bool
+) -> list[Callable[[Frame], Frame]]:
+    """Of each crop what cuts it out of a frame that was decoded at ``scale``."""
+    decoded = scaled_size(video.size, scale)
+    affines = [crop_affine(crop, video.size, decoded, size) for crop in crops]
+    return [cutter(affine, decoded, size, black=black) for affine in affines]
 
 
 def cut_views(

@@ -4,7 +4,7 @@ Lengths are pixels of the presented video, coordinates are (x, y) with pixel i c
 ``[i, i + 1)``, so its centre lies at i + 0.5 and a resize has no half-pixel shift.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -15,7 +15,7 @@ from cdb_video.data.augmentation import Augmentation
 from cdb_video.errors import ConfigError
 
 Affine = npt.NDArray[np.float64]
-Frames = npt.NDArray[np.uint8]
+Frame = npt.NDArray[np.uint8]
 
 TRIES = 10
 """Random shapes that are drawn for a crop which may not fit into its picture."""
@@ -165,30 +165,26 @@ def sampling_affines(crops: Crops, height: int, width: int) -> Affine:
     return np.concatenate([linear, (middles / edges - 1)[:, :, None]], axis=2)
 
 
-def apply(frames: Frames, affine: Affine, size: int, *, black: bool = False) -> Frames:
-    """``frames`` ``(T, H, W, 3)`` through ``affine``: ``(T, size, size, 3)``.
+def cutter(
+    affine: Affine, decoded: tuple[int, int], size: int, *, black: bool = False
+) -> Callable[[Frame], Frame]:
+    """What takes a frame (H, W, 3) of ``decoded`` (H, W) through ``affine``: (size, size, 3).
 
     Bilinear; what lies outside the frame is its reflection, or ``black``. A crop on whole pixels
-    without scale or rotation is copied exactly.
+    without scale or rotation is a view of the frame.
     """
-    exact = _slice(frames, affine, size)
-    if exact is not None:
-        return exact
-    out = np.empty((len(frames), size, size, 3), dtype=np.uint8)
-    for source, target in zip(frames, out, strict=True):
-        cv2.warpAffine(
-            source,
-            affine,
-            (size, size),
-            dst=target,
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT if black else cv2.BORDER_REFLECT,
-        )
-    return out
+    part = _slices(affine, decoded, size)
+    if part is not None:
+        return lambda frame: frame[part]
+    border = cv2.BORDER_CONSTANT if black else cv2.BORDER_REFLECT
+    return lambda frame: np.asarray(
+        cv2.warpAffine(frame, affine, (size, size), flags=cv2.INTER_LINEAR, borderMode=border),
+        np.uint8,
+    )
 
 
-def _slice(frames: Frames, affine: Affine, size: int) -> Frames | None:
-    """The crop as a plain slice, or None if ``affine`` is more than that."""
+def _slices(affine: Affine, decoded: tuple[int, int], size: int) -> tuple[slice, slice] | None:
+    """Rows and columns that the crop is, or None if ``affine`` is more than that."""
     whole = np.rint(affine)
     if not np.allclose(affine, whole, rtol=0, atol=1e-6):
         return None
@@ -197,11 +193,13 @@ def _slice(frames: Frames, affine: Affine, size: int) -> Frames | None:
         return None
     left = int(-whole[0, 2] if mirror > 0 else whole[0, 2] - size + 1)
     top = int(-whole[1, 2])
-    height, width = frames.shape[1:3]
+    height, width = decoded
     if not (0 <= left <= width - size and 0 <= top <= height - size):
         return None
-    part = frames[:, top : top + size, left : left + size]
-    return part if mirror > 0 else part[:, :, ::-1]
+    columns = slice(left, left + size)
+    if mirror < 0:
+        columns = slice(left + size - 1, left - 1 if left else None, -1)
+    return slice(top, top + size), columns
 
 
 def flipped_classes(

@@ -11,7 +11,7 @@ from cdb_video.data.image_loader import ImageLoader, cut
 from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.class_balanced import ClassBalanced
 from cdb_video.data.samplers.shuffle import Shuffle
-from cdb_video.data.transforms import Crop, Crops, apply, crop_affine, random_crops
+from cdb_video.data.transforms import Crop, Crops, crop_affine, cutter, random_crops
 from cdb_video.errors import ConfigError
 
 CLASSES = ["away", "left", "right"]
@@ -169,7 +169,7 @@ def test_a_crop_is_that_of_a_clip(shape, black):
     for number in range(20):
         crop = Crop(*(values[number].item() for values in crops))
         affine = crop_affine(crop, shape, shape, 40)
-        clip = apply(picture.transpose(1, 2, 0)[None], affine, 40, black=black)[0]
+        clip = cutter(affine, shape, 40, black=black)(picture.transpose(1, 2, 0))
         difference = np.abs(batch[number].permute(1, 2, 0).numpy().astype(int) - clip)
         # OpenCV rounds places to 1/32 pixel, which shows at the edge to black.
         assert difference.max() <= (10 if black else 4)

@@ -6,8 +6,8 @@ import pytest
 from cdb_video.data.augmentation import Augmentation
 from cdb_video.data.transforms import (
     Crop,
-    apply,
     crop_affine,
+    cutter,
     decode_scale,
     fixed_crop,
     flipped_classes,
@@ -31,7 +31,8 @@ def place_of(affine, x, y):
 
 def run(frames, crop, size):
     shape = frames.shape[1:3]
-    return apply(frames, crop_affine(crop, shape, shape, size), size)
+    cut_out = cutter(crop_affine(crop, shape, shape, size), shape, size)
+    return np.stack([cut_out(frame) for frame in frames])
 
 
 def test_a_whole_pixel_crop_is_copied_exactly():

@@ -73,7 +73,7 @@ class PacketTable:
 
     def first_at(self, pts: int) -> int:
         """Index of the first frame presented at or after ``pts``."""
-        return int(np.searchsorted(self.pts, pts))
+        return int(self.pts.searchsorted(pts))
 
 
 def starts_s(path: str) -> tuple[float, float]:
