@@ -121,11 +121,17 @@ def history(folder, recalls):
 def test_a_run_tells_what_is_hard_and_what_swings(ask, tmp_path):
     history(tmp_path / "run", [(0.2, 0.5, (n % 2) * 0.9, 0.8) for n in range(8)])
     said, command = ask()
-    assert "recall -1.00: sizes do not explain" in said["difficulty"]
+    assert "recall -1.00: large classes are the hard ones" in said["difficulty"]
     assert said["swing"].startswith("recall of 1 classes changes by over 25 points")
     assert "such as run" in said["swing"]
     assert "never recognised" not in said
     assert losses(command) == ["cross_entropy", "balanced_softmax", "cdb_logit", SAFE, PAPER]
+
+
+def test_a_run_in_which_size_tells_little(ask, tmp_path):
+    history(tmp_path / "run", [(0.5, 0.9, 0.2, 0.6)] * 4)
+    said, _ = ask()
+    assert "recall +0.00: sizes do not explain" in said["difficulty"]
 
 
 def test_a_run_in_which_small_classes_are_the_hard_ones(ask, tmp_path):
