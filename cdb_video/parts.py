@@ -19,6 +19,11 @@ Parts = tuple[Part, ...]
 """Of a data set; none where its classes are only themselves."""
 
 
+def sizes_of(parts: Parts) -> list[int]:
+    """How many there are of each part: how outputs of a network with a head a part divide."""
+    return [len(part.class_names) for part in parts]
+
+
 def output_names(parts: Parts) -> list[str]:
     """Names of the outputs of a network with a head a part, one part after the other."""
     return [f"{part.name} {name}" for part in parts for name in part.class_names]

@@ -11,12 +11,11 @@ from torch import nn
 from cdb_video import distributed
 from cdb_video.data.batch import Batch, BatchLoader
 from cdb_video.engine.collect import AllScores, BestScores, Gathered, all_scores
-from cdb_video.engine.inference import Average, votes
+from cdb_video.engine.inference import Average, of_classes, votes
 from cdb_video.errors import DataError, TrainingError
 from cdb_video.metrics import classification_metrics, recall_per_class
 from cdb_video.metrics.groups import Grouping
-from cdb_video.models.part_heads import parts_apart
-from cdb_video.parts import Parts
+from cdb_video.parts import Parts, sizes_of
 from cdb_video.stopping import StopRequest
 
 TOP = 5
@@ -142,18 +141,17 @@ def evaluate(
     device = next(model.parameters()).device
     target = torch.from_numpy(labels)
     kept: AllScores | BestScores
-    sizes = [len(part.class_names) for part in parts]
+    sizes = sizes_of(parts)
     if top_k:
         kept = BestScores(target, min(top_k, num_classes), num_views, average)
     else:
         kept = AllScores(target, sum(sizes) or num_classes, average, device, sizes)
-    with parts_apart(model):
-        for batch, voted in votes(model, loader, average, sizes):
-            if len(voted):
-                kept.add(batch.index.to(device, non_blocking=True), voted)
-            on_batch(batch)
-            if stop is not None and stop.asked:
-                break
+    for batch, voted in votes(model, loader, average):
+        if len(voted):
+            kept.add(batch.index.to(device, non_blocking=True), voted)
+        on_batch(batch)
+        if stop is not None and stop.asked:
+            break
     if stop is not None and distributed.anywhere(stop.asked):
         raise stop.stopped("validation was begun")
     if parts and isinstance(kept, AllScores):
@@ -178,20 +176,18 @@ def _checked(result: Evaluation) -> Evaluation:
 def from_parts(
     scores: torch.Tensor, valid: torch.Tensor, target: torch.Tensor, parts: Parts, leave_out: bool
 ) -> Evaluation:
-    """What heads of the parts make of N clips: a class is as likely as its parts together.
+    """What heads of the parts make of N clips, of the parts and of the classes.
 
     Args:
         scores: (N, sum of the parts' sizes) probabilities, each part's sum to 1.
         valid: (N,) bool: which clips could be decoded.
         target: (N,) int64 true classes.
     """
-    own, product = [], torch.ones(())
-    sizes = [len(part.class_names) for part in parts]
+    own = []
+    sizes = sizes_of(parts)
     for part, columns in zip(parts, torch.split(scores, sizes, dim=1), strict=True):
-        of_class = torch.tensor(part.of_class)
-        product = product * columns[:, of_class]
-        truth = of_class[target]
+        truth = torch.tensor(part.of_class)[target]
         own.append(Evaluation(all_scores(columns, truth, valid), truth, len(columns[0]), leave_out))
-    joint = product / product.sum(dim=1, keepdim=True).clamp(min=torch.finfo(product.dtype).tiny)
+    joint = of_classes(scores, parts)
     found = all_scores(joint, target, valid)
     return Evaluation(found, target, joint.shape[1], leave_out, tuple(own))

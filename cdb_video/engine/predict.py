@@ -20,12 +20,13 @@ from cdb_video.data.loading import Loading, Share
 from cdb_video.data.streamed import StreamedClips
 from cdb_video.data.transforms import fixed_crop
 from cdb_video.engine.build import device_named
-from cdb_video.engine.inference import Average, elect, votes
+from cdb_video.engine.inference import Average, elect, of_classes, votes
 from cdb_video.engine.precision import set_precision
 from cdb_video.engine.prediction import Prediction
 from cdb_video.engine.timeline import Timeline, smoothed, window_spans
 from cdb_video.errors import ConfigError, DataError, DecodeError, TrainingError
 from cdb_video.models import Checkpoint
+from cdb_video.parts import sizes_of
 from cdb_video.registry import import_modules
 
 Video: TypeAlias = str | Path | Record | npt.NDArray[np.uint8] | torch.Tensor
@@ -221,6 +222,8 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Each record's prediction, in their order, as soon as all of its views have voted."""
         num_views = torch.tensor([views[0] * views[1]])
+        parts = self.checkpoint.parts
+        sizes = sizes_of(parts)
         number, voters = 0, 0
         sums: Any = 0
         bad: dict[int, str] = {}
@@ -240,7 +243,8 @@ class Predictor:
                     number += 1
                 sums, voters = sums + vote, voters + 1
                 if voters == num_views:
-                    scores = elect(sums[None], num_views, self.average)[0]
+                    elected = elect(sums[None], num_views, self.average, sizes)
+                    scores = of_classes(elected, parts)[0]
                     if not scores.isfinite().all():
                         raise TrainingError(f"{self.checkpoint.path}: its scores are not finite")
                     yield made(scores.numpy())

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cdb_video.difficulty import ClassState
 from cdb_video.losses.base import Loss
-from cdb_video.parts import Parts
+from cdb_video.parts import Parts, sizes_of
 
 
 class PartLosses(nn.Module):
@@ -23,7 +23,7 @@ class PartLosses(nn.Module):
         super().__init__()
         self.losses = nn.ModuleList(losses)
         self.shares = list(shares)
-        self.sizes = [len(part.class_names) for part in parts]
+        self.sizes = sizes_of(parts)
         of_class = torch.tensor([part.of_class for part in parts])
         self.of_class: Tensor
         self.register_buffer("of_class", of_class, persistent=False)

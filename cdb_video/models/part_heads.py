@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cdb_video.parts import Parts
+from cdb_video.parts import Parts, sizes_of
 
 
 class PartHeads(nn.Linear):
@@ -20,8 +20,8 @@ class PartHeads(nn.Linear):
     """Whether ``forward`` gives the logits of the parts, as the losses take them."""
 
     def __init__(self, num_features: int, parts: Parts) -> None:
-        super().__init__(num_features, sum(len(part.class_names) for part in parts))
-        self.sizes = [len(part.class_names) for part in parts]
+        super().__init__(num_features, sum(sizes_of(parts)))
+        self.sizes = sizes_of(parts)
         self.apart = False
         self.register_buffer(
             "of_class", torch.tensor([part.of_class for part in parts]), persistent=False

@@ -1,5 +1,6 @@
 """A head each for verb and noun: losses, difficulty and numbers of each, and of the action."""
 
+import csv
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from video_lists import EPIC_HEADER, make_epic, write
 from videos import write_video
 
 from cdb_video import options
+from cdb_video.data.batch import Record
 from cdb_video.engine.evaluate import from_parts
 from cdb_video.engine.predict import load
 from cdb_video.engine.test import test as run_test
@@ -199,9 +201,10 @@ def test_the_numbers_of_the_challenge_by_another_way():
     assert "unseen" not in pair_metrics((verbs, nouns), (verb, noun), counts)
 
 
-@pytest.mark.parametrize("source", ["val", "train"])
-def test_verb_and_noun_train_and_are_tested(epic, source):
-    config = epic("LOSS.CDB_CE.SOURCE", source)
+@pytest.mark.parametrize(("source", "average"), [("val", "probabilities"), ("train", "logits")])
+def test_verb_and_noun_train_and_are_tested(epic, source, average):
+    views = ("TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3)
+    config = epic("LOSS.CDB_CE.SOURCE", source, *views, "TEST.ENSEMBLE_METHOD", average)
     train(config)
     rows = RunFolder(config.output_dir).difficulties()
     names = {row.name: row.class_id for row in rows}
@@ -225,8 +228,13 @@ def test_verb_and_noun_train_and_are_tested(epic, source):
     assert content["model_state"]["fc.weight"].shape[0] == 5
     predictor = load(RunFolder(config.output_dir).best)
     assert predictor.class_names == ["take lid", "take cup", "put lid", "wash cup"]
-    lines = (RunFolder(config.output_dir).path / "test/predictions.csv").read_text().splitlines()
-    assert len(lines) == 1 + 8
+    with (RunFolder(config.output_dir).path / "test/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8
+    spans = [Record(row["path"], 0, float(row["start"]), float(row["end"])) for row in rows]
+    for one, row in zip(predictor.stream(spans), rows, strict=True):
+        tested = [float(row[f"score_{c}"]) for c in range(4)]
+        np.testing.assert_allclose(one.scores, tested, atol=2e-6)
     page = write_report(config.output_dir).read_text()
     assert "<th>verb</th>" in page
     json.dumps(metrics)
