@@ -16,14 +16,23 @@ from statistics import mean
 
 import numpy as np
 import torch
-from frozen import BATCH_SIZE, EPOCHS, LEARNING_RATE, Features, cifar10, draw, make_loss, predict
+from frozen import (
+    BATCH_SIZE,
+    EPOCHS,
+    LEARNING_RATE,
+    Features,
+    cifar10,
+    compared,
+    draw,
+    make_loss,
+    predict,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest
 from cdb_video.losses.base import Loss
 from cdb_video.metrics import recall_per_class
-from cdb_video.report.seeds import paired_difference, spread
 
 SOURCES = {
     "validation": "",
@@ -64,13 +73,10 @@ def main() -> None:
 
 def cells(runs: list[list[float]], first: list[list[float]]) -> list[str]:
     """Mean and worst class recall, each with its difference to ``first``, and the error."""
-    shown = []
+    shown: list[str] = []
     for place in (0, 1):
-        own, other = ({s: r[place] for s, r in enumerate(one)} for one in (runs, first))
-        centre, width = spread(list(own.values()))
-        shown.append(f"{100 * centre:.1f} ± {100 * (width or 0):.1f}")
-        centre, width = paired_difference(other, own)
-        shown.append("" if runs is first else f"{100 * centre:+.1f} ± {100 * (width or 0):.1f}")
+        own, other = (dict(enumerate(r[place] for r in some)) for some in (runs, first))
+        shown += compared(own, None if runs is first else other)
     return [*shown, f"{100 * mean(one[2] for one in runs):.1f}"]
 
 

@@ -24,6 +24,7 @@ import torch
 from frozen import MEASURES, table
 
 from cdb_video.commands.compare import loss_words
+from cdb_video.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 LOSSES = (
@@ -67,16 +68,23 @@ def main() -> None:
         print(f"published, ResNet-32, 200 epochs: {PUBLISHED.get(ratio, 'nothing known')}\n")
         rows: dict[str, dict[int, dict[str, float]]] = {}
         for of_ratio, loss, seed in jobs:
-            metrics = folder(words.out, of_ratio, loss, seed) / "test" / "metrics.json"
-            if of_ratio == ratio and metrics.exists():
-                found = json.loads(metrics.read_text())
-                rows.setdefault(loss, {})[seed] = {name: found[name] for name in MEASURES}
+            run = folder(words.out, of_ratio, loss, seed)
+            if of_ratio == ratio and (run / "test/metrics.json").exists():
+                rows.setdefault(loss, {})[seed] = scores(run)
         print("\n".join(table(rows)) if rows else "no run is done yet")
 
 
 def folder(out: Path, ratio: str, loss: str, seed: int) -> Path:
     """OUTPUT_DIR of a run."""
     return (out / f"r{ratio}" / loss.replace(":", ",") / f"seed_{seed}").absolute()
+
+
+def scores(run: Path) -> dict[str, float]:
+    """``MEASURES`` on the test, and as ``validation`` the mean class recall there that was best."""
+    metrics = json.loads((run / "test/metrics.json").read_text())
+    records, _ = RunFolder(run).records()
+    best = max(r["mean_class_recall"] for r in records if r["kind"] == "val")
+    return {"validation": best, **{name: metrics[name] for name in MEASURES}}
 
 
 def chosen(ratio: str, loss: str, seed: int, words: Any, opts: Sequence[str]) -> list[str]:

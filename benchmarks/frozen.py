@@ -158,8 +158,8 @@ def predict(head: nn.Module, features: Features) -> Tensor:
 
 
 def table(rows: dict[str, dict[int, dict[str, float]]]) -> Iterable[str]:
-    """Lines of Markdown: mean ± standard deviation over seeds of each loss, and beside it the
-    difference to the first one, seed by seed, with a 95 % t interval."""
+    """Lines of Markdown: of each loss its ``validation``, and of each of ``MEASURES`` what
+    ``compared`` tells of it and the first loss, seed by seed."""
     first = next(iter(rows.values()))
     yield f"| loss | validation | {' | '.join(f'{m} | minus the first' for m in MEASURES)} |"
     yield "|---" * (2 + 2 * len(MEASURES)) + "|"
@@ -167,8 +167,16 @@ def table(rows: dict[str, dict[int, dict[str, float]]]) -> Iterable[str]:
         cells = [f"{100 * mean(run['validation'] for run in runs.values()):.1f}"]
         for name in MEASURES:
             own, other = ({s: r[name] for s, r in one.items()} for one in (runs, first))
-            centre, width = spread(list(own.values()))
-            cells.append(f"{100 * centre:.1f} ± {100 * (width or 0):.1f}")
-            centre, width = paired_difference(other, own)
-            cells.append("" if runs is first else f"{100 * centre:+.1f} ± {100 * (width or 0):.1f}")
+            cells += compared(own, None if runs is first else other)
         yield f"| `{loss}` | {' | '.join(cells)} |"
+
+
+def compared(own: dict[int, float], other: dict[int, float] | None) -> list[str]:
+    """Mean ± standard deviation over seeds, and the difference to ``other`` with a 95 % t interval
+    over the seeds that both have; both in per cent."""
+    centre, width = spread(list(own.values()))
+    cells = [f"{100 * centre:.1f} ± {100 * (width or 0):.1f}", ""]
+    if other is not None:
+        centre, width = paired_difference(other, own)
+        cells[1] = f"{100 * centre:+.1f} ± {100 * (width or 0):.1f}"
+    return cells
