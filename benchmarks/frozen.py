@@ -173,10 +173,12 @@ def table(rows: dict[str, dict[int, dict[str, float]]]) -> Iterable[str]:
 
 def compared(own: dict[int, float], other: dict[int, float] | None) -> list[str]:
     """Mean ± standard deviation over seeds, and the difference to ``other`` with a 95 % t interval
-    over the seeds that both have; both in per cent."""
-    centre, width = spread(list(own.values()))
-    cells = [f"{100 * centre:.1f} ± {100 * (width or 0):.1f}", ""]
-    if other is not None:
-        centre, width = paired_difference(other, own)
-        cells[1] = f"{100 * centre:+.1f} ± {100 * (width or 0):.1f}"
-    return cells
+    over the seeds that both have; both in per cent. A single seed has neither ± nor interval."""
+
+    def shown(centre: float, width: float | None, sign: str = "") -> str:
+        about = "" if width is None else f" ± {100 * width:.1f}"
+        return f"{100 * centre:{sign}.1f}{about}"
+
+    is_paired = other is not None and not own.keys().isdisjoint(other)
+    difference = shown(*paired_difference(other, own), "+") if is_paired else ""
+    return [shown(*spread(list(own.values()))), difference]
