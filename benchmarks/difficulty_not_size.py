@@ -28,7 +28,7 @@ from scipy.stats import spearmanr
 
 from cdb_video.csv_rows import write_csv
 from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest
-from cdb_video.demo import egtea
+from cdb_video.demo.egtea import NUM_TRAIN, make_demo_data
 from cdb_video.report.png import drawn
 from cdb_video.report.seeds import paired_difference
 
@@ -80,9 +80,9 @@ def images(words: argparse.Namespace) -> None:
 
 def demo(words: argparse.Namespace, opts: list[str]) -> None:
     """Trains and tests with tools/compare.py, on demo data of other sizes."""
-    egtea.NUM_TRAIN = dict(zip(HARDEST_FIRST, sorted(egtea.NUM_TRAIN.values())[::-1], strict=True))
+    num_train = dict(zip(HARDEST_FIRST, sorted(NUM_TRAIN.values(), reverse=True), strict=True))
     root = (words.out / "demo_data").absolute()
-    egtea.make_demo_data(root)
+    make_demo_data(root, num_train=num_train)
     losses = "cross_entropy,balanced_softmax,cdb_ce,cdb_logit"
     losses = losses if words.losses == LOSSES_COMPARED else words.losses
     command = ("--cfg", "configs/demo_cdb.yaml", "--losses", losses, "--seeds", str(words.seeds))

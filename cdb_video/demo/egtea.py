@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -64,7 +64,7 @@ class Clip(NamedTuple):
         return verb * len(PHOTOS) + noun + 1, verb + 1, noun + 1
 
 
-def plan_clips(seed: int) -> list[Clip]:
+def plan_clips(seed: int, num_train: Mapping[str, int] = NUM_TRAIN) -> list[Clip]:
     """Every clip of the demo data in the order of its action, verb and noun.
 
     A session is one subject filming one photograph, clip after clip. As in EGTEA the name holds
@@ -74,8 +74,8 @@ def plan_clips(seed: int) -> list[Clip]:
     rng = np.random.default_rng(seed)
     sessions: defaultdict[str, list[Shot]] = defaultdict(list)
     number_of_shots = itertools.count()
-    for verb, num_train in NUM_TRAIN.items():
-        for part, count in {"train": num_train, "val": NUM_VAL, "test": NUM_TEST}.items():
+    for verb, num in num_train.items():
+        for part, count in {"train": num, "val": NUM_VAL, "test": NUM_TEST}.items():
             for number in range(count):
                 subject = int(rng.choice(VAL_SUBJECTS if part == "val" else TRAIN_SUBJECTS))
                 photo = number % len(PHOTOS)
@@ -142,16 +142,22 @@ def write_clips(root: Path, clips: list[Clip], num_workers: int) -> None:
             pass
 
 
-def make_demo_data(out: Path, seed: int = 0, num_workers: int | None = None) -> Path:
+def make_demo_data(
+    out: Path,
+    seed: int = 0,
+    num_workers: int | None = None,
+    num_train: Mapping[str, int] = NUM_TRAIN,
+) -> Path:
     """Make the demo data in the folder ``out``, unless it is there already, and return ``out``.
 
-    The folder appears only when it is complete. Demo data of another seed or version of this
-    module is replaced.
+    The folder appears only when it is complete. Demo data of another seed, other sizes or
+    another version of this module is replaced.
 
     Args:
         out: the root of the data set, for ``DATA.EGTEA.ROOT``.
         seed: >= 0; the same seed and libraries give the same bytes.
         num_workers: processes; ``None`` is one a core, at most 8.
+        num_train: training clips of each verb.
 
     Raises:
         ConfigError: the seed is negative.
@@ -159,8 +165,9 @@ def make_demo_data(out: Path, seed: int = 0, num_workers: int | None = None) -> 
     """
     if seed < 0:
         raise ConfigError(f"the seed of the demo data must be an integer >= 0, got {seed}")
-    clips = plan_clips(seed)
-    stamp = json.dumps({"version": VERSION, "seed": seed, "clips": len(clips)})
+    clips = plan_clips(seed, num_train)
+    sizes = {"num_train": dict(num_train)} if num_train != NUM_TRAIN else {}
+    stamp = json.dumps({"version": VERSION, "seed": seed, "clips": len(clips), **sizes})
     if (out / STAMP).is_file():
         found = sum(1 for _ in out.glob("cropped_clips/*/*.mp4"))
         if (out / STAMP).read_text() == stamp and found == len(clips):

@@ -41,11 +41,11 @@ def clips():
 
 @pytest.fixture
 def small(monkeypatch):
-    """Three clips of a second for each verb, so that making them all takes little time."""
-    monkeypatch.setattr(demo_egtea, "NUM_TRAIN", dict.fromkeys(MOTIONS, 1))
+    """Training clips of each verb, 1; with as many others, all of a second, they are soon made."""
     monkeypatch.setattr(demo_egtea, "NUM_VAL", 1)
     monkeypatch.setattr(demo_egtea, "NUM_TEST", 1)
     monkeypatch.setattr(demo_egtea, "NUM_FRAMES", range(24, 25))
+    return dict.fromkeys(MOTIONS, 1)
 
 
 def file_bytes(root):
@@ -184,7 +184,7 @@ def test_other_seeds_give_other_clips(clips):
 
 def test_the_demo_lies_on_disk_as_egtea_does(tmp_path, small, capsys):
     root = tmp_path / "a folder" / "demo"
-    make_demo_data(root, SEED, num_workers=2)
+    make_demo_data(root, SEED, num_workers=2, num_train=small)
     assert [path.name for path in root.parent.iterdir()] == ["demo"]
     everything = None
     for split, label in itertools.product((1, 2, 3), ("verb", "noun", "action")):
@@ -205,11 +205,17 @@ def test_the_demo_lies_on_disk_as_egtea_does(tmp_path, small, capsys):
             assert {"Pan left china", "Roll right china"} <= names
 
     before = file_bytes(root)
-    make_demo_data(root, SEED)
+    make_demo_data(root, SEED, num_train=small)
     assert "already" in capsys.readouterr().out
     Path(everything[0]).unlink()
-    make_demo_data(root, SEED, num_workers=1)
+    make_demo_data(root, SEED, num_workers=1, num_train=small)
     assert file_bytes(root) == before
+    # As many clips, but of other verbs.
+    other = {**small, "Still": 2, "Shake": 0}
+    make_demo_data(root, SEED, num_train=other)
+    dataset = Egtea(Egtea.Options(root=str(root), label="verb"))
+    labels = [dataset.class_names[record.label] for record in dataset.records("train")]
+    assert Counter(labels) == Counter(other)
 
 
 def test_a_clip_depends_on_nothing_but_its_shot(tmp_path, clips):
