@@ -37,10 +37,11 @@ def run(frames, crop, size):
 
 def test_a_whole_pixel_crop_is_copied_exactly():
     frames = np.random.default_rng(0).integers(0, 256, (3, 40, 60, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(run(frames, Crop(13, 5, 32, 32), 32), frames[:, 5:37, 13:45])
-    np.testing.assert_array_equal(
-        run(frames, Crop(13, 5, 32, 32, flipped=True), 32), frames[:, 5:37, 13:45][:, :, ::-1]
-    )
+    for left in (0, 13):
+        expected = frames[:, 5:37, left : left + 32]
+        np.testing.assert_array_equal(run(frames, Crop(left, 5, 32, 32), 32), expected)
+        mirrored = run(frames, Crop(left, 5, 32, 32, flipped=True), 32)
+        np.testing.assert_array_equal(mirrored, expected[:, :, ::-1])
 
 
 def test_the_copied_and_the_resampled_crop_are_the_same_picture():
