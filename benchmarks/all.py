@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from training_step import CUDA as NETWORKS
 
 HERE = Path(__file__).parent
 CPU = {
@@ -24,12 +25,12 @@ CPU = {
     "workers.py 2": 500,
 }
 """Program and arguments -> seconds that it may take."""
+VIDEO, IMAGES, *OTHERS = NETWORKS
 GPU = {
-    "training_step.py resnext3d:32x10x224 resnet_cifar:128x1x32": 110,
+    f"training_step.py {VIDEO} {IMAGES}": 110,
     "end_to_end.py": 140,
-    "training_step.py slowfast_r50:16x32x224 x3d_m:16x16x224 r2plus1d_r50:16x16x224 "
-    "mvit_b:8x16x224 videomae:8x16x224": 140,
-    "training_step.py --compile resnet_cifar:128x1x32": 80,
+    f"training_step.py {' '.join(OTHERS)}": 140,
+    f"training_step.py --compile {IMAGES}": 80,
 }
 
 

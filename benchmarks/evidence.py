@@ -11,7 +11,6 @@ or on the next machine, goes on. Several processes share a GPU that small images
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import threading
@@ -68,9 +67,9 @@ def main() -> None:
         print(f"published, ResNet-32, 200 epochs: {PUBLISHED.get(ratio, 'nothing known')}\n")
         rows: dict[str, dict[int, dict[str, float]]] = {}
         for of_ratio, loss, seed in jobs:
-            run = folder(words.out, of_ratio, loss, seed)
-            if of_ratio == ratio and (run / "test/metrics.json").exists():
-                rows.setdefault(loss, {})[seed] = scores(run)
+            found = scores(folder(words.out, of_ratio, loss, seed))
+            if of_ratio == ratio and found:
+                rows.setdefault(loss, {})[seed] = found
         print("\n".join(table(rows)) if rows else "no run is done yet")
 
 
@@ -80,8 +79,11 @@ def folder(out: Path, ratio: str, loss: str, seed: int) -> Path:
 
 
 def scores(run: Path) -> dict[str, float]:
-    """``MEASURES`` on the test, and as ``validation`` the mean class recall there that was best."""
-    metrics = json.loads((run / "test/metrics.json").read_text())
+    """``MEASURES`` on the test, and as ``validation`` the mean class recall there that was best;
+    nothing of a run that is not done."""
+    metrics = RunFolder(run).metrics()
+    if metrics is None:
+        return {}
     records, _ = RunFolder(run).records()
     best = max(r["mean_class_recall"] for r in records if r["kind"] == "val")
     return {"validation": best, **{name: metrics[name] for name in MEASURES}}

@@ -184,8 +184,7 @@ def from_parts(
         target: (N,) int64 true classes.
     """
     own = []
-    sizes = sizes_of(parts)
-    for part, columns in zip(parts, torch.split(scores, sizes, dim=1), strict=True):
+    for part, columns in zip(parts, torch.split(scores, sizes_of(parts), dim=1), strict=True):
         truth = torch.tensor(part.of_class)[target]
         own.append(Evaluation(all_scores(columns, truth, valid), truth, len(columns[0]), leave_out))
     joint = of_classes(scores, parts)

@@ -17,6 +17,7 @@ PROGRAMS = {
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ALL.parent)
     spec = importlib.util.spec_from_file_location("bench_all", ALL)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from archives import WRITERS
 
 ROOT = Path(__file__).parents[2]
 # The recipe's steps need ten epochs to lie apart.
@@ -15,20 +15,11 @@ SMALL = ("--ratios", "2", "--depth", "8", "--epochs", "10", "--seeds", "1")
 OPTIONS = ("DATA.CIFAR10.VAL_PER_CLASS", "2", "TRAIN.BATCH_SIZE", "16", "DEVICE", "cpu")
 
 
-def write_cifar10(folder):
-    """The files of CIFAR-10 with noise: 15 training images a class, and 3 to test."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for name, count in [*((f"data_batch_{n}", 3) for n in range(1, 6)), ("test_batch", 3)]:
-        rows = rng.integers(0, 256, (10 * count, 1 + 3 * 32 * 32), np.uint8)
-        rows[:, 0] = np.repeat(np.arange(10), count)
-        (folder / f"{name}.bin").write_bytes(rows.tobytes())
-
-
 @pytest.fixture
 def evidence(tmp_path):
     """(losses, *words) -> what the program prints of ``tmp_path/out``."""
-    write_cifar10(tmp_path / "cifar10")
+    (tmp_path / "cifar10").mkdir()
+    WRITERS["cifar10"](tmp_path / "cifar10")
 
     def evidence(losses, *words):
         command = [sys.executable, str(ROOT / "benchmarks" / "evidence.py"), *SMALL, *words]
