@@ -45,7 +45,7 @@ test-browser: $(INSTALLED)
 
 test-faults: $(INSTALLED)
 	$(BIN)/pytest -m faults -v
-	$(BIN)/pytest tests/test_fuzz.py --hypothesis-profile faults
+	$(BIN)/pytest tests/test_fuzz.py tests/models/test_half_convolution.py --hypothesis-profile faults
 
 backbones-table: $(INSTALLED)
 	$(BIN)/python tools/backbones_table.py

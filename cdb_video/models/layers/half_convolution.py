@@ -26,6 +26,8 @@ class HalfConvolution(nn.Module):
       the result is the same, and matrix units can work on it;
     - on a CPU it is computed in float32 where oneDNN would read memory that nobody wrote (see
       ``is_misread``), and where each channel has its own filter, as bfloat16 is slower there;
+    - on a CPU the input is padded beforehand where the kernel reaches over both of its ends (see
+      ``reaches_over``), as oneDNN may miscount there;
     - on a CPU a kernel of one position takes the positions that it steps to beforehand, as the
       threads of oneDNN may wait for each other without end in the weights' gradient otherwise.
     """
@@ -51,12 +53,16 @@ class HalfConvolution(nn.Module):
         if steps and device == "cpu":
             kept: Any = (..., *(slice(None, None, step) for step in self.stride))
             return convolve(x[kept], weight, bias, groups=self.groups)
-        times = _times(self.groups, width, device)
-        if times == 1 or self.padding_mode != "zeros":
+        if self.padding_mode != "zeros":
             return compute(x, weight, bias)  # type: ignore[no-any-return]
-        wide = merge_groups(weight, self.groups, times)
-        groups = self.groups // times
-        return convolve(x, wide, bias, self.stride, self.padding, self.dilation, groups)
+        padding, groups = self.padding, self.groups
+        if device == "cpu" and reaches_over(x.shape[2:], weight.shape[2:], padding, self.dilation):
+            x = functional.pad(x, [pad for pad in reversed(padding) for _ in "<>"])
+            padding = 0
+        times = _times(groups, width, device)
+        if times > 1:
+            weight, groups = merge_groups(weight, groups, times), groups // times
+        return convolve(x, weight, bias, self.stride, padding, self.dilation, groups)
 
     def _is_misread(self, x: Tensor, weight: Tensor) -> bool:
         # Padding that is given by name does not say how wide the output is.
@@ -89,6 +95,22 @@ def is_misread(
     span = dilation[-1] * (kernel[-1] - 1) + 1
     width = (size[-1] + 2 * padding[-1] - span) // stride[-1] + 1
     return width == 1 or (size[0] == 1 < kernel[0] and channels < FEW_CHANNELS)
+
+
+def reaches_over(
+    size: tuple[int, ...],
+    kernel: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> bool:
+    """Whether a padded dimension is no longer than the kernel, whose weights' gradient oneDNN then
+    gets wrong, or ends the process with, on a CPU with AVX512_BF16 and no AMX (torch 2.13).
+
+    Args:
+        size: (T, H, W) or (H, W) of the input; the others are along the same dimensions.
+    """
+    sides = zip(size, kernel, padding, dilation, strict=True)
+    return any(pad > 0 and n <= d * (k - 1) + 1 for n, k, pad, d in sides)
 
 
 def merge_groups(weight: Tensor, groups: int, times: int) -> Tensor:
