@@ -32,6 +32,15 @@ SHAPES = {
     ),
     "one row under three": (nn.Conv3d(8, 16, 3, (1, 2, 1), padding=1), (2, 8, 8, 1, 8)),
     "two frames, narrow groups": (nn.Conv3d(32, 32, 3, padding=1, groups=8), (2, 32, 2, 8, 8)),
+    "one column of five frames under seven": (
+        nn.Conv3d(8, 16, (7, 3, 3), 2, (3, 1, 0)),
+        (2, 8, 5, 8, 3),
+    ),
+    "padded with itself": (
+        nn.Conv3d(8, 16, 3, padding=1, padding_mode="circular"),
+        (2, 8, 2, 6, 6),
+    ),
+    "padded by name": (nn.Conv3d(8, 16, 3, padding="same"), (2, 8, 2, 6, 6)),
     "images of two pixels": (nn.Conv2d(4, 128, 3, padding=1), (2, 4, 2, 2)),
     "narrow groups": (nn.Conv3d(32, 32, 3, padding=1, groups=8), (2, 32, 4, 8, 8)),
     "dense": (nn.Conv3d(16, 24, 3, 2, 1), (2, 16, 4, 8, 8)),
@@ -59,7 +68,7 @@ def test_half_precision_is_right_in_memory_that_holds_anything(name):
     torch.manual_seed(0)
     conv, shape = copy.deepcopy(SHAPES[name][0]), SHAPES[name][1]
     x = torch.randn(shape)
-    expected = results(conv, x, half=False)
+    expected = results(copy.deepcopy(conv).double(), x.double(), half=False)
     prepare_convolutions(conv)
     for _ in range(3):
         spoil()

@@ -37,38 +37,41 @@ class HalfConvolution(nn.Module):
     padding: Any
     dilation: tuple[int, ...]
     padding_mode: str
+    _reversed_padding_repeated_twice: list[int]
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        compute = super()._conv_forward  # type: ignore[misc]
-        device = x.device.type
+        device, padding, groups = x.device.type, self.padding, self.groups
         if not torch.is_autocast_enabled(device):
-            return compute(x, weight, bias)  # type: ignore[no-any-return]
-        width = weight.shape[1]
-        if device == "cpu" and (width == 1 or self._is_misread(x, weight)):
-            with torch.autocast(device, enabled=False):
-                full = compute(x.float(), weight, bias)
-            return full.to(torch.get_autocast_dtype(device))  # type: ignore[no-any-return]
+            return super()._conv_forward(x, weight, bias)  # type: ignore[misc, no-any-return]
         convolve = functional.conv3d if x.ndim == 5 else functional.conv2d
-        steps = max(weight.shape[2:]) == 1 < max(self.stride) and not any(self.padding)
-        if steps and device == "cpu":
-            kept: Any = (..., *(slice(None, None, step) for step in self.stride))
-            return convolve(x[kept], weight, bias, groups=self.groups)
         if self.padding_mode != "zeros":
-            return compute(x, weight, bias)  # type: ignore[no-any-return]
-        padding, groups = self.padding, self.groups
-        if device == "cpu" and reaches_over(x.shape[2:], weight.shape[2:], padding, self.dilation):
-            x = functional.pad(x, [pad for pad in reversed(padding) for _ in "<>"])
-            padding = 0
-        times = _times(groups, width, device)
+            x = functional.pad(x, self._reversed_padding_repeated_twice, self.padding_mode)
+            padding = (0,) * len(self.stride)
+        if device == "cpu":
+            size, kernel = (*x.shape[2:],), weight.shape[2:]
+            if max(kernel) == 1 < max(self.stride) and not any(padding):
+                kept: Any = (..., *(slice(None, None, step) for step in self.stride))
+                return convolve(x[kept], weight, bias, groups=groups)
+            # Padding that is given by name does not say how wide the output is.
+            named = isinstance(padding, str)
+            full = (
+                weight.shape[1] == 1
+                or named
+                or is_misread(size, weight.shape, self.stride, padding, self.dilation)
+            )
+            if not named and reaches_over(size, kernel, padding, self.dilation):
+                x = functional.pad(x, [pad for pad in reversed(padding) for _ in "<>"])
+                padding = 0
+            if full:
+                with torch.autocast(device, enabled=False):
+                    y = convolve(
+                        x.float(), weight, bias, self.stride, padding, self.dilation, groups
+                    )
+                return y.to(torch.get_autocast_dtype(device))
+        times = _times(groups, weight.shape[1], device)
         if times > 1:
             weight, groups = merge_groups(weight, groups, times), groups // times
         return convolve(x, weight, bias, self.stride, padding, self.dilation, groups)
-
-    def _is_misread(self, x: Tensor, weight: Tensor) -> bool:
-        # Padding that is given by name does not say how wide the output is.
-        return isinstance(self.padding, str) or is_misread(
-            (*x.shape[2:],), weight.shape, self.stride, self.padding, self.dilation
-        )
 
 
 def is_misread(
@@ -103,14 +106,13 @@ def reaches_over(
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> bool:
-    """Whether a padded dimension is no longer than the kernel, whose weights' gradient oneDNN then
-    gets wrong, or ends the process with, on a CPU with AVX512_BF16 and no AMX (torch 2.13).
+    """Whether a padded dimension is no longer than the kernel.
 
-    Args:
-        size: (T, H, W) or (H, W) of the input; the others are along the same dimensions.
+    Without AMX oneDNN may get the weights' gradient wrong there, or end the process (torch 2.13,
+    AVX512_BF16); with a stride of two and a kernel of seven also in float32.
     """
     sides = zip(size, kernel, padding, dilation, strict=True)
-    return any(pad > 0 and n <= d * (k - 1) + 1 for n, k, pad, d in sides)
+    return any(pad > 0 and n <= apart * (k - 1) + 1 for n, k, pad, apart in sides)
 
 
 def merge_groups(weight: Tensor, groups: int, times: int) -> Tensor:
