@@ -15,6 +15,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from made_clips import make_clips
 
 from cdb_video.data.augmentation import Augmentation
@@ -46,10 +47,11 @@ def bare(paths: list[str], skip: bool, convert: bool = False) -> Side:
 
     Args:
         skip: what no other frame refers to is left out unless it is wanted, as far as is possible.
-        convert: the wanted frames become RGB of the size that a crop is taken from.
+        convert: the wanted frames become RGB.
     """
 
     def side(number: int) -> None:
+        to_rgb = VideoReformatter()
         with av.open(paths[number % len(paths)]) as container:
             stream = container.streams.video[0]
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
@@ -64,7 +66,7 @@ def bare(paths: list[str], skip: bool, convert: bool = False) -> Side:
                     stream.codec_context.skip_frame = "DEFAULT" if keep else "NONREF"
                 for frame in packet.decode():
                     if convert and frame.pts in left:
-                        frame.reformat(299, SIZE, "rgb24", interpolation="AREA").to_ndarray()
+                        to_rgb.reformat(frame, format="rgb24", threads=1)
                     left.discard(frame.pts)
                 if not left:
                     return

@@ -1,7 +1,5 @@
 """One sample: opens the file of a record, chooses frames and crops, gives uint8 clips."""
 
-import ctypes
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from cdb_video.data.clips import frame_range, without_some
 from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.cutting import cut_each, cut_views
 from cdb_video.data.decode import VideoReader
+from cdb_video.data.freed_memory import keep_freed_memory, return_freed_memory
 from cdb_video.data.loading import Loading, Training
 from cdb_video.data.rand_augment import erased, parse_policy, rand_augmented
 from cdb_video.data.records import RecordTable
@@ -101,6 +100,8 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
 
         The error is returned because one raised in a worker reaches the user as a traceback.
         """
+        if self._num_done == 0:
+            keep_freed_memory()
         self._num_done += 1
         if self._num_done % TRIM_EVERY == 0:
             return_freed_memory()
@@ -194,10 +195,3 @@ def changed(clips: Clips, options: Augmentation, rng: np.random.Generator) -> Cl
             frames = erased(frames, options.re_count, rng)
         found.append(frames.transpose(3, 0, 1, 2))
     return np.ascontiguousarray(np.stack(found))
-
-
-def return_freed_memory() -> None:
-    """Gives back to the system what decoding has freed; glibc keeps it, in pieces, for later."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
-        trim(0)

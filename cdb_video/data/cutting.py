@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.data.clips import ClipSampling, FrameIndices
+from cdb_video.data.cutter import cutter
 from cdb_video.data.decode import Frames
 from cdb_video.data.decode.resize import scaled_size
-from cdb_video.data.transforms import Crop, Frame, crop_affine, cutter, decode_scale, fixed_crop
+from cdb_video.data.transforms import Crop, Frame, crop_affine, decode_scale, fixed_crop
 
 Clip = npt.NDArray[np.uint8]
 """(3, T, S, S) RGB."""
@@ -39,16 +40,19 @@ def cut(
     cutters = _cutters(video, scale, crops, size, black)
     # The first frame that is needed from each clip on.
     first_needed = np.minimum.accumulate([indices.min() for indices in wanted[::-1]])[::-1]
-    held: dict[int, Clip] = {}
+    held: dict[int, list[Frame]] = {}
     for indices, needed in zip(wanted, first_needed, strict=True):
         for number in [number for number in held if number < needed]:
             del held[number]
         last = int(indices.max())
         while last not in held:
             number, picture = next(pictures)
-            held[number] = np.stack([cut_out(picture) for cut_out in cutters])
-        clips = np.stack([held[number] for number in indices.tolist()], axis=1)
-        yield from np.ascontiguousarray(clips.transpose(0, 4, 1, 2, 3))
+            held[number] = [cut_out(picture) for cut_out in cutters]
+        clips = np.empty((len(crops), 3, len(indices), size, size), np.uint8)
+        for time, number in enumerate(indices.tolist()):
+            for clip, frame in zip(clips, held[number], strict=True):
+                clip[:, time] = frame.transpose(2, 0, 1)
+        yield from clips
 
 
 def cut_each(
@@ -60,16 +64,16 @@ def cut_each(
     black: bool = False,
 ) -> npt.NDArray[np.uint8]:
     """The clips of ``wanted``, each in a crop of its own, (V, 3, T, S, S); as ``cut``."""
-    if len(wanted) == 1:
-        return np.stack(list(cut(video, wanted, crops, size, black=black)))
     rising = np.unique(np.concatenate(wanted))
     scale = max(decode_scale(crop, size) for crop in crops)
-    pictures = dict(zip(rising.tolist(), video.stream(rising, scale), strict=True))
-    clips = [
-        np.stack([cut_out(pictures[number]) for number in indices.tolist()])
-        for indices, cut_out in zip(wanted, _cutters(video, scale, crops, size, black), strict=True)
-    ]
-    return np.ascontiguousarray(np.stack(clips).transpose(0, 4, 1, 2, 3))
+    cutters = _cutters(video, scale, crops, size, black)
+    clips = np.empty((len(wanted), 3, len(wanted[0]), size, size), np.uint8)
+    for number, picture in zip(rising.tolist(), video.stream(rising, scale), strict=True):
+        for clip, indices, cut_out in zip(clips, wanted, cutters, strict=True):
+            places = indices == number
+            if places.any():
+                clip[:, places] = cut_out(picture).transpose(2, 0, 1)[:, None]
+    return clips
 
 
 def _cutters(

@@ -4,10 +4,9 @@ Lengths are pixels of the presented video, coordinates are (x, y) with pixel i c
 ``[i, i + 1)``, so its centre lies at i + 0.5 and a resize has no half-pixel shift.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +18,9 @@ Frame = npt.NDArray[np.uint8]
 
 TRIES = 10
 """Random shapes that are drawn for a crop which may not fit into its picture."""
+AS_IT_IS = 3
+"""Up to so many pixels for one, a frame is sooner turned to RGB as it is than scaled meanwhile
+(docs/performance.md)."""
 
 
 class Crop(NamedTuple):
@@ -111,8 +113,9 @@ def fixed_crop(height: int, width: int, view: int = 0, num_views: int = 1) -> Cr
 
 
 def decode_scale(crop: Crop, size: int) -> float:
-    """How much the decoder may shrink frames so that ``crop`` still has ``size`` pixels a side."""
-    return min(1.0, size / min(crop.width, crop.height))
+    """How much the decoder shrinks frames, so that ``crop`` still has ``size`` pixels a side."""
+    shrink = min(crop.width, crop.height) / size
+    return 1 / shrink if shrink > AS_IT_IS else 1.0
 
 
 def crop_turns(crops: Crops, size: int) -> tuple[Affine, Affine]:
@@ -163,43 +166,6 @@ def sampling_affines(crops: Crops, height: int, width: int) -> Affine:
     edges = np.array([width, height]) / 2
     linear = np.linalg.inv(turns) / edges[:, None]
     return np.concatenate([linear, (middles / edges - 1)[:, :, None]], axis=2)
-
-
-def cutter(
-    affine: Affine, decoded: tuple[int, int], size: int, *, black: bool = False
-) -> Callable[[Frame], Frame]:
-    """What takes a frame (H, W, 3) of ``decoded`` (H, W) through ``affine``: (size, size, 3).
-
-    Bilinear; what lies outside the frame is its reflection, or ``black``. A crop on whole pixels
-    without scale or rotation is a view of the frame.
-    """
-    part = _slices(affine, decoded, size)
-    if part is not None:
-        return lambda frame: frame[part]
-    border = cv2.BORDER_CONSTANT if black else cv2.BORDER_REFLECT
-    return lambda frame: np.asarray(
-        cv2.warpAffine(frame, affine, (size, size), flags=cv2.INTER_LINEAR, borderMode=border),
-        np.uint8,
-    )
-
-
-def _slices(affine: Affine, decoded: tuple[int, int], size: int) -> tuple[slice, slice] | None:
-    """Rows and columns that the crop is, or None if ``affine`` is more than that."""
-    whole = np.rint(affine)
-    if not np.allclose(affine, whole, rtol=0, atol=1e-6):
-        return None
-    mirror = whole[0, 0]
-    if abs(mirror) != 1 or not np.array_equal(whole[:, :2], [[mirror, 0], [0, 1]]):
-        return None
-    left = int(-whole[0, 2] if mirror > 0 else whole[0, 2] - size + 1)
-    top = int(-whole[1, 2])
-    height, width = decoded
-    if not (0 <= left <= width - size and 0 <= top <= height - size):
-        return None
-    columns = slice(left, left + size)
-    if mirror < 0:
-        columns = slice(left + size - 1, left - 1 if left else None, -1)
-    return slice(top, top + size), columns
 
 
 def flipped_classes(

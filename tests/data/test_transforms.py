@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from cdb_video.data.augmentation import Augmentation
+from cdb_video.data.cutter import cutter
 from cdb_video.data.transforms import (
     Crop,
     crop_affine,
-    cutter,
     decode_scale,
     fixed_crop,
     flipped_classes,
@@ -116,10 +116,11 @@ def test_a_frame_the_decoder_shrank_gives_the_same_picture():
         )
 
 
-def test_the_decoder_shrinks_to_the_output_and_never_enlarges():
-    assert decode_scale(Crop(0, 0, 480, 480), 224) == pytest.approx(224 / 480)
-    assert decode_scale(Crop(0, 0, 100, 100), 224) == 1.0
-    assert decode_scale(Crop(0, 0, 480, 320), 224) == 0.7
+def test_the_decoder_shrinks_large_frames_to_the_output_and_never_enlarges():
+    assert decode_scale(Crop(0, 0, 1080, 1080), 224) == pytest.approx(224 / 1080)
+    assert decode_scale(Crop(0, 0, 1280, 960), 224) == pytest.approx(224 / 960)
+    for side in (480, 224, 100):  # sooner turned to RGB as it is
+        assert decode_scale(Crop(0, 0, side, side), 224) == 1.0
 
 
 def test_outside_the_frame_lies_its_reflection():

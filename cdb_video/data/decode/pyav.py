@@ -127,8 +127,8 @@ class PyavDecoder:
                 "rgb24",
                 interpolation=interpolation,
                 threads=1,
-            ).to_ndarray()
-            upright = self._orientation.upright(converted.astype(np.uint8, copy=False))
+            )
+            upright = self._orientation.upright(_pixels(converted))
             yield np.ascontiguousarray(upright)
 
     def _walk(self, indices: list[int]) -> Iterator[VideoFrame]:
@@ -276,6 +276,13 @@ class PyavDecoder:
         if len(self._container.streams) == 1 and not self._in_part:
             ends.append((self._container.duration or 0) / av.time_base)
         return fps, times, max(ends)
+
+
+def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:
+    """(H, W, 3) of a frame in RGB, where they lie: rows may have padding behind them."""
+    (plane,) = frame.planes
+    shape = (frame.height, frame.width, 3)
+    return np.ndarray(shape, np.uint8, memoryview(plane), strides=(plane.line_size, 3, 1))
 
 
 @lru_cache(maxsize=KEPT_INDICES)
