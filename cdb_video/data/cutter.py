@@ -27,31 +27,24 @@ def cutter(
     """What takes a frame (H, W, 3) of ``decoded`` (H, W) through ``affine``: (size, size, 3).
 
     A crop with two pixels or more for one of the output is halved first, by the mean of four, and
-    again if need be. The rest is bilinear, to twice the output and halved where it is nearer to
-    that: so each pixel of the crop counts, about as much as any other. What lies outside the frame
-    is its reflection, or ``black``. A crop on whole pixels without scale or rotation is a view of
-    the frame.
+    again if need be; the rest is bilinear, so no pixel of the crop is passed over. What lies
+    outside the frame is its reflection, or ``black``. A crop on whole pixels without scale or
+    rotation is a view of the frame.
     """
     box = _box(affine, decoded, size)
     if box is not None:
         return lambda frame: _resized(frame[box.rows, box.columns], size)[:, :: box.step]
-    before, after = _halvings(1 / np.linalg.norm(affine[:, :2], axis=1).max())
-    # Pixel i of a half is pixels 2i and 2i + 1, whose middle is at 2i + 0.5.
-    for _ in range(before):
+    halvings = _halvings(1 / np.linalg.norm(affine[:, :2], axis=1).max())
+    for _ in range(halvings):
+        # Pixel i of the half is pixels 2i and 2i + 1, whose middle is at 2i + 0.5.
         affine = np.column_stack([2 * affine[:, :2], affine @ [0.5, 0.5, 1]])
-    if after:
-        affine = 2 * affine + [0, 0, 0.5]
     border = cv2.BORDER_CONSTANT if black else cv2.BORDER_REFLECT
 
     def warped(frame: Frame) -> Frame:
-        found = cv2.warpAffine(
-            _halved(frame, before),
-            affine,
-            (size << after, size << after),
-            flags=cv2.INTER_LINEAR,
-            borderMode=border,
-        )
-        return _halved(np.asarray(found, np.uint8), after)
+        picture = _halved(frame, halvings)
+        flags = cv2.INTER_LINEAR
+        found = cv2.warpAffine(picture, affine, (size, size), flags=flags, borderMode=border)
+        return np.asarray(found, np.uint8)
 
     return warped
 
@@ -71,19 +64,17 @@ def _box(affine: Affine, decoded: tuple[int, int], size: int) -> _Box | None:
     left, right = min(x, other_x), max(x, other_x)
     if not (left >= 0 and right <= decoded[1] and 0 <= top < bottom <= decoded[0]):
         return None
-    before, _ = _halvings(min(bottom - top, right - left) / size)
-    if (bottom - top) % 2**before or (right - left) % 2**before:
+    times = 2 ** _halvings(min(bottom - top, right - left) / size)
+    if (bottom - top) % times or (right - left) % times:
         return None
     return _Box(slice(top, bottom), slice(left, right), 1 if x == left else -1)
 
 
 def _resized(picture: Frame, size: int) -> Frame:
-    before, after = _halvings(min(picture.shape[:2]) / size)
-    picture, side = _halved(picture, before), size << after
-    if picture.shape[:2] != (side, side):
-        resized = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)
-        picture = np.asarray(resized, np.uint8)
-    return _halved(picture, after)
+    picture = _halved(picture, _halvings(min(picture.shape[:2]) / size))
+    if picture.shape[:2] == (size, size):
+        return picture
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _halved(picture: Frame, times: int) -> Frame:
@@ -96,8 +87,6 @@ def _halved(picture: Frame, times: int) -> Frame:
     return picture
 
 
-def _halvings(shrink: float) -> tuple[int, int]:
-    """How often a picture is halved that becomes ``shrink`` times smaller: before what is left of
-    that is done, and after it, where it is nearer to two than to one."""
-    before = max(0, math.floor(math.log2(shrink) + WHOLE))
-    return before, int(shrink / 2**before > math.sqrt(2))
+def _halvings(shrink: float) -> int:
+    """How often a picture is halved that becomes ``shrink`` times smaller."""
+    return max(0, math.floor(math.log2(shrink) + WHOLE))

@@ -4,6 +4,7 @@ Lengths are pixels of the presented video, coordinates are (x, y) with pixel i c
 ``[i, i + 1)``, so its centre lies at i + 0.5 and a resize has no half-pixel shift.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,9 +19,9 @@ Frame = npt.NDArray[np.uint8]
 
 TRIES = 10
 """Random shapes that are drawn for a crop which may not fit into its picture."""
-AS_IT_IS = 3
-"""Up to so many pixels for one, a frame is sooner turned to RGB as it is than scaled meanwhile
-(docs/performance.md)."""
+AS_IT_IS = ((0, math.sqrt(2)), (2, 3))
+"""Pixels for one at which a frame is sooner turned to RGB as it is, and then halved, than scaled by
+the decoder (docs/performance.md)."""
 
 
 class Crop(NamedTuple):
@@ -115,7 +116,7 @@ def fixed_crop(height: int, width: int, view: int = 0, num_views: int = 1) -> Cr
 def decode_scale(crop: Crop, size: int) -> float:
     """How much the decoder shrinks frames, so that ``crop`` still has ``size`` pixels a side."""
     shrink = min(crop.width, crop.height) / size
-    return 1 / shrink if shrink > AS_IT_IS else 1.0
+    return 1.0 if any(low <= shrink <= high for low, high in AS_IT_IS) else 1 / shrink
 
 
 def crop_turns(crops: Crops, size: int) -> tuple[Affine, Affine]:

@@ -116,10 +116,10 @@ def test_a_frame_the_decoder_shrank_gives_the_same_picture():
         )
 
 
-def test_the_decoder_shrinks_large_frames_to_the_output_and_never_enlarges():
-    assert decode_scale(Crop(0, 0, 1080, 1080), 224) == pytest.approx(224 / 1080)
-    assert decode_scale(Crop(0, 0, 1280, 960), 224) == pytest.approx(224 / 960)
-    for side in (480, 224, 100):  # sooner turned to RGB as it is
+def test_the_decoder_shrinks_what_is_not_sooner_done_afterwards_and_never_enlarges():
+    for width, height, shrink in [(1080, 1080, 1080), (1280, 960, 960), (400, 480, 400)]:
+        assert decode_scale(Crop(0, 0, width, height), 224) == pytest.approx(224 / shrink)
+    for side in (480, 300, 224, 100):
         assert decode_scale(Crop(0, 0, side, side), 224) == 1.0
 
 
