@@ -322,6 +322,20 @@ def test_audio_beside_the_video_is_ignored(tmp_path):
         assert [read_number(picture) for picture in reader.frames([11, 2])] == [11, 2]
 
 
+def test_a_frame_that_is_stored_as_rgb_is_the_caller_s_own(tmp_path):
+    def frame(index):
+        picture = np.full((64, 128, 3), 90, np.uint8)
+        picture[8:16, 4 * index : 4 * index + 8] = 200
+        return picture
+
+    how = {"codec": "qtrle", "pixel_format": "rgb24", "options": {"g": "100"}, "frame": frame}
+    path = write_video(tmp_path / "changes.mov", 12, (64, 128), **how)
+    with VideoReader(path) as reader:
+        for index, picture in enumerate(reader.stream(np.arange(12))):
+            np.testing.assert_array_equal(picture, frame(index))
+            picture[:] = 0  # the next frame is stored as what changes
+
+
 def cut_short(path, source, part):
     data = source.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])

@@ -128,8 +128,10 @@ class PyavDecoder:
                 interpolation=interpolation,
                 threads=1,
             )
-            upright = self._orientation.upright(_pixels(converted))
-            yield np.ascontiguousarray(upright)
+            pixels = _pixels(converted)
+            if converted is frame:  # it was RGB: the decoder may refer to it for the next one
+                pixels = pixels.copy()
+            yield np.ascontiguousarray(self._orientation.upright(pixels))
 
     def _walk(self, indices: list[int]) -> Iterator[VideoFrame]:
         """The decoded frames at the rising ``indices``; seeks where that saves decoding."""
