@@ -7,6 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from cdb_video.data.decode.resize import resized
 from cdb_video.data.transforms import Affine, Frame
 
 WHOLE = 1e-6
@@ -14,11 +15,12 @@ WHOLE = 1e-6
 
 
 class _Box(NamedTuple):
-    """An upright crop on whole pixels: where it is, and whether it is mirrored."""
+    """An upright crop on whole pixels: where it is, if it is mirrored (-1), how often halved."""
 
     rows: slice
     columns: slice
     step: int
+    halvings: int
 
 
 def cutter(
@@ -33,7 +35,7 @@ def cutter(
     """
     box = _box(affine, decoded, size)
     if box is not None:
-        return lambda frame: _resized(frame[box.rows, box.columns], size)[:, :: box.step]
+        return lambda frame: _resized(frame, box, size)
     halvings = _halvings(1 / np.linalg.norm(affine[:, :2], axis=1).max())
     for _ in range(halvings):
         # Pixel i of the half is pixels 2i and 2i + 1, whose middle is at 2i + 0.5.
@@ -64,26 +66,25 @@ def _box(affine: Affine, decoded: tuple[int, int], size: int) -> _Box | None:
     left, right = min(x, other_x), max(x, other_x)
     if not (left >= 0 and right <= decoded[1] and 0 <= top < bottom <= decoded[0]):
         return None
-    times = 2 ** _halvings(min(bottom - top, right - left) / size)
-    if (bottom - top) % times or (right - left) % times:
+    halvings = _halvings(min(bottom - top, right - left) / size)
+    if (bottom - top) % 2**halvings or (right - left) % 2**halvings:
         return None
-    return _Box(slice(top, bottom), slice(left, right), 1 if x == left else -1)
+    return _Box(slice(top, bottom), slice(left, right), 1 if x == left else -1, halvings)
 
 
-def _resized(picture: Frame, size: int) -> Frame:
-    picture = _halved(picture, _halvings(min(picture.shape[:2]) / size))
-    if picture.shape[:2] == (size, size):
-        return picture
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+def _resized(frame: Frame, box: _Box, size: int) -> Frame:
+    picture = _halved(frame[box.rows, box.columns], box.halvings)
+    if picture.shape[:2] != (size, size):
+        smooth = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
+        picture = np.asarray(smooth, np.uint8)
+    return picture[:, :: box.step]
 
 
 def _halved(picture: Frame, times: int) -> Frame:
     """Half as high and wide, so many times; an odd last row or column is left out."""
     for _ in range(times):
         height, width = (side // 2 for side in picture.shape[:2])
-        even = picture[: 2 * height, : 2 * width]
-        half = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
-        picture = np.asarray(half, np.uint8)
+        picture = resized(picture[: 2 * height, : 2 * width], (height, width))
     return picture
 
 

@@ -38,7 +38,15 @@ def test_frames_that_are_freed_make_room_for_others_without_the_system():
     assert faults("keep") < pages / 100
 
 
-def test_nothing_is_asked_of_another_library(monkeypatch):
-    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+def test_another_library_is_looked_through_and_nothing_is_called(monkeypatch):
+    looked_for = []
+
+    class Library:
+        def __getattr__(self, name):
+            looked_for.append(name)
+            raise AttributeError(name)
+
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Library())
     keep_freed_memory()
     return_freed_memory()
+    assert looked_for == ["mallopt", "malloc_trim"]

@@ -60,8 +60,7 @@ class HalfConvolution(nn.Module):
                 or is_misread(size, weight.shape, self.stride, padding, self.dilation)
             )
             if not named and reaches_over(size, kernel, padding, self.dilation):
-                x = functional.pad(x, [pad for pad in reversed(padding) for _ in "<>"])
-                padding = 0
+                x, padding = functional.pad(x, self._reversed_padding_repeated_twice), 0
             if full:
                 with torch.autocast(device, enabled=False):
                     y = convolve(
