@@ -1,5 +1,6 @@
 """Watches the numbers of training: gradients that are not finite, losses that explode."""
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Iterable
@@ -17,6 +18,10 @@ REMEMBERED = 101
 """Losses that the median is of."""
 ENOUGH = 20
 """Losses before the first may be told."""
+A_GUESS = math.log(2)
+"""Cross entropy of a guess between two classes: below it no loss has exploded. Where a network has
+learnt its clips, or CDB weighs nearly all of them by 0, the median is next to 0, and ten times as
+much means nothing."""
 
 
 class LossWatch:
@@ -29,7 +34,7 @@ class LossWatch:
         """Tells of each loss that has exploded: the step, the losses, positions of its clips."""
         for step, index, loss in look.losses:
             median = statistics.median(self._before) if len(self._before) >= ENOUGH else loss
-            if loss > EXPLOSION * median:
+            if loss > max(EXPLOSION * median, A_GUESS):
                 clips = ", ".join(map(str, index.tolist()))
                 screen.print(
                     f"warning: step {step + 1}: the loss is {loss:.4g}, more than {EXPLOSION} "

@@ -1,10 +1,15 @@
 """Numbers that go wrong: losses that are not finite or explode, half precision, batches again."""
 
+import io
+
 import pytest
 import torch
+from rich.console import Console
 
 from cdb_video.commands import run as run_command
+from cdb_video.engine.numbers import LossWatch
 from cdb_video.engine.run import prepare
+from cdb_video.engine.seen import Look
 from cdb_video.engine.test import test as run_test
 from cdb_video.engine.train import fit, train
 from cdb_video.errors import CheckpointError, ConfigError, TrainingError
@@ -108,6 +113,16 @@ def test_a_loss_that_explodes_is_told_with_its_clips(configured, capsys):
     said = capsys.readouterr().err
     assert said.count("more than 10 times its median") == 1
     assert "warning: step 22: the loss is" in said
+
+
+@pytest.mark.parametrize(("loss", "told"), [(0.02, 0), (0.5, 0), (0.8, 1), (8.0, 1)])
+def test_a_loss_that_is_small_has_not_exploded_whatever_the_median(loss, told):
+    said = io.StringIO()
+    watch = LossWatch()
+    for step, value in enumerate([0.0] * 60 + [loss]):
+        clips = torch.tensor([step, 7])
+        watch.see(Look(value, False, False, [(step, clips, value)]), Console(file=said))
+    assert said.getvalue().count("more than 10 times its median 0") == told
 
 
 def test_half_precision_has_a_scaler_that_goes_on_where_it_was(configured):
