@@ -127,6 +127,10 @@ def test_options_of_parallel_training_leave_the_weights_what_they_are(tiny_yaml,
 
 
 SHARDED = ["PARALLEL.FULLY_SHARD", "true"]
+SMALL_VIDEOMAE = ["DATA.NUM_FRAMES", 4, "DATA.CROP_SIZE", 32, "MODEL.NAME", "videomae"]
+SMALL_VIDEOMAE += ["MODEL.VIDEOMAE.HIDDEN_SIZE", 24, "MODEL.VIDEOMAE.NUM_HEADS", 2]
+SMALL_VIDEOMAE += ["MODEL.VIDEOMAE.NUM_LAYERS", 2, "MODEL.VIDEOMAE.NUM_FRAMES", 4]
+SMALL_VIDEOMAE += ["MODEL.VIDEOMAE.CROP_SIZE", 32, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"]
 
 
 @pytest.mark.slow
@@ -156,6 +160,29 @@ def test_sharded_parameters_train_to_the_same_checkpoint(tiny_yaml, tmp_path):
         tmp_path,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("light", [("LORA_RANK", 2), ("ADAPTER_DIM", 3)])
+def test_light_tuning_of_sharded_parameters_ends_with_the_same_checkpoint(
+    tiny_yaml, tmp_path, light
+):
+    option, size = light
+    words = [TRAIN, "--cfg", tiny_yaml, *SMALL_VIDEOMAE, f"MODEL.{option}", size]
+    for name, epochs, more in (
+        ("plain", 2, []),
+        ("sharded", 2, SHARDED),
+        ("changed", 1, SHARDED),
+        ("changed", 2, []),
+    ):
+        out = ["OUTPUT_DIR", tmp_path / name, "SOLVER.MAX_EPOCH", epochs, *more]
+        done = launch([*words, *out], 2, tmp_path)
+        assert done.returncode == 0, done.stderr
+    plain = read_checkpoint(tmp_path / "plain" / "checkpoints" / "latest.pt")
+    for name in ("sharded", "changed"):
+        other = read_checkpoint(tmp_path / name / "checkpoints" / "latest.pt")
+        for part in ("model_state", "optimizer_state"):
+            torch.testing.assert_close(other[part], plain[part], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
