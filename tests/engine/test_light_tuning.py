@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models.small import SMALL as SMALL_OPTIONS
+from models.small import SMALL, SMALL_VIDEOMAE
 from torch import nn
 
 from cdb_video import options
@@ -17,11 +17,6 @@ from cdb_video.models.tuning.light import add_lora, is_light, plain_state, train
 from cdb_video.run_folder import RunFolder
 
 CPU = torch.device("cpu")
-SMALL = {"num_frames": 4, "crop_size": 32, "hidden_size": 24, "num_layers": 2, "num_heads": 2}
-SIZES = ["DATA.NUM_FRAMES", "4", "DATA.CROP_SIZE", "32", "MODEL.NAME", "videomae"]
-SIZES += [
-    word for key, value in SMALL.items() for word in (f"MODEL.VIDEOMAE.{key}".upper(), str(value))
-]
 LORA = ("MODEL.LORA_RANK", 2)
 ADAPTERS = ("MODEL.ADAPTER_DIM", 3)
 
@@ -33,7 +28,7 @@ def tuned(tiny_yaml, tmp_path):
     def tuned(name, *words):
         out = ["OUTPUT_DIR", str(tmp_path / name), "SOLVER.MAX_EPOCH", "2"]
         out += ["SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"]
-        return options.load(tiny_yaml, [*SIZES, *out, *map(str, words)])
+        return options.load(tiny_yaml, [*SMALL_VIDEOMAE, *out, *map(str, words)])
 
     return tuned
 
@@ -49,7 +44,7 @@ def parameters(model):
 @pytest.mark.parametrize("name", ["videomae", "timesformer", "vivit", "vjepa2", "mvit_b"])
 @pytest.mark.parametrize("how", ["adapters", "lora"])
 def test_it_starts_as_the_plain_network_to_the_bit_and_few_parameters_learn(name, how):
-    sizes = SMALL_OPTIONS[name]
+    sizes = SMALL[name]
     torch.manual_seed(0)
     plain = build_model(name, 3, **sizes).eval()
     torch.manual_seed(0)
@@ -159,7 +154,7 @@ def test_the_classifier_starts_from_class_means(configured, head):
 @pytest.mark.parametrize("name", ["videomae", "timesformer", "vivit", "vjepa2"])
 def test_an_attentive_head_looks_at_the_tokens(name):
     torch.manual_seed(0)
-    model = build_model(name, 3, head="attentive", **SMALL_OPTIONS[name]).eval()
+    model = build_model(name, 3, head="attentive", **SMALL[name]).eval()
     frames, size = model.input_format[:2]
     video = torch.randint(0, 256, (2, 3, frames, size, size), dtype=torch.uint8)
     tokens = []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from models.small import SMALL_VIDEOMAE
 
 from cdb_video.engine.train import train
 from cdb_video.errors import ConfigError
@@ -127,33 +128,40 @@ def test_options_of_parallel_training_leave_the_weights_what_they_are(tiny_yaml,
 
 
 SHARDED = ["PARALLEL.FULLY_SHARD", "true"]
-SMALL_VIDEOMAE = ["DATA.NUM_FRAMES", 4, "DATA.CROP_SIZE", 32, "MODEL.NAME", "videomae"]
-SMALL_VIDEOMAE += ["MODEL.VIDEOMAE.HIDDEN_SIZE", 24, "MODEL.VIDEOMAE.NUM_HEADS", 2]
-SMALL_VIDEOMAE += ["MODEL.VIDEOMAE.NUM_LAYERS", 2, "MODEL.VIDEOMAE.NUM_FRAMES", 4]
-SMALL_VIDEOMAE += ["MODEL.VIDEOMAE.CROP_SIZE", 32, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"]
+
+
+def train_each(words, folder, runs):
+    """Each run: its folder, its processes, its epochs, more words; the same folder goes on."""
+    for name, processes, epochs, more in runs:
+        out = ["OUTPUT_DIR", folder / name, "SOLVER.MAX_EPOCH", epochs, *more]
+        done = launch([TRAIN, *words, *out], processes, folder)
+        assert done.returncode == 0, done.stderr
+
+
+def assert_ends_as_plain(folder, names, parts):
+    plain = read_checkpoint(folder / "plain" / "checkpoints" / "latest.pt")
+    for name in names:
+        other = read_checkpoint(folder / name / "checkpoints" / "latest.pt")
+        for part in parts:
+            torch.testing.assert_close(other[part], plain[part], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
 def test_sharded_parameters_train_to_the_same_checkpoint(tiny_yaml, tmp_path):
     """With an average, accumulation, clipped gradients and validation parts of unlike sizes."""
-    words = [TRAIN, "--cfg", tiny_yaml, "MODEL.FROZEN_BN", "true", "TRAIN.EMA_DECAY", 0.5]
+    words = ["--cfg", tiny_yaml, "MODEL.FROZEN_BN", "true", "TRAIN.EMA_DECAY", 0.5]
     words += ["SOLVER.ACCUMULATION_STEPS", 2, "SOLVER.CLIP_GRAD_L2NORM", 0.5]
     words += ["TRAIN.ON_NAN", "skip", "MODEL.ACT_CHECKPOINT", "true"]
-    for name, processes, epochs, more in (
+    runs = [
         ("plain", 2, 4, []),
         ("sharded", 2, 4, SHARDED),
         ("changed", 2, 2, SHARDED),
         ("changed", 1, 3, []),
         ("changed", 2, 4, SHARDED),
-    ):
-        out = ["OUTPUT_DIR", tmp_path / name, "SOLVER.MAX_EPOCH", epochs, *more]
-        done = launch([*words, *out], processes, tmp_path)
-        assert done.returncode == 0, done.stderr
-    plain = read_checkpoint(tmp_path / "plain" / "checkpoints" / "latest.pt")
-    for name in ("sharded", "changed"):
-        other = read_checkpoint(tmp_path / name / "checkpoints" / "latest.pt")
-        for part in ("model_state", "average_state", "optimizer_state", "loss_state"):
-            torch.testing.assert_close(other[part], plain[part], rtol=1e-4, atol=1e-6)
+    ]
+    train_each(words, tmp_path, runs)
+    parts = ("model_state", "average_state", "optimizer_state", "loss_state")
+    assert_ends_as_plain(tmp_path, ("sharded", "changed"), parts)
     done = launch(
         [TEST, "--cfg", tiny_yaml, "MODEL.FROZEN_BN", "true", "OUTPUT_DIR", tmp_path / "sharded"],
         1,
@@ -168,21 +176,16 @@ def test_light_tuning_of_sharded_parameters_ends_with_the_same_checkpoint(
     tiny_yaml, tmp_path, light
 ):
     option, size = light
-    words = [TRAIN, "--cfg", tiny_yaml, *SMALL_VIDEOMAE, f"MODEL.{option}", size]
-    for name, epochs, more in (
-        ("plain", 2, []),
-        ("sharded", 2, SHARDED),
-        ("changed", 1, SHARDED),
-        ("changed", 2, []),
-    ):
-        out = ["OUTPUT_DIR", tmp_path / name, "SOLVER.MAX_EPOCH", epochs, *more]
-        done = launch([*words, *out], 2, tmp_path)
-        assert done.returncode == 0, done.stderr
-    plain = read_checkpoint(tmp_path / "plain" / "checkpoints" / "latest.pt")
-    for name in ("sharded", "changed"):
-        other = read_checkpoint(tmp_path / name / "checkpoints" / "latest.pt")
-        for part in ("model_state", "optimizer_state"):
-            torch.testing.assert_close(other[part], plain[part], rtol=1e-4, atol=1e-6)
+    words = ["--cfg", tiny_yaml, *SMALL_VIDEOMAE, f"MODEL.{option}", size]
+    words += ["SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"]
+    runs = [
+        ("plain", 2, 2, []),
+        ("sharded", 2, 2, SHARDED),
+        ("changed", 2, 1, SHARDED),
+        ("changed", 2, 2, []),
+    ]
+    train_each(words, tmp_path, runs)
+    assert_ends_as_plain(tmp_path, ("sharded", "changed"), ("model_state", "optimizer_state"))
 
 
 @pytest.mark.slow

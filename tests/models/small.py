@@ -35,6 +35,14 @@ SMALL = {
     "vjepa2": TRANSFORMER,
 }
 
+SMALL_VIDEOMAE = ["MODEL.NAME", "videomae", "DATA.NUM_FRAMES", "4", "DATA.CROP_SIZE", "32"]
+SMALL_VIDEOMAE += [
+    word
+    for key, value in TRANSFORMER.items()
+    for word in (f"MODEL.VIDEOMAE.{key}".upper(), str(value))
+]
+"""The small one, and clips of its size, in words of a command line."""
+
 LARGE = ("c2d_r50", "csn_r101", "i3d_r50", "mvit_b", "r2plus1d_r50", "slow_r50", "slowfast_r50")
 LARGE += ("x3d_l", "x3d_m")
 """Also as small as they get they take seconds for what others do in tenths."""

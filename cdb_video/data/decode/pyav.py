@@ -128,10 +128,9 @@ class PyavDecoder:
                 interpolation=interpolation,
                 threads=1,
             )
-            pixels = _pixels(converted)
-            if converted is frame:  # it was RGB: the decoder may refer to it for the next one
-                pixels = pixels.copy()
-            yield np.ascontiguousarray(self._orientation.upright(pixels))
+            upright = self._orientation.upright(_pixels(converted))
+            # Where the frame was RGB already the decoder may refer to it for the next one.
+            yield upright.copy() if converted is frame else np.ascontiguousarray(upright)
 
     def _walk(self, indices: list[int]) -> Iterator[VideoFrame]:
         """The decoded frames at the rising ``indices``; seeks where that saves decoding."""
