@@ -1,6 +1,7 @@
 # make demo             train, test and compare cross entropy and CDB on made videos
 # make test             ruff, mypy and pytest
 # make test-all         all that make test leaves out for its time, too
+# make test-lowest      make test's pytest with the lowest versions that setup.cfg allows
 # make test-browser     the report in a headless Chromium, which must be installed
 # make test-faults      kills, damaged files, full disks, random configs, at length (half an hour)
 # make backbones-table  write the table in docs/backbones.md anew
@@ -15,7 +16,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-all test-gpu test-browser test-faults backbones-table bench bench-gpu bench-images evidence evidence-gpu clean
+.PHONY: install demo test test-all test-gpu test-lowest test-browser test-faults backbones-table bench bench-gpu bench-images evidence evidence-gpu clean
 
 install: $(INSTALLED)
 
@@ -38,6 +39,12 @@ test-all: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	FAIL_WITHOUT_CUDA=1 $(BIN)/pytest -m gpu
+
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	sed -n 's/^    \([a-z0-9-]*\)>=/\1==/p' setup.cfg | sort -u > .venv-lowest/versions.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-lowest/versions.txt --editable '.[dev]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest --numprocesses 2 --dist worksteal
 
 test-browser: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
@@ -71,4 +78,4 @@ evidence-gpu: $(INSTALLED)
 	$(BIN)/python benchmarks/evidence.py --gpu --processes 10 --minutes 8
 
 clean:
-	rm -rf .venv datasets/demo output *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest datasets/demo output *.egg-info .mypy_cache .pytest_cache .ruff_cache
