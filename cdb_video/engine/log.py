@@ -57,6 +57,7 @@ class RunLog:
             off, goes.
         loggers: names in ``BOARDS``.
         options: of the run, key -> value.
+        screen: for warnings; by default a new one.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class RunLog:
         step: int = 0,
         loggers: Sequence[str] = ("tensorboard",),
         options: Mapping[str, str] | None = None,
+        screen: Console | None = None,
     ) -> None:
         self._enabled = distributed.is_main()
+        self._screen = screen or console()
         self._folder, self._options = folder, options or {}
         self._boards: list[Board] = []
         if not self._enabled:
@@ -147,17 +150,24 @@ class RunLog:
         """Shows a picture on the boards; where there are none it is not made."""
         if self._boards:
             picture = make()
-            for board in self._boards:
-                board.image(name, picture, step)
+            self._tell(lambda board: board.image(name, picture, step))
 
     def close(self, scores: Mapping[str, float] | None = None) -> None:
         """Brings everything to disk, with what came of the run where it is done."""
-        for board in self._boards:
-            board.close(self._options, scores or {})
+        self._tell(lambda board: board.close(self._options, scores or {}))
 
     def _show(self, numbers: Mapping[str, float], step: int) -> None:
-        for board in self._boards:
-            board.scalars(numbers, step)
+        self._tell(lambda board: board.scalars(numbers, step))
+
+    def _tell(self, what: Callable[[Board], None]) -> None:
+        """A board that fails, as where its server is away, is left out from then on."""
+        for board in tuple(self._boards):
+            try:
+                what(board)
+            except Exception as error:  # each client has kinds of its own
+                self._boards.remove(board)
+                name = type(board).__name__
+                self._screen.print(f"warning: {name} fails, the run goes on without it: {error}")
 
 
 def _is_number(value: object) -> bool:

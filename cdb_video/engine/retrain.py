@@ -82,7 +82,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     }
     trained = model.get_submodule("fc").cpu()
     assert isinstance(trained, nn.Linear)
-    log = RunLog(folder)
+    log = RunLog(folder, screen=screen)
     work = Work(
         options=config.retrain,
         best_metric=config.train.best_metric,

@@ -129,7 +129,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         leave_out=config.test.on_bad_clip == "leave_out",
         checkpoints=Checkpoints(folder, identity, config.train),
         progress=progress,
-        log=_open_log(config, folder, progress, steps_per_epoch, device),
+        log=_open_log(config, folder, progress, steps_per_epoch, device, screen),
         clock=Clock(device),
         screen=screen,
         stop=StopRequest() if stop is None else stop,
@@ -182,10 +182,15 @@ def fetch(source: str) -> Checkpoint | None:
 
 
 def _open_log(
-    config: Config, folder: RunFolder, progress: Progress, steps: int, device: torch.device
+    config: Config,
+    folder: RunFolder,
+    progress: Progress,
+    steps: int,
+    device: torch.device,
+    screen: Console,
 ) -> RunLog:
     done = progress.epoch * steps + progress.step
-    log = RunLog(folder, progress.epoch, done, config.logger, flat(config))
+    log = RunLog(folder, progress.epoch, done, config.logger, flat(config), screen)
     log.facts(done, **surroundings(device))
     return log
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_steps import assert_same_runs
 
 from cdb_video.commands.with_config import LiveReport
 from cdb_video.engine import pictures
+from cdb_video.engine.boards import BOARDS, TensorBoard
 from cdb_video.engine.facts import Clock
 from cdb_video.engine.train import train
 from cdb_video.errors import ConfigError
@@ -133,6 +135,23 @@ def test_a_report_that_cannot_be_written_ends_no_run(configured, capsys):
     train(config, after_epoch=after_epoch)
     assert "warning: the report is not up to date" in capsys.readouterr().err
     assert RunFolder(config.output_dir).epoch_checkpoints()[-1].name == "epoch_0002.pt"
+
+
+@pytest.mark.parametrize("word", ["scalars", "image", "close"])
+def test_a_board_that_fails_ends_no_run(word, configured, monkeypatch, capsys):
+    class Away(TensorBoard):
+        pass
+
+    def fails(board, *given):
+        raise ConnectionError("the server is away")
+
+    train(configured("alone", "LOGGER", "[]", "SOLVER.MAX_EPOCH", 2))
+    monkeypatch.setattr(Away, word, fails)
+    monkeypatch.setitem(BOARDS, "tensorboard", Away)
+    train(configured("out", "SOLVER.MAX_EPOCH", 2))
+    told = capsys.readouterr().err
+    assert told.count("warning: Away fails, the run goes on without it: the server is away") == 1
+    assert_same_runs(configured("alone").output_dir, configured("out").output_dir)
 
 
 @pytest.mark.slow
