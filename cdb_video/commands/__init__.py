@@ -7,6 +7,7 @@ nothing.
 import argparse
 import importlib
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 from cdb_video import __version__
@@ -57,6 +58,8 @@ def run(word: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     """Runs one command with its arguments, those of the program by default."""
 
     def work() -> int | None:
+        # fvcore compiles a loss as it is imported, by what torch 2.14 warns of: nothing to act on.
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
         module = importlib.import_module(f"cdb_video.commands.{word.replace('-', '_')}")
         code: int | None = module.main(argv, prog)
         return code

@@ -1,7 +1,6 @@
 """Batch-norm statistics for evaluation: the same on all processes, and precise where asked for."""
 
 import torch
-from fvcore.nn.precise_bn import update_bn_stats
 from torch import nn
 
 from cdb_video import distributed
@@ -16,6 +15,8 @@ def precise_statistics(model: nn.Module, loader: BatchLoader, epoch: int, num_ba
     "Rethinking 'Batch' in BatchNorm", Wu and Johnson, arXiv:2105.07576, section 3. All but batch
     norm is in evaluation mode, as it will be when the statistics are used; frozen statistics stay.
     """
+    from fvcore.nn.precise_bn import update_bn_stats  # compiles on import what is not used here
+
     model.eval()
     for norm in learning_norms(model):
         norm.train()
