@@ -92,6 +92,7 @@ def compare(
         CdbVideoError: as for training and testing.
     """
     # Slow to import, so not by --help.
+    from cdb_video.engine.retrain import check_retrain
     from cdb_video.engine.test import test
     from cdb_video.engine.train import train
     from cdb_video.report.page import write_report
@@ -107,6 +108,8 @@ def compare(
             for method in methods:
                 words += ["RETRAIN.METHOD", method]
                 second[f"{loss} + {method}", seed] = options.load(path, [*overrides, *words])
+    for config in second.values():
+        check_retrain(config)
     for (loss, seed), config in configs.items():
         if not _is_done(config):
             Console(stderr=True, markup=False).print(f"{loss}, seed {seed}:")

@@ -44,16 +44,18 @@ def retrain(config: Config) -> dict[str, Any]:
     """
     device = build.choose_device(config)
     with distributed.process_group(device), RunFolder(config.output_dir).locked("retrain"):
-        if distributed.world_size() > 1:
-            raise ConfigError(
-                "a classifier is retrained by one process, without torchrun, got "
-                f"{distributed.world_size()} processes"
-            )
+        check_retrain(config)
         return _retrain(config, device)
 
 
-def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
-    screen, method = console(), config.retrain.method
+def check_retrain(config: Config) -> None:
+    """Raises ``ConfigError`` where no checkpoint of ``config`` could be retrained as it says."""
+    method = config.retrain.method
+    if distributed.world_size() > 1:
+        raise ConfigError(
+            "a classifier is retrained by one process, without torchrun, got "
+            f"{distributed.world_size()} processes"
+        )
     if config.model.head == "cosine" and method not in ANEW:
         raise ConfigError(
             f"RETRAIN.METHOD must be {', '.join(ANEW)} for MODEL.HEAD cosine, got {method!r}"
@@ -63,6 +65,10 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
             "a classifier is retrained with MODEL.HEADS one and HEAD linear or cosine, got "
             f"{config.model.heads} and {config.model.head}"
         )
+
+
+def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
+    screen, method = console(), config.retrain.method
     source = tested_checkpoint(config)
     splits = build.read_splits(config, *SPLITS)
     grouping = class_groups(config, splits)

@@ -51,3 +51,12 @@ def test_several_processes_are_refused(retrain, tmp_path):
     assert result.returncode != 0
     assert "without torchrun, got 2 processes" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_refuses_a_method_before_it_trains(tiny_yaml, tmp_path, capsys):
+    losses = "cross_entropy,ldam:MODEL.HEAD=cosine"
+    words = ["--cfg", str(tiny_yaml), "--losses", losses, "--methods", "crt,las"]
+    assert run("compare", words) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "must be crt, lmr, los, ncm for MODEL.HEAD cosine, got 'las'" in line
+    assert not (tmp_path / "out").exists()
