@@ -186,8 +186,8 @@ def _start(config: Config, result: Recommendation) -> None:
         result.add(
             "from scratch",
             "on images the paper's form of CDB swings, also over 100 epochs, TAU 1 MOMENTUM 0.7 "
-            "does not; on real clips it was ahead, most of all in the worst class, on the demo's made "
-            "ones 24 points behind cross entropy; better than any loss are pretrained weights "
+            "does not; on real clips it was ahead, most of all in the worst class, on the demo's "
+            "made ones 24 points behind cross entropy; better than any loss are pretrained weights "
             "(MODEL.PRETRAINED)",
             *((SAFE, PAPER) if is_video else (SAFE,)),
         )
