@@ -7,20 +7,21 @@ function here does nothing or returns its argument. One code path serves both.
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks as hooks
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule
-from torch.distributed.fsdp import fully_shard as shard_module
 from torch.distributed.rendezvous import rendezvous
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from cdb_video.errors import CdbVideoError
+
+if TYPE_CHECKING:  # half a second, which only ``shard`` should cost
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
 """What stands in the errors of a process that waits for one that is gone."""
@@ -160,13 +161,13 @@ def wrap(
 
 def no_sync(model: nn.Module) -> AbstractContextManager[None]:
     """A context in which gradients stay on this process, for all but the last accumulation step."""
-    if isinstance(model, FSDPModule):
+    if is_sharded(model):
         return _unsynchronised(model)
     return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
 
 @contextmanager
-def _unsynchronised(model: FSDPModule) -> Iterator[None]:
+def _unsynchronised(model: "FSDPModule") -> Iterator[None]:
     model.set_requires_gradient_sync(False)
     try:
         yield
@@ -180,22 +181,29 @@ def shard(model: nn.Module, units: Iterable[nn.Module], device: torch.device) ->
     Each process keeps its share of every parameter, and with it of the gradient and of what the
     optimiser knows; the rest is fetched for one of ``units`` at a time. Names stay.
     """
+    from torch.distributed.fsdp import fully_shard
+
     mesh = init_device_mesh(device.type, (world_size(),))
     for parameter in model.parameters():
         parameter.data = parameter.data.contiguous()  # channels_last cannot be parted
     for part in (*units, model):
-        shard_module(part, mesh=mesh, reshard_after_forward=True)
+        fully_shard(part, mesh=mesh, reshard_after_forward=True)
 
 
-def is_sharded(model: nn.Module) -> bool:
+def is_sharded(model: nn.Module) -> TypeGuard["FSDPModule"]:
     """Whether ``shard`` was done to ``model``."""
-    return isinstance(model, FSDPModule)
+    return hasattr(model, "set_reshard_after_forward")
+
+
+def _is_part(value: Any) -> TypeGuard["DTensor"]:
+    """Whether ``value`` is a tensor of which each process has a share."""
+    return isinstance(value, torch.Tensor) and hasattr(value, "placements")
 
 
 @contextmanager
 def whole(model: nn.Module) -> Iterator[None]:
     """Fetches all of a sharded model, so that processes may run it a different number of times."""
-    parts = [part for part in model.modules() if isinstance(part, FSDPModule)]
+    parts = [part for part in model.modules() if is_sharded(part)]
     for part in parts:
         part.set_reshard_after_forward(False)
         part.unshard()
@@ -209,12 +217,12 @@ def whole(model: nn.Module) -> Iterator[None]:
 
 def own(tensor: torch.Tensor) -> torch.Tensor:
     """This process's share of a sharded tensor; any other as it is."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if _is_part(tensor) else tensor
 
 
 def gathered(tree: Any) -> Any:
     """``tree`` of dicts and lists with its sharded tensors whole, on the CPU; all must call it."""
-    if isinstance(tree, DTensor):
+    if _is_part(tree):
         return tree.full_tensor().cpu()
     if isinstance(tree, dict):
         return {key: gathered(value) for key, value in tree.items()}
@@ -225,7 +233,9 @@ def parted(tree: Any, like: Any) -> Any:
     """``tree`` with its tensors sharded as those at the same place of ``like`` are."""
     if isinstance(tree, Mapping) and isinstance(like, Mapping):
         return {key: parted(value, like.get(key)) for key, value in tree.items()}
-    if isinstance(like, DTensor) and isinstance(tree, torch.Tensor):
+    if _is_part(like) and isinstance(tree, torch.Tensor):
+        from torch.distributed.tensor import distribute_tensor
+
         value = tree.to(like.device)
         # Every process has read the whole: nothing need be sent.
         return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)

@@ -63,6 +63,7 @@ def test_help_prints_every_option_with_its_documentation(tool):
 
 
 HEAVY = ("sklearn", "scipy", "matplotlib", "transformers", "tensorboard", "pooch", "jinja2")
+HEAVY += ("torch.distributed.fsdp", "torch.distributed.tensor", "fvcore.nn")
 IMPORTED = f"""
 import contextlib, io, sys
 from cdb_video.commands import main
