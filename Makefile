@@ -5,7 +5,7 @@
 # make test-browser     the report in a headless Chromium, which must be installed
 # make test-faults      kills, damaged files, full disks, random configs, at length (half an hour)
 # make backbones-table  write the table in docs/backbones.md anew
-# make bench            time what training costs, into bench.json (15 minutes)
+# make bench            time what training costs, into bench.json (6 minutes; at most 19)
 # make bench-gpu        the same on a GPU, into bench_gpu.json (8 minutes)
 # make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
 # make evidence         losses on frozen features: by difficulty, by its source (CPU, an hour)
