@@ -102,7 +102,7 @@ def channels_last(subject: Subject) -> None:
 
 
 def bfloat16(subject: Subject) -> None:
-    """In bfloat16, as a run computes in it, logits stay close to those in float32, and gradients are finite."""
+    """In bfloat16 logits stay close to those in float32, and gradients are finite."""
     model, video = subject.model().eval(), subject.clips(2)
     expected = model(video).detach()
     model.set_precision("bf16")
