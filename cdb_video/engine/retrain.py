@@ -44,18 +44,18 @@ def retrain(config: Config) -> dict[str, Any]:
     """
     device = build.choose_device(config)
     with distributed.process_group(device), RunFolder(config.output_dir).locked("retrain"):
+        if distributed.world_size() > 1:
+            raise ConfigError(
+                "a classifier is retrained by one process, without torchrun, got "
+                f"{distributed.world_size()} processes"
+            )
         check_retrain(config)
         return _retrain(config, device)
 
 
 def check_retrain(config: Config) -> None:
-    """Raises ``ConfigError`` where no checkpoint of ``config`` could be retrained as it says."""
+    """Raises ``ConfigError`` where RETRAIN.METHOD does not go with the head of the network."""
     method = config.retrain.method
-    if distributed.world_size() > 1:
-        raise ConfigError(
-            "a classifier is retrained by one process, without torchrun, got "
-            f"{distributed.world_size()} processes"
-        )
     if config.model.head == "cosine" and method not in ANEW:
         raise ConfigError(
             f"RETRAIN.METHOD must be {', '.join(ANEW)} for MODEL.HEAD cosine, got {method!r}"
