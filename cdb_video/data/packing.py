@@ -37,8 +37,10 @@ class Packing:
     """Quality of x264, 0 to 51: lower is better and larger."""
 
     def options(self) -> dict[str, str]:
-        """For x264: of four frames three are referred to by none, so that a reader may leave them
-        out, and no filter runs after decoding."""
+        """For x264: of eight frames five are referred to by none, so that a reader may leave them
+        out, and no filter runs after decoding. A reader wants each frame as much as any, so none
+        is made better for the sake of those that refer to it (mbtree); light that changes is
+        weighted (weightp, weightb), which costs decoding nothing."""
         group = str(self.key_frames)
         return {
             "crf": str(self.crf),
@@ -47,7 +49,7 @@ class Packing:
             "sc_threshold": "0",
             "tune": "fastdecode",
             "bf": "3",
-            "x264-params": "b-adapt=0:b-pyramid=none:open-gop=0",
+            "x264-params": "b-adapt=0:b-pyramid=none:open-gop=0:weightp=2:weightb=1:mbtree=0",
         }
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:

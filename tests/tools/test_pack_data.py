@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -67,6 +68,20 @@ def test_packed_clips_have_the_same_frames_at_the_same_times(raw, tmp_path, caps
         ]
         assert np.abs(after.astype(int) - expected).mean() < 6
     assert (out / "one.png").read_bytes() == (raw / "one.png").read_bytes()
+
+
+def test_a_frame_of_a_packed_clip_needs_few_others(tmp_path):
+    write_video(tmp_path / "raw.mp4", 40, size=(64, 64))
+    packing.pack(
+        Record(str(tmp_path / "raw.mp4"), 0), tmp_path / "x.mp4", Packing(), packing.Decoding()
+    )
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        packets = [p for p in container.demux(video=0) if p.pts is not None]
+        assert [n for n, p in enumerate(packets) if p.is_keyframe] == [0, 8, 16, 24, 32]
+        container.seek(0)
+        container.streams.video[0].codec_context.skip_frame = "NONREF"
+        # Of each eight the key frame and two that others refer to.
+        assert sum(1 for _ in container.decode(video=0)) == 15
 
 
 @pytest.mark.parametrize("what", ["clips", "root"])
