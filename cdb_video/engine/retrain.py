@@ -42,20 +42,21 @@ def retrain(config: Config) -> dict[str, Any]:
     Raises:
         CdbVideoError: there is no checkpoint, it does not fit, or options or data are wrong.
     """
+    check_retrain(config)
     device = build.choose_device(config)
     with distributed.process_group(device), RunFolder(config.output_dir).locked("retrain"):
-        if distributed.world_size() > 1:
-            raise ConfigError(
-                "a classifier is retrained by one process, without torchrun, got "
-                f"{distributed.world_size()} processes"
-            )
-        check_retrain(config)
         return _retrain(config, device)
 
 
 def check_retrain(config: Config) -> None:
-    """Raises ``ConfigError`` where RETRAIN.METHOD does not go with the head of the network."""
+    """Raises ``ConfigError`` where there are several processes, or where RETRAIN.METHOD does not go
+    with the head of the network."""
     method = config.retrain.method
+    if distributed.world_size() > 1:
+        raise ConfigError(
+            "a classifier is retrained by one process, without torchrun, got "
+            f"{distributed.world_size()} processes"
+        )
     if config.model.head == "cosine" and method not in ANEW:
         raise ConfigError(
             f"RETRAIN.METHOD must be {', '.join(ANEW)} for MODEL.HEAD cosine, got {method!r}"

@@ -45,9 +45,16 @@ def test_mistakes_are_one_line_and_exit_code_2(tiny_yaml, tmp_path, capsys, word
 
 
 @pytest.mark.slow
-def test_several_processes_are_refused(retrain, tmp_path):
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("retrain_classifier.py", ("METHOD", "ncm")),
+        ("compare.py", ("--losses", "cross_entropy", "--methods", "ncm")),
+    ],
+)
+def test_several_processes_are_refused(tool, tiny_yaml, tmp_path, script, words):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    result = retrain("METHOD", "ncm", launcher=launcher)
+    result = tool(script, "--cfg", tiny_yaml, *words, launcher=launcher)
     assert result.returncode != 0
     assert "without torchrun, got 2 processes" in result.stderr
     assert not (tmp_path / "out").exists()
