@@ -1,4 +1,5 @@
 import copy
+import math
 import pickle
 
 import pytest
@@ -9,8 +10,10 @@ from torch import nn
 from torch.nn import functional
 
 from cdb_video.models import build_model
+from cdb_video.models.layers import half_convolution
 from cdb_video.models.layers.half_convolution import (
     HalfConvolution,
+    fold_strides,
     is_misread,
     merge_groups,
     prepare_convolutions,
@@ -43,6 +46,11 @@ SHAPES = {
     "padded by name": (nn.Conv3d(8, 16, 3, padding="same"), (2, 8, 2, 6, 6)),
     "images of two pixels": (nn.Conv2d(4, 128, 3, padding=1), (2, 4, 2, 2)),
     "narrow groups": (nn.Conv3d(32, 32, 3, padding=1, groups=8), (2, 32, 4, 8, 8)),
+    "one position, strides": (nn.Conv3d(8, 16, 1, (1, 2, 3)), (2, 8, 4, 9, 8)),
+    "one position of an image": (nn.Conv2d(8, 16, 1), (2, 8, 5, 7)),
+    "stem": (nn.Conv3d(3, 16, (3, 7, 7), (1, 2, 2), (1, 3, 3)), (2, 3, 4, 17, 20)),
+    "stem of an image": (nn.Conv2d(3, 16, 7, 2, 3), (2, 3, 17, 20)),
+    "patches": (nn.Conv3d(3, 32, (2, 8, 8), (2, 8, 8)), (2, 3, 5, 17, 24)),
     "dense": (nn.Conv3d(16, 24, 3, 2, 1), (2, 16, 4, 8, 8)),
 }
 
@@ -63,8 +71,10 @@ def results(conv, x, *, half):
     return y.float(), x.grad, conv.weight.grad
 
 
+@pytest.mark.parametrize("amx", [False, True])
 @pytest.mark.parametrize("name", SHAPES)
-def test_half_precision_is_right_in_memory_that_holds_anything(name):
+def test_half_precision_is_right_in_memory_that_holds_anything(name, amx, monkeypatch):
+    monkeypatch.setattr(half_convolution, "has_amx", lambda: amx)
     torch.manual_seed(0)
     conv, shape = copy.deepcopy(SHAPES[name][0]), SHAPES[name][1]
     x = torch.randn(shape)
@@ -124,6 +134,28 @@ def test_merged_groups_give_the_same_to_the_gradient(times):
     torch.testing.assert_close(wide, narrow, atol=1e-5, rtol=1e-5)
     expected, got = (torch.autograd.grad(y.square().sum(), weight)[0] for y in (narrow, wide))
     torch.testing.assert_close(got, expected, atol=1e-2, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [
+        ((7, 7, 7), (1, 2, 2), (3, 3, 3), (5, 13, 14)),
+        ((3, 7, 7), (2, 4, 4), (1, 3, 3), (6, 21, 22)),
+        ((2, 8, 8), (2, 8, 8), (0, 0, 0), (5, 17, 24)),
+        ((1, 4, 2), (1, 2, 3), (0, 1, 0), (2, 9, 11)),
+        ((7, 7), (2, 2), (3, 3), (17, 20)),
+    ],
+)
+def test_strides_that_became_channels_give_the_same(kernel, stride, padding, size):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size, dtype=torch.double)
+    weight = torch.randn(8, 3, *kernel, dtype=torch.double)
+    convolve = functional.conv3d if len(size) == 3 else functional.conv2d
+    folded, narrow, left = fold_strides(x, weight, stride, padding)
+    assert folded.shape[1] == narrow.shape[1] == 3 * math.prod(stride)
+    torch.testing.assert_close(
+        convolve(folded, narrow, padding=left), convolve(x, weight, None, stride, padding)
+    )
 
 
 def test_names_and_full_precision_stay_and_a_model_can_be_pickled():

@@ -1,5 +1,7 @@
 """How the convolutions of a network are computed in half precision, by device."""
 
+from functools import cache
+from math import prod
 from typing import Any
 
 import torch
@@ -15,6 +17,10 @@ CPU_GROUP = 16
 """The same on a CPU, where only groups below half of that gain by it."""
 FEW_CHANNELS = 16
 """Below which oneDNN takes another way through the input."""
+COLOURS = 4
+"""Channels at most of an input that AMX is too wide for."""
+SMALL_KERNEL = 9
+"""Positions of a kernel at most that is not worth folding."""
 
 
 class HalfConvolution(nn.Module):
@@ -28,8 +34,10 @@ class HalfConvolution(nn.Module):
       ``is_misread``), and where each channel has its own filter, as bfloat16 is slower there;
     - on a CPU the input is padded beforehand where the kernel reaches over both of its ends (see
       ``reaches_over``), as oneDNN may miscount there;
-    - on a CPU a kernel of one position takes the positions that it steps to beforehand, as the
-      threads of oneDNN may wait for each other without end in the weights' gradient otherwise.
+    - on a CPU a kernel of one position is a matrix product of the positions that it steps to: that
+      is quicker, and the threads of oneDNN may wait for each other without end in the weights'
+      gradient otherwise;
+    - on a CPU with AMX the strides of a stem become channels (see ``fold_strides``).
     """
 
     groups: int
@@ -40,37 +48,56 @@ class HalfConvolution(nn.Module):
     _reversed_padding_repeated_twice: list[int]
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        device, padding, groups = x.device.type, self.padding, self.groups
+        device, padding = x.device.type, self.padding
         if not torch.is_autocast_enabled(device):
             return super()._conv_forward(x, weight, bias)  # type: ignore[misc, no-any-return]
-        convolve = functional.conv3d if x.ndim == 5 else functional.conv2d
         if self.padding_mode != "zeros":
             x = functional.pad(x, self._reversed_padding_repeated_twice, self.padding_mode)
             padding = (0,) * len(self.stride)
         if device == "cpu":
-            size, kernel = (*x.shape[2:],), weight.shape[2:]
-            if max(kernel) == 1 < max(self.stride) and not any(padding):
-                kept: Any = (..., *(slice(None, None, step) for step in self.stride))
-                return convolve(x[kept], weight, bias, groups=groups)
-            # Padding that is given by name does not say how wide the output is.
-            named = isinstance(padding, str)
-            full = (
-                weight.shape[1] == 1
-                or named
-                or is_misread(size, weight.shape, self.stride, padding, self.dilation)
-            )
-            if not named and reaches_over(size, kernel, padding, self.dilation):
-                x, padding = functional.pad(x, self._reversed_padding_repeated_twice), 0
-            if full:
-                with torch.autocast(device, enabled=False):
-                    y = convolve(
-                        x.float(), weight, bias, self.stride, padding, self.dilation, groups
-                    )
-                return y.to(torch.get_autocast_dtype(device))
-        times = _times(groups, weight.shape[1], device)
+            return self._on_cpu(x, weight, bias, padding)
+        return self._merged(x, weight, bias, padding)
+
+    def _on_cpu(self, x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
+        size, kernel = (*x.shape[2:],), weight.shape[2:]
+        if max(kernel) == 1 and not any(padding):
+            kept: Any = (..., *(slice(None, None, step) for step in self.stride))
+            if self.groups == 1:
+                last = x[kept].movedim(1, -1)
+                return functional.linear(last, weight.flatten(1), bias).movedim(-1, 1)
+            if max(self.stride) > 1:
+                return _convolve(x[kept], weight, bias, groups=self.groups)
+        # Padding that is given by name does not say how wide the output is.
+        named = isinstance(padding, str)
+        full = (
+            weight.shape[1] == 1
+            or named
+            or is_misread(size, weight.shape, self.stride, padding, self.dilation)
+        )
+        if not named and reaches_over(size, kernel, padding, self.dilation):
+            x = functional.pad(x, self._reversed_padding_repeated_twice)
+            padding = (0,) * len(self.stride)
+        if full:
+            with torch.autocast("cpu", enabled=False):
+                x = x.float()
+                y = _convolve(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+            return y.to(torch.get_autocast_dtype("cpu"))
+        stem = self.groups == 1 and weight.shape[1] <= COLOURS and prod(kernel) > SMALL_KERNEL
+        if stem and max(self.stride) > 1 == max(self.dilation) and has_amx():
+            half = torch.get_autocast_dtype("cpu")
+            x, weight, padding = fold_strides(x.to(half), weight.to(half), self.stride, padding)
+            return _convolve(x, weight, bias, padding=padding)
+        return self._merged(x, weight, bias, padding)
+
+    def _merged(self, x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
+        groups, times = self.groups, _times(self.groups, weight.shape[1], x.device.type)
         if times > 1:
             weight, groups = merge_groups(weight, groups, times), groups // times
-        return convolve(x, weight, bias, self.stride, padding, self.dilation, groups)
+        return _convolve(x, weight, bias, self.stride, padding, self.dilation, groups)
+
+
+def _convolve(x: Tensor, *arguments: Any, **named: Any) -> Tensor:
+    return (functional.conv3d if x.ndim == 5 else functional.conv2d)(x, *arguments, **named)
 
 
 def is_misread(
@@ -112,6 +139,46 @@ def reaches_over(
     """
     sides = zip(size, kernel, padding, dilation, strict=True)
     return any(pad > 0 and n <= apart * (k - 1) + 1 for n, k, pad, apart in sides)
+
+
+@cache
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices of bfloat16; no, with a torch that cannot tell."""
+    known: Any = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("amx_bf16"))
+
+
+def fold_strides(
+    x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]
+) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """Input, weights and padding of the same convolution with a stride of one.
+
+    Positions that a stride of s brings together become s times the channels (space to depth), and
+    a kernel of k positions one of ceil(k / s).
+
+    Args:
+        x: (B, C, T, H, W) or (B, C, H, W).
+        weight: (O, C, ...) of one group.
+        stride, padding: along the dimensions that ``x`` has after the first two.
+    """
+    dims = len(stride)
+    around: list[int] = []
+    behind: list[int] = []
+    for n, k, step, pad in zip(x.shape[2:], weight.shape[2:], stride, padding, strict=True):
+        taken = -(-k // step)
+        positions = (n + 2 * pad - k) // step + taken
+        around = [*((pad, step * positions - n - pad) if step > 1 else (0, 0)), *around]
+        behind = [0, step * taken - k, *behind]
+    left = tuple(0 if step > 1 else pad for step, pad in zip(stride, padding, strict=True))
+
+    def fold(values: Tensor) -> Tensor:
+        sides = zip(values.shape[2:], stride, strict=True)
+        parts = (part for n, step in sides for part in (n // step, step))
+        split = values.reshape(*values.shape[:2], *parts)
+        order = (0, *range(2, 2 + 2 * dims, 2), 1, *range(3, 3 + 2 * dims, 2))
+        return split.permute(order).flatten(1 + dims).movedim(-1, 1)
+
+    return fold(functional.pad(x, around)), fold(functional.pad(weight, behind)), left
 
 
 def merge_groups(weight: Tensor, groups: int, times: int) -> Tensor:
