@@ -91,7 +91,7 @@ def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
         lr = run.learning_rate(done)
         for group in state.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
-        if step == progress.step:
+        if done == 0:
             run.log.picture("training clips", done, partial(clip_grid, window[0].video))
         buffers = buffers_before(run)
         accumulate_gradient(run, window, done)
