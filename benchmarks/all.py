@@ -19,7 +19,7 @@ from training_step import CUDA as NETWORKS
 HERE = Path(__file__).parent
 CPU = {
     "input.py": 240,
-    "training_step.py resnext3d:4x10x112": 150,
+    "training_step.py resnext3d:16x10x112": 300,
     "index.py": 150,
     "overhead.py": 90,
     "workers.py 2": 500,

@@ -14,8 +14,8 @@ from cdb_video.option_docs import option_help
 from cdb_video.options import Config
 
 TRUST = "--trust-imports"
-PAUSE = 20
-"""At most a twentieth of a run's time goes into its report."""
+PAUSE = 50
+"""At most a fiftieth of a run's time goes into its report."""
 
 
 class _Help(argparse.Action):

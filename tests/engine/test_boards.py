@@ -120,7 +120,7 @@ def test_the_report_is_there_while_the_run_trains(configured):
     assert len(pages) == 3
     assert "has not been tested yet" in pages[0]
     assert "clips a second" in pages[0]
-    # The first took longer than a twentieth of the next epoch: it is not written again at once.
+    # The first took longer than a fiftieth of the next epoch: it is not written again at once.
     assert pages[0] == pages[1]
 
 
