@@ -30,7 +30,7 @@ GPU = {
     f"training_step.py {VIDEO} {IMAGES}": 110,
     "end_to_end.py": 140,
     f"training_step.py {' '.join(OTHERS)}": 140,
-    f"training_step.py --compile {IMAGES}": 80,
+    f"training_step.py --compile {IMAGES}": 90,
 }
 
 

@@ -9,6 +9,7 @@ The last line is all that was found so far, as JSON.
 """
 
 import argparse
+import importlib
 import json
 import statistics
 import time
@@ -52,9 +53,10 @@ def step_of(model: nn.Module, video: torch.Tensor, fused: bool = False) -> Step:
     return step
 
 
-def without_merging(model: nn.Module) -> nn.Module:
+def without_merging(model: nn.Module, *, strided: bool = False) -> nn.Module:
+    """Convolutions are torch's own, with ``strided`` those alone that have no stride."""
     for module in model.modules():
-        if isinstance(module, HalfConvolution):
+        if isinstance(module, HalfConvolution) and not (strided and max(module.stride) > 1):
             module.__class__ = type(module).__mro__[2]  # type: ignore[assignment]
     return model
 
@@ -106,7 +108,10 @@ def variants(name: str, video: torch.Tensor, compiled: bool) -> dict[str, Callab
 
     first = {"fp32 contiguous": lambda: step_of(of("fp32", plain), video)}
     if compiled:
-        return first | {"bf16 compiled": lambda: step_of(_compiled(of("bf16")), video, True)}
+        return first | {
+            "bf16, blocks compiled": lambda: step_of(with_compiled_blocks(of("bf16")), video),
+            "bf16 compiled": lambda: step_of(_compiled(of("bf16")), video, True),
+        }
     found: dict[str, Callable[[], Step]] = first | {
         "fp32": lambda: step_of(of("fp32"), video),
         "bf16 of torch": lambda: step_of(without_merging(of("bf16")), video),
@@ -118,6 +123,9 @@ def variants(name: str, video: torch.Tensor, compiled: bool) -> dict[str, Callab
         return found
     return found | {
         "fp16": lambda: step_of(of("fp16"), video),
+        "bf16, only groups with a stride merged": lambda: step_of(
+            without_merging(of("bf16"), strided=True), video
+        ),
         "bf16 fused SGD": lambda: step_of(of("bf16"), video, fused=True),
         "bf16 padded stem": lambda: step_of(wide_stem(of("bf16"), fold=False), video),
         "bf16 folded stem": lambda: step_of(wide_stem(of("bf16"), fold=True), video),
@@ -127,6 +135,18 @@ def variants(name: str, video: torch.Tensor, compiled: bool) -> dict[str, Callab
         ),
         "fp32 graph": lambda: graphed(step_of(of("fp32"), video, fused=True)),
     }
+
+
+def with_compiled_blocks(model: nn.Module) -> nn.Module:
+    """Each block of a stage by itself: blocks that are alike share what was compiled."""
+    dynamo: Any = importlib.import_module("torch._dynamo")
+    dynamo.config.recompile_limit = 64  # of one class there are blocks of many sizes
+    for stage in model.modules():
+        if isinstance(stage, (nn.Sequential, nn.ModuleList)):
+            for block in stage:
+                if any(True for _ in block.children()):
+                    block.compile()
+    return model
 
 
 def _compiled(model: nn.Module) -> nn.Module:

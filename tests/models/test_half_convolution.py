@@ -74,7 +74,7 @@ def results(conv, x, *, half):
 @pytest.mark.parametrize("amx", [False, True])
 @pytest.mark.parametrize("name", SHAPES)
 def test_half_precision_is_right_in_memory_that_holds_anything(name, amx, monkeypatch):
-    monkeypatch.setattr(half_convolution, "has_amx", lambda: amx)
+    monkeypatch.setattr(half_convolution, "AMX", amx)
     torch.manual_seed(0)
     conv, shape = copy.deepcopy(SHAPES[name][0]), SHAPES[name][1]
     x = torch.randn(shape)

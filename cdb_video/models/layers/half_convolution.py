@@ -1,6 +1,5 @@
 """How the convolutions of a network are computed in half precision, by device."""
 
-from functools import cache
 from math import prod
 from typing import Any
 
@@ -17,6 +16,8 @@ CPU_GROUP = 16
 """The same on a CPU, where only groups below half of that gain by it."""
 FEW_CHANNELS = 16
 """Below which oneDNN takes another way through the input."""
+AMX = bool(getattr(torch.cpu, "get_capabilities", dict[str, bool])().get("amx_bf16"))
+"""Whether the processor multiplies matrices of bfloat16; no, with a torch that cannot tell."""
 COLOURS = 4
 """Channels at most of an input that AMX is too wide for."""
 SMALL_KERNEL = 9
@@ -83,7 +84,7 @@ class HalfConvolution(nn.Module):
                 y = _convolve(x, weight, bias, self.stride, padding, self.dilation, self.groups)
             return y.to(torch.get_autocast_dtype("cpu"))
         stem = self.groups == 1 and weight.shape[1] <= COLOURS and prod(kernel) > SMALL_KERNEL
-        if stem and max(self.stride) > 1 == max(self.dilation) and has_amx():
+        if stem and max(self.stride) > 1 == max(self.dilation) and AMX:
             half = torch.get_autocast_dtype("cpu")
             x, weight, padding = fold_strides(x.to(half), weight.to(half), self.stride, padding)
             return _convolve(x, weight, bias, padding=padding)
@@ -139,13 +140,6 @@ def reaches_over(
     """
     sides = zip(size, kernel, padding, dilation, strict=True)
     return any(pad > 0 and n <= apart * (k - 1) + 1 for n, k, pad, apart in sides)
-
-
-@cache
-def has_amx() -> bool:
-    """Whether the processor multiplies matrices of bfloat16; no, with a torch that cannot tell."""
-    known: Any = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("amx_bf16"))
 
 
 def fold_strides(
