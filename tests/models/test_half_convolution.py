@@ -46,6 +46,10 @@ SHAPES = {
     "padded by name": (nn.Conv3d(8, 16, 3, padding="same"), (2, 8, 2, 6, 6)),
     "images of two pixels": (nn.Conv2d(4, 128, 3, padding=1), (2, 4, 2, 2)),
     "narrow groups": (nn.Conv3d(32, 32, 3, padding=1, groups=8), (2, 32, 4, 8, 8)),
+    "one frame, stride in time": (
+        nn.Conv3d(16, 24, (1, 1, 5), (2, 1, 1), (0, 0, 2)),
+        (3, 16, 6, 10, 7),
+    ),
     "one position, strides": (nn.Conv3d(8, 16, 1, (1, 2, 3)), (2, 8, 4, 9, 8)),
     "one position of an image": (nn.Conv2d(8, 16, 1), (2, 8, 5, 7)),
     "stem": (nn.Conv3d(3, 16, (3, 7, 7), (1, 2, 2), (1, 3, 3)), (2, 3, 4, 17, 20)),
@@ -53,6 +57,15 @@ SHAPES = {
     "patches": (nn.Conv3d(3, 32, (2, 8, 8), (2, 8, 8)), (2, 3, 5, 17, 24)),
     "dense": (nn.Conv3d(16, 24, 3, 2, 1), (2, 16, 4, 8, 8)),
 }
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    """Some of what goes wrong in oneDNN does not with one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def spoil():

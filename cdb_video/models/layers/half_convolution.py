@@ -35,9 +35,10 @@ class HalfConvolution(nn.Module):
       ``is_misread``), and where each channel has its own filter, as bfloat16 is slower there;
     - on a CPU the input is padded beforehand where the kernel reaches over both of its ends (see
       ``reaches_over``), as oneDNN may miscount there;
-    - on a CPU a kernel of one position is a matrix product of the positions that it steps to: that
-      is quicker, and the threads of oneDNN may wait for each other without end in the weights'
-      gradient otherwise;
+    - on a CPU positions that a kernel of one steps over are left out beforehand, as the threads of
+      oneDNN may wait for each other without end in the weights' gradient otherwise, or give
+      another output with AMX; where all sides of the kernel are one it is a matrix product, which
+      is quicker;
     - on a CPU with AMX the strides of a stem become channels (see ``fold_strides``).
     """
 
@@ -57,44 +58,48 @@ class HalfConvolution(nn.Module):
             padding = (0,) * len(self.stride)
         if device == "cpu":
             return self._on_cpu(x, weight, bias, padding)
-        return self._merged(x, weight, bias, padding)
+        return self._merged(x, weight, bias, self.stride, padding)
 
     def _on_cpu(self, x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
-        size, kernel = (*x.shape[2:],), weight.shape[2:]
-        if max(kernel) == 1 and not any(padding):
-            kept: Any = (..., *(slice(None, None, step) for step in self.stride))
-            if self.groups == 1:
-                last = x[kept].movedim(1, -1)
-                return functional.linear(last, weight.flatten(1), bias).movedim(-1, 1)
-            if max(self.stride) > 1:
-                return _convolve(x[kept], weight, bias, groups=self.groups)
+        kernel, stride = weight.shape[2:], self.stride
         # Padding that is given by name does not say how wide the output is.
         named = isinstance(padding, str)
+        if not named:
+            alone = [k == 1 and pad == 0 for k, pad in zip(kernel, padding, strict=True)]
+            steps = [step if one else 1 for step, one in zip(stride, alone, strict=True)]
+            kept: Any = (..., *(slice(None, None, step) for step in steps))
+            x = x[kept]
+            stride = tuple(step // taken for step, taken in zip(stride, steps, strict=True))
+            if all(alone) and self.groups == 1:
+                return functional.linear(x.movedim(1, -1), weight.flatten(1), bias).movedim(-1, 1)
+        size = (*x.shape[2:],)
         full = (
             weight.shape[1] == 1
             or named
-            or is_misread(size, weight.shape, self.stride, padding, self.dilation)
+            or is_misread(size, weight.shape, stride, padding, self.dilation)
         )
         if not named and reaches_over(size, kernel, padding, self.dilation):
             x = functional.pad(x, self._reversed_padding_repeated_twice)
-            padding = (0,) * len(self.stride)
+            padding = (0,) * len(stride)
         if full:
             with torch.autocast("cpu", enabled=False):
                 x = x.float()
-                y = _convolve(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+                y = _convolve(x, weight, bias, stride, padding, self.dilation, self.groups)
             return y.to(torch.get_autocast_dtype("cpu"))
         stem = self.groups == 1 and weight.shape[1] <= COLOURS and prod(kernel) > SMALL_KERNEL
-        if stem and max(self.stride) > 1 == max(self.dilation) and AMX:
+        if stem and max(stride) > 1 == max(self.dilation) and AMX:
             half = torch.get_autocast_dtype("cpu")
-            x, weight, padding = fold_strides(x.to(half), weight.to(half), self.stride, padding)
+            x, weight, padding = fold_strides(x.to(half), weight.to(half), stride, padding)
             return _convolve(x, weight, bias, padding=padding)
-        return self._merged(x, weight, bias, padding)
+        return self._merged(x, weight, bias, stride, padding)
 
-    def _merged(self, x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
+    def _merged(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...], padding: Any
+    ) -> Tensor:
         groups, times = self.groups, _times(self.groups, weight.shape[1], x.device.type)
         if times > 1:
             weight, groups = merge_groups(weight, groups, times), groups // times
-        return _convolve(x, weight, bias, self.stride, padding, self.dilation, groups)
+        return _convolve(x, weight, bias, stride, padding, self.dilation, groups)
 
 
 def _convolve(x: Tensor, *arguments: Any, **named: Any) -> Tensor:
