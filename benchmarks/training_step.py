@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from cdb_video.models import build_model
-from cdb_video.models.layers.half_convolution import HalfConvolution, fold_strides
+from cdb_video.models.layers.half_convolution import HalfConvolution, convolve, fold_strides
 
 ROUNDS = 5
 CPU = ("resnext3d:4x10x112", "resnet3d:4x10x112", "slowfast_r50:2x32x112", "x3d_m:2x16x112")
@@ -77,7 +77,6 @@ def wide_stem(model: Any, fold: bool) -> nn.Module:
         pad = (*(0, 0) * (x.ndim - 2), 0, -x.shape[1] % 8)
         layout = torch.channels_last_3d if x.ndim == 5 else torch.channels_last
         x, wide = (functional.pad(v, pad).contiguous(memory_format=layout) for v in (x, weight))
-        convolve = functional.conv3d if x.ndim == 5 else functional.conv2d
         return convolve(x, wide, stem.bias, stride, padding, stem.dilation)
 
     if stem.in_channels != 3:

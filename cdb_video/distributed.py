@@ -68,9 +68,7 @@ def rank() -> int:
 
 def world_size() -> int:
     """Number of processes; known before and after they are joined, too."""
-    if dist.is_initialized():
-        return dist.get_world_size()
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", 1))
 
 
 def is_main() -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from thread_count import threads
 from videos import COLOURS, write_video
 
 import cdb_video
@@ -106,11 +107,9 @@ def trained(tmp_path_factory, colour_clips):
         folder / "tiny.yaml",
         {**words, "TEST.ENSEMBLE_METHOD": "logits", "DATA.CLIPS.ROOT": str(colour_clips)},
     )
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    cdb_video.train(config)
-    cdb_video.test(config)
-    torch.set_num_threads(before)
+    with threads(1):
+        cdb_video.train(config)
+        cdb_video.test(config)
     return folder / "out"
 
 

@@ -1,7 +1,7 @@
 """What the tests of training share."""
 
 import pytest
-import torch
+from thread_count import threads
 
 from cdb_video import options
 
@@ -9,10 +9,8 @@ from cdb_video import options
 @pytest.fixture(autouse=True)
 def _one_thread():
     """Sums depend on the number of threads; these tests compare bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with threads(1):
+        yield
 
 
 @pytest.fixture

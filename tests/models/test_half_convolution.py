@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from thread_count import threads
 from torch import nn
 from torch.nn import functional
 
@@ -62,10 +63,8 @@ SHAPES = {
 @pytest.fixture(autouse=True)
 def two_threads():
     """Some of what goes wrong in oneDNN does not with one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with threads(2):
+        yield
 
 
 def spoil():

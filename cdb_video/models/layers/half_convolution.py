@@ -84,13 +84,13 @@ class HalfConvolution(nn.Module):
         if full:
             with torch.autocast("cpu", enabled=False):
                 x = x.float()
-                y = _convolve(x, weight, bias, stride, padding, self.dilation, self.groups)
+                y = convolve(x, weight, bias, stride, padding, self.dilation, self.groups)
             return y.to(torch.get_autocast_dtype("cpu"))
         stem = self.groups == 1 and weight.shape[1] <= COLOURS and prod(kernel) > SMALL_KERNEL
         if stem and max(stride) > 1 == max(self.dilation) and AMX:
             half = torch.get_autocast_dtype("cpu")
             x, weight, padding = fold_strides(x.to(half), weight.to(half), stride, padding)
-            return _convolve(x, weight, bias, padding=padding)
+            return convolve(x, weight, bias, padding=padding)
         return self._merged(x, weight, bias, stride, padding)
 
     def _merged(
@@ -99,10 +99,11 @@ class HalfConvolution(nn.Module):
         groups, times = self.groups, _times(self.groups, weight.shape[1], x.device.type)
         if times > 1:
             weight, groups = merge_groups(weight, groups, times), groups // times
-        return _convolve(x, weight, bias, stride, padding, self.dilation, groups)
+        return convolve(x, weight, bias, stride, padding, self.dilation, groups)
 
 
-def _convolve(x: Tensor, *arguments: Any, **named: Any) -> Tensor:
+def convolve(x: Tensor, *arguments: Any, **named: Any) -> Tensor:
+    """torch's convolution in as many dimensions as ``x`` has after the first two."""
     return (functional.conv3d if x.ndim == 5 else functional.conv2d)(x, *arguments, **named)
 
 
