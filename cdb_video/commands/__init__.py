@@ -6,6 +6,7 @@ nothing.
 
 import argparse
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ WORDS = {
     "demo-data": "make the videos of the demo",
 }
 """Word -> what it does. Its module has ``main(arguments, name of the program)``."""
+SPINS = "3000"
+"""Turns that a thread of torch waits busily for the next piece of work before it sleeps."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +61,10 @@ def run(word: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     """Runs one command with its arguments, those of the program by default."""
 
     def work() -> int | None:
+        # By default they spin for so long that whatever shares their cores waits for them. The
+        # OpenMP runtime reads this once, as torch is imported.
+        if "OMP_WAIT_POLICY" not in os.environ:
+            os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
         # fvcore compiles a loss as it is imported, by what torch 2.14 warns of: nothing to act on.
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
         module = importlib.import_module(f"cdb_video.commands.{word.replace('-', '_')}")

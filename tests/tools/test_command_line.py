@@ -81,6 +81,17 @@ def test_what_few_need_is_imported_by_those_alone():
     assert done.stdout == "[] ['scipy', 'sklearn']\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="torch has another OpenMP runtime there")
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "3000"), ({"OMP_WAIT_POLICY": "active"}, "30000000000")]
+)
+def test_threads_that_wait_leave_their_core_to_others(given, spins, tool, tmp_path, monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    for name, value in {"OMP_DISPLAY_ENV": "VERBOSE", **given}.items():
+        monkeypatch.setenv(name, value)
+    assert f"GOMP_SPINCOUNT = '{spins}'" in tool("train_net.py", "--cfg", "none.yaml").stderr
+
+
 @pytest.mark.parametrize("words", [[word] for word in WORDS] + [[]], ids=str)
 def test_every_word_explains_itself(words, capsys):
     with pytest.raises(SystemExit) as end:
