@@ -25,6 +25,7 @@ from cdb_video.data.clips import ClipSampling
 from cdb_video.data.decode import Decoding
 from cdb_video.data.loading import Loading, Training
 from cdb_video.data.packing import Packing, pack
+from cdb_video.freed_memory import keep_freed_memory
 from cdb_video.registry import SAMPLERS
 
 FRAMES, SIZE, CLIPS, ROUNDS = 10, 224, 6, 5
@@ -38,6 +39,7 @@ def ours(paths: list[str], decoding: Decoding | None = None) -> Side:
     training = Training(sampler=sampler, augmentation=Augmentation(), class_names=["a"], seed=0)
     sampling = ClipSampling(FRAMES)
     loading = Loading(sampling=sampling, size=SIZE, batch_size=1, decoding=decoding or Decoding())
+    keep_freed_memory()
     dataset = ClipDataset([Record(path, 0) for path in paths], loading, training)
     return lambda number: dataset[Key(number // len(paths), number % len(paths), 0)]
 

@@ -7,69 +7,21 @@ both of a setting at once.
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 
-DEFAULT, ROUNDS, STEPS = "300000", 5, 2
-NETWORKS = {"resnext3d": (2, 10, 112), "resnet_cifar": (64, 1, 32)}
+from trainers import Trainer
 
-
-class Trainer:
-    """A process that trains when it is told to."""
-
-    def __init__(self, name: str, spins: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, "--train", name],
-            env=os.environ | {"GOMP_SPINCOUNT": spins},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def start(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-
-    def seconds(self) -> float:
-        """Of a step, once it is done."""
-        assert self._process.stdout is not None
-        return float(self._process.stdout.readline())
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-def train(name: str) -> None:
-    """Trains some steps for each line of stdin."""
-    import torch
-    from torch import nn
-
-    from cdb_video.models import build_model
-
-    torch.manual_seed(0)
-    model = build_model(name, 19).to(memory_format=torch.channels_last_3d)
-    count, frames, side = NETWORKS[name]
-    clips = torch.randint(0, 256, (count, 3, frames, side, side), dtype=torch.uint8)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
-    for _ in sys.stdin:
-        begin = time.perf_counter()
-        for _ in range(STEPS):
-            nn.functional.cross_entropy(model(clips), torch.arange(count) % 19).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        print((time.perf_counter() - begin) / STEPS, flush=True)
+DEFAULT, ROUNDS = "300000", 5
+NETWORKS = ("resnext3d:2x10x112:fp32", "resnet_cifar:64x1x32:fp32")
 
 
 def together(trainers: list[Trainer]) -> float:
     for trainer in trainers:
         trainer.start()
-    return statistics.mean([trainer.seconds() for trainer in trainers])
+    return statistics.mean([trainer.took().seconds for trainer in trainers])
 
 
 def beside_a_busy_process(trainer: Trainer) -> float:
@@ -80,12 +32,12 @@ def beside_a_busy_process(trainer: Trainer) -> float:
             busy.kill()
 
 
-def measure(name: str, spins: list[str]) -> dict[str, dict[str, float]]:
+def measure(network: str, spins: list[str]) -> dict[str, dict[str, float]]:
     with ExitStack() as stack:
         pairs: dict[str, list[Trainer]] = {one: [] for one in spins}
         for one, pair in pairs.items():
             for _ in "12":
-                pair.append(Trainer(name, one))
+                pair.append(Trainer(network, {"GOMP_SPINCOUNT": one}))
                 stack.callback(pair[-1].close)
                 together(pair[-1:])  # warms up
         situations = {
@@ -101,7 +53,7 @@ def measure(name: str, spins: list[str]) -> dict[str, dict[str, float]]:
                 ratios = [row[DEFAULT] / row[one] for row in seconds]
                 found[situation][one] = round(statistics.median(ratios), 2)
                 print(
-                    f"{name}, {situation}, {one} spins: "
+                    f"{network}, {situation}, {one} spins: "
                     f"{1000 * statistics.median(row[one] for row in seconds):.0f} ms a step, "
                     f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
                     "times as fast",
@@ -112,11 +64,8 @@ def measure(name: str, spins: list[str]) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     spins = [DEFAULT, *(sys.argv[1:] or ["3000"])]
-    print(json.dumps({name: measure(name, spins) for name in NETWORKS}))
+    print(json.dumps({network: measure(network, spins) for network in NETWORKS}))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--train"]:
-        train(sys.argv[2])
-    else:
-        main()
+    main()

@@ -24,6 +24,7 @@ from cdb_video.data.batch import Record
 from cdb_video.data.clip_dataset import ClipDataset, Key
 from cdb_video.data.clips import ClipSampling
 from cdb_video.data.loading import Loading
+from cdb_video.freed_memory import keep_freed_memory
 
 ROUNDS = 5
 STEP = clip_dataset.TRIM_EVERY
@@ -56,6 +57,7 @@ def clips(folder: Path) -> list[Record]:
 
 def heap(records: list[Record], rounds: int, every: int) -> float:
     """MB that stay after ``rounds`` times ``STEP`` clips, of 10,000, once ``WARM_UP`` are done."""
+    keep_freed_memory()
     clip_dataset.TRIM_EVERY = every
     dataset = ClipDataset(records, Loading(sampling=ClipSampling(10), size=224, batch_size=1))
     held = []

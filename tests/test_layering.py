@@ -31,6 +31,7 @@ GROUND = {
     "download",
     "prediction_folder",
     "threads",
+    "freed_memory",
     "parts",
     "moved_keys",
 }
@@ -49,6 +50,7 @@ ALLOWED = {
     "csv_rows": {"errors"},
     "lock": set(),
     "threads": set(),
+    "freed_memory": set(),
     "parts": set(),
     "moved_keys": set(),
     "download": {"files"},

@@ -17,12 +17,12 @@ from cdb_video.data.clips import frame_range, without_some
 from cdb_video.data.colour import random_colours, with_colours
 from cdb_video.data.cutting import cut_each, cut_views
 from cdb_video.data.decode import VideoReader
-from cdb_video.data.freed_memory import keep_freed_memory, return_freed_memory
 from cdb_video.data.loading import Loading, Training
 from cdb_video.data.rand_augment import erased, parse_policy, rand_augmented
 from cdb_video.data.records import RecordTable
 from cdb_video.data.transforms import flipped_classes, random_crop
 from cdb_video.errors import CdbVideoError, DataError, DecodeError
+from cdb_video.freed_memory import return_freed_memory
 
 T = TypeVar("T")
 Clips = npt.NDArray[np.uint8]
@@ -100,8 +100,6 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
 
         The error is returned because one raised in a worker reaches the user as a traceback.
         """
-        if self._num_done == 0:
-            keep_freed_memory()
         self._num_done += 1
         if self._num_done % TRIM_EVERY == 0:
             return_freed_memory()

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from cdb_video.data.clip_dataset import ClipDataset
 from cdb_video.data.loading import Share
 from cdb_video.errors import DataError, DecodeError
+from cdb_video.freed_memory import keep_freed_memory
 
 POLL_S = 2
 """Seconds from one look at the workers to the next, while nothing comes from them."""
@@ -158,6 +159,7 @@ def _start(worker: int, memory: int) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     cv2.setNumThreads(0)
+    keep_freed_memory()
     keep_apart()
     if memory:
         _limit_memory(memory)

@@ -15,6 +15,7 @@ from cdb_video.data.samplers.base import Sampler
 from cdb_video.data.splits import Splits
 from cdb_video.engine.precision import set_precision
 from cdb_video.errors import ConfigError
+from cdb_video.freed_memory import keep_freed_memory
 from cdb_video.models import Classifier, build_model
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages, learning_norms
@@ -30,17 +31,19 @@ PREFETCHED = 2
 
 
 def choose_device(config: Config) -> torch.device:
-    """The device of this process, as DEVICE says."""
+    """The device of this process, as DEVICE says, made ready for networks."""
     return device_named(config.device)
 
 
 def device_named(name: str) -> torch.device:
-    """CUDA device LOCAL_RANK, or the CPU; ``name`` is auto, cpu or cuda."""
+    """CUDA device LOCAL_RANK, or the CPU, made ready; ``name`` is auto, cpu or cuda."""
     if name not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"DEVICE must be auto, cpu or cuda, got {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("DEVICE must be auto or cpu where there is no CUDA device, got 'cuda'")
-    if name == "cpu" or not torch.cuda.is_available():
+    on_cpu = name == "cpu" or not torch.cuda.is_available()
+    keep_freed_memory(all_of_it=on_cpu)
+    if on_cpu:
         return torch.device("cpu")
     device = torch.device("cuda", distributed.local_rank())
     torch.cuda.set_device(device)
