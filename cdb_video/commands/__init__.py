@@ -61,8 +61,8 @@ def run(word: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     """Runs one command with its arguments, those of the program by default."""
 
     def work() -> int | None:
-        # By default they spin for so long that whatever shares their cores waits for them. The
-        # OpenMP runtime reads this once, as torch is imported.
+        # By default idle threads of torch spin for so long that whatever shares their cores waits
+        # for them. The OpenMP runtime reads this once, as torch is imported.
         if "OMP_WAIT_POLICY" not in os.environ:
             os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
         # fvcore compiles a loss as it is imported, by what torch 2.14 warns of: nothing to act on.
