@@ -3,6 +3,9 @@
 import gc
 import multiprocessing
 import os
+import platform
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -24,6 +27,7 @@ from cdb_video.data.loader import ClipLoader
 from cdb_video.data.loading import Loading, Share, Training
 from cdb_video.data.samplers.shuffle import Shuffle
 from cdb_video.errors import ConfigError, DataError, DecodeError
+from cdb_video.freed_memory import keep_freed_memory
 
 LOSSLESS = {"qp": "0"}
 CLASSES = ["away", "left", "right"]
@@ -581,6 +585,29 @@ def test_workers_leave_what_they_inherit_alone(records, monkeypatch):
         [batch] = loader.batches()
         count = int(batch.bad[0].reason.split("frozen ")[1])
         assert (count > 10_000) == (workers > 0)
+
+
+class Wasteful:
+    """A decoder that tells how many pages it had to be given anew, after it had freed as many."""
+
+    def __init__(self, path, decoding, span):
+        before = 0
+        for _ in "12":
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            _ = b"1" * 40_000_000
+        raise ValueError(f"{resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before} pages")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_workers_keep_less_of_what_they_free_than_a_network_does(records, monkeypatch):
+    monkeypatch.setitem(DECODERS._classes._obj_map, "wasteful", Wasteful)
+    keep_freed_memory(all_of_it=True)
+    for workers in (0, 1):
+        given = {"decoding": Decoding(decoder="wasteful"), "num_workers": workers}
+        [batch] = evaluation(records[:1], tolerant=True, **given).batches()
+        pages = int(re.search(r"(\d+) pages", batch.bad[0].reason)[1])
+        assert (pages * os.sysconf("SC_PAGE_SIZE") > 36_000_000) == (workers > 0)
+    keep_freed_memory()
 
 
 def test_freed_memory_is_returned_every_some_clips(records, monkeypatch):
