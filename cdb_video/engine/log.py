@@ -13,9 +13,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from cdb_video import distributed
 from cdb_video.difficulty import ClassState
@@ -35,14 +38,20 @@ def console() -> Console:
     )
 
 
+class _Time(TimeRemainingColumn):
+    """How long it still takes; in the end, how long it took."""
+
+    def render(self, task: Task) -> Text:
+        return Text("took " if task.finished else "ETA ") + super().render(task)
+
+
 def progress_bar(screen: Console) -> Progress:
-    """A live bar with the time that is left."""
+    """A live bar with the time that is left; where there is little room, the bar is short."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
-        MofNCompleteColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(elapsed_when_finished=True),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _Time(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
         console=screen,
     )
 
