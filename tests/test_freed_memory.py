@@ -43,8 +43,11 @@ def test_frames_that_are_freed_make_room_for_others_without_the_system():
 
 
 @glibc
-def test_a_network_on_a_cpu_keeps_all_and_its_workers_do_not():
-    ready = "from cdb_video.engine.build import device_named; device_named('cpu')"
+def test_a_run_on_a_cpu_keeps_all_and_its_workers_do_not():
+    ready = (
+        "from types import SimpleNamespace as Config; from cdb_video.engine import build; "
+        "build.choose_device(Config(device='cpu'))"
+    )
     assert fault_share("keep_freed_memory()", ACTIVATIONS, 2) > 0.9
     assert fault_share(ready, ACTIVATIONS, 2) < 0.01
     assert fault_share(f"{ready}; keep_freed_memory()", ACTIVATIONS, 2) > 0.9

@@ -25,6 +25,7 @@ from cdb_video.engine.precision import set_precision
 from cdb_video.engine.prediction import Prediction
 from cdb_video.engine.timeline import Timeline, smoothed, window_spans
 from cdb_video.errors import ConfigError, DataError, DecodeError, TrainingError
+from cdb_video.freed_memory import keep_freed_memory
 from cdb_video.models import Checkpoint
 from cdb_video.parts import sizes_of
 from cdb_video.registry import import_modules
@@ -64,6 +65,7 @@ class Predictor:
         self.checkpoint = checkpoint
         self.model = checkpoint.build_model()
         self.device = device_named(device)
+        keep_freed_memory()  # not all of it: the process may be somebody's server
         set_precision(self.model, checkpoint.precision)
         self.model.to(self.device).to(memory_format=torch.channels_last_3d)
         self.class_names: list[str] = list(checkpoint.class_names or [])

@@ -599,7 +599,7 @@ class Wasteful:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
-def test_workers_keep_less_of_what_they_free_than_a_network_does(records, monkeypatch):
+def test_workers_keep_less_of_what_they_free_than_a_run_does(records, monkeypatch):
     monkeypatch.setitem(DECODERS._classes._obj_map, "wasteful", Wasteful)
     keep_freed_memory(all_of_it=True)
     for workers in (0, 1):
