@@ -26,10 +26,10 @@ class Trainer:
     """A process that trains ``BACKBONE:CLIPSxFRAMESxSIDE:PRECISION``.
 
     Args:
-        keeps: it keeps memory that it frees, as the package does.
+        keeps: it keeps the memory that it frees, as runs do.
     """
 
-    def __init__(self, network: str, environment: Mapping[str, str], keeps: bool = True) -> None:
+    def __init__(self, network: str, environment: Mapping[str, str], keeps: bool = False) -> None:
         self._process = subprocess.Popen(
             [sys.executable, __file__, network, "keeps" * keeps],
             env={**os.environ, **environment},
