@@ -39,7 +39,6 @@ def ours(paths: list[str], decoding: Decoding | None = None) -> Side:
     training = Training(sampler=sampler, augmentation=Augmentation(), class_names=["a"], seed=0)
     sampling = ClipSampling(FRAMES)
     loading = Loading(sampling=sampling, size=SIZE, batch_size=1, decoding=decoding or Decoding())
-    keep_freed_memory()
     dataset = ClipDataset([Record(path, 0) for path in paths], loading, training)
     return lambda number: dataset[Key(number // len(paths), number % len(paths), 0)]
 
@@ -120,6 +119,7 @@ def size_of(paths: Any) -> int:
 
 def main() -> None:
     cv2.setNumThreads(0)
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         raw = make_clips(folder, CLIPS)

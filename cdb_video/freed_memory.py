@@ -22,8 +22,8 @@ def keep_freed_memory(all_of_it: bool = False) -> None:
     of a training step (docs/performance.md).
 
     Args:
-        all_of_it: nothing goes back until ``return_freed_memory``, however large: for networks on
-            a CPU, which need as much again in the next step.
+        all_of_it: nothing goes back until ``return_freed_memory``, however large: for runs on a
+            CPU, which need as much again in the next step.
     """
     option = _of_the_c_library("mallopt")
     if option is not None:

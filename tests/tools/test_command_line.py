@@ -85,7 +85,7 @@ def test_what_few_need_is_imported_by_those_alone():
 @pytest.mark.parametrize(
     ("given", "spins"), [({}, "3000"), ({"OMP_WAIT_POLICY": "active"}, "30000000000")]
 )
-def test_threads_that_wait_leave_their_core_to_others(given, spins, tool, tmp_path, monkeypatch):
+def test_threads_that_wait_leave_their_core_to_others(given, spins, tool, monkeypatch):
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     for name, value in {"OMP_DISPLAY_ENV": "VERBOSE", **given}.items():
         monkeypatch.setenv(name, value)
