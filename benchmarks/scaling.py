@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from training_step import clips_of, step_of
 
 from cdb_video import distributed
 from cdb_video.models import build_model
@@ -32,15 +33,12 @@ STEPS, ROUNDS, DEFAULT = 3, 5, "resnext3d:4x10x112"
 
 def steps_of(network: nn.Module, clips: torch.Tensor) -> Callable[[], float]:
     """A function that gives the seconds of one training step."""
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
-    target = torch.arange(len(clips)) % 19
+    step = step_of(network, clips)
 
     def steps() -> float:
         begin = time.perf_counter()
         for _ in range(STEPS):
-            nn.functional.cross_entropy(network(clips), target).backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            step()
         return (time.perf_counter() - begin) / STEPS
 
     return steps
@@ -55,9 +53,8 @@ def fresh(name: str) -> nn.Module:
 
 def measure(setting: str) -> None:
     name, shape = setting.split(":")
-    count, frames, side = map(int, shape.split("x"))
-    clips = torch.randint(0, 256, (count, 3, frames, side, side), dtype=torch.uint8)
     device = torch.device("cpu")
+    clips = clips_of(shape, device)
     with distributed.process_group(device):
         plain, sharded = fresh(name), fresh(name)
         distributed.shard(sharded, stage_units(sharded), device)

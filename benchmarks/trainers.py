@@ -56,16 +56,15 @@ class Trainer:
 def train(text: str, keeps: bool) -> None:
     """Trains some steps for each line of stdin."""
     import torch
-    from training_step import network, step_of
+    from training_step import clips_of, network, step_of
 
     from cdb_video.freed_memory import keep_freed_memory
 
     if keeps:
         keep_freed_memory(all_of_it=True)
     name, shape, precision = text.split(":")
-    clips, frames, side = (int(n) for n in shape.split("x"))
-    video = torch.randint(0, 256, (clips, 3, frames, side, side), dtype=torch.uint8)
-    step = step_of(network(name, precision, torch.device("cpu"), torch.channels_last_3d), video)
+    cpu = torch.device("cpu")
+    step = step_of(network(name, precision, cpu, torch.channels_last_3d), clips_of(shape, cpu))
     for _ in sys.stdin:
         before, begin = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         for _ in range(STEPS):

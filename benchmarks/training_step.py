@@ -33,6 +33,12 @@ CUDA = (
 Step = Callable[[], Any]
 
 
+def clips_of(shape: str, device: torch.device) -> torch.Tensor:
+    """Noise of ``CLIPSxFRAMESxSIDE``, uint8 (clips, 3, frames, side, side)."""
+    clips, frames, side = (int(n) for n in shape.split("x"))
+    return torch.randint(0, 256, (clips, 3, frames, side, side), dtype=torch.uint8, device=device)
+
+
 def network(name: str, precision: str, device: torch.device, layout: Any) -> nn.Module:
     torch.manual_seed(0)
     model = build_model(name, 19).train()
@@ -153,11 +159,8 @@ def _compiled(model: nn.Module) -> nn.Module:
     return compiled  # type: ignore[no-any-return]
 
 
-def measure(
-    name: str, shape: tuple[int, int, int], device: torch.device, compiled: bool
-) -> list[dict[str, Any]]:
-    clips, frames, side = shape
-    video = torch.randint(0, 256, (clips, 3, frames, side, side), dtype=torch.uint8, device=device)
+def measure(name: str, video: torch.Tensor, compiled: bool) -> list[dict[str, Any]]:
+    device = video.device
     with FlopCounterMode(display=False) as counter:
         step_of(network(name, "fp32", device, torch.channels_last_3d), video)()
     rows: dict[str, dict[str, Any]] = {}
@@ -207,9 +210,8 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows = []
     for text in words.networks or (CUDA if device.type == "cuda" else CPU):
-        name, numbers = text.split(":")
-        clips, frames, side = (int(n) for n in numbers.split("x"))
-        rows += measure(name, (clips, frames, side), device, words.compile)
+        name, shape = text.split(":")
+        rows += measure(name, clips_of(shape, device), words.compile)
         print(json.dumps(facts(rows, words.compile)), flush=True)
 
 
