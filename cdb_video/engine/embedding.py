@@ -117,5 +117,6 @@ def in_two_dimensions(
         perplexity = min(30.0, (len(features) - 1) / 3)
         return np.asarray(TSNE(2, perplexity=perplexity, random_state=seed).fit_transform(features))
     size = min(2, *features.shape)
-    found = PCA(size, random_state=seed).fit_transform(features.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # a single clip has no variance, and lies in the middle
+        found = PCA(size, random_state=seed).fit_transform(features.astype(np.float64))
     return np.pad(found, ((0, 0), (0, 2 - size)))

@@ -82,7 +82,11 @@ def test_two_dimensions_keep_what_is_apart():
         assert points.shape == (40, 2)
         gap = np.linalg.norm(points[:20].mean(0) - points[20:].mean(0))
         assert gap > 3 * points[:20].std()
-    assert in_two_dimensions(far[:1].astype(np.float32), "pca").shape == (1, 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_clip_lies_in_the_middle():
+    assert in_two_dimensions(np.ones((1, 9), np.float32), "pca").tolist() == [[0, 0]]
 
 
 def test_mistakes_are_one_line(extract, tmp_path):
