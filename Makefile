@@ -3,6 +3,7 @@
 # make test-all         all that make test leaves out for its time, too
 # make test-lowest      make test's pytest with the lowest versions that setup.cfg allows
 # make test-browser     the report in a headless Chromium, which must be installed
+# make test-torchcodec  the decoders with torchcodec among them, over the FFmpeg that comes with PyAV
 # make test-faults      kills, damaged files, full disks, random configs, at length (half an hour)
 # make backbones-table  write the table in docs/backbones.md anew
 # make bench            time what training costs, into bench.json (6 minutes; at most 19)
@@ -16,7 +17,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-all test-gpu test-lowest test-browser test-faults backbones-table bench bench-gpu bench-images evidence evidence-gpu clean
+.PHONY: install demo test test-all test-gpu test-lowest test-browser test-torchcodec test-faults backbones-table bench bench-gpu bench-images evidence evidence-gpu clean
 
 install: $(INSTALLED)
 
@@ -49,6 +50,16 @@ test-lowest:
 test-browser: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
 	$(BIN)/pytest -m browser
+
+# PyAV's libraries have names of their own, by which nobody else finds them.
+test-torchcodec: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torchcodec]'
+	mkdir -p .venv/ffmpeg
+	for file in $(CURDIR)/.venv/lib/python3*/site-packages/av.libs/*; do \
+		name=$${file##*/}; ln -sf $$file .venv/ffmpeg/$$name; \
+		ln -sf $$file .venv/ffmpeg/$$(echo $$name | sed 's/-[0-9a-f]*\.so\.\([0-9]*\).*/.so.\1/'); \
+	done
+	LD_LIBRARY_PATH=$(CURDIR)/.venv/ffmpeg $(BIN)/pytest tests/data/test_decoders.py
 
 test-faults: $(INSTALLED)
 	$(BIN)/pytest -m faults -v

@@ -28,9 +28,10 @@ CPU = {
 VIDEO, IMAGES, *OTHERS = NETWORKS
 GPU = {
     f"training_step.py {VIDEO} {IMAGES}": 110,
-    "end_to_end.py": 140,
-    f"training_step.py {' '.join(OTHERS)}": 140,
-    f"training_step.py --compile {IMAGES}": 90,
+    "end_to_end.py": 120,
+    "decoders.py": 45,
+    f"training_step.py {' '.join(OTHERS)}": 125,
+    f"training_step.py --compile {IMAGES}": 80,
 }
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from test_decode import FILES, stream_copy, with_matrix
 from videos import read_number, write_video
 
 from cdb_video.data.decode import Decoding, VideoReader
@@ -87,6 +88,60 @@ def test_without_a_gpu_its_decoder_says_so_once_and_decodes(tmp_path, capsys):
             assert read_number(video.frames([7])[0]) == 7
     said = capsys.readouterr().err
     assert said.count("torchcodec_cuda decodes on the CPU: there is no CUDA device") <= 1
+
+
+CUTS = {
+    "h264": {"bf": "0", "g": "12"},
+    "h264 open gop": {"bf": "3", "g": "12", "x264-params": "open-gop=1"},
+}
+MIRRORED = {"mirrored": (-1, 0, 0, 1), "upside down": (1, 0, 0, -1), "transposed": (0, 1, 1, 0)}
+TURNED = {"90": (0, 1, -1, 0), "180": (-1, 0, 0, -1), "270": (0, -1, 1, 0)}
+MATRICES = {**TURNED, **MIRRORED}
+CUT = {f"cut {name}" for name in CUTS}
+REFUSED = {
+    "pyav": set(),
+    "decord": {"h264 ts", "h264 raw", "hevc closed gop", *CUT, *MIRRORED},
+    "torchcodec": {"h264 no keyframes", "h264 avi", "h264 ts", "h264 raw", "mpeg4 avi"}
+    | {*CUT, *MIRRORED},
+}
+"""Decoder -> what it does not read."""
+
+
+def write_kind(folder, kind):
+    """A file of a kind, and the numbers of its frames."""
+    if kind in FILES:
+        suffix, arguments = FILES[kind]
+        return write_video(folder / f"clip{suffix}", 40, **arguments), np.arange(40)
+    path = folder / "clip.mp4"
+    if kind in MATRICES:
+        return with_matrix(write_video(path, 20, size=(64, 96)), *MATRICES[kind]), None
+    whole = write_video(folder / "whole.mp4", 60, options=CUTS[kind.removeprefix("cut ")])
+    return stream_copy(whole, path, start=17), np.arange(17, 60)
+
+
+@pytest.mark.parametrize("kind", [*FILES, *sorted(CUT), *MATRICES])
+def test_it_gives_the_picture_that_was_asked_for_or_says_that_it_cannot(
+    request, reader, tmp_path, kind
+):
+    path, numbers = write_kind(tmp_path, kind)
+    with VideoReader(str(path)) as video:
+        expected = video.frames(range(video.num_frames))
+    random = np.random.default_rng(0)
+    refused = False
+    for _ in range(6):
+        indices = random.integers(0, len(expected), 4)
+        try:
+            with reader(path) as video:
+                pictures = video.frames(indices)
+        except DecodeError as error:
+            refused = "\n" not in str(error)
+            continue
+        if numbers is not None:
+            assert [read_number(picture) for picture in pictures] == numbers[indices].tolist()
+        assert np.abs(pictures.astype(int) - expected[indices]).mean() < 3
+    decoder = request.node.callspec.params["reader"]
+    if decoder in REFUSED:
+        assert refused == (kind in REFUSED[decoder])
 
 
 def test_all_decoders_give_the_same_colours(reader, clip):

@@ -76,19 +76,9 @@ class PacketTable:
         return int(self.pts.searchsorted(pts))
 
 
-def starts_s(path: str) -> tuple[float, float]:
-    """When the clock of players starts, which is the time of the file's earliest stream, and when
-    its pictures do; in seconds of the file."""
-    with av.open(path, metadata_errors="replace") as container:
-        pictures = container.streams.best("video")
-        start = start_of(container)
-        if pictures is None or pictures.start_time is None:
-            return start, start
-        return start, float(pictures.start_time * (pictures.time_base or 1))
-
-
 def start_of(container: InputContainer) -> float:
-    """As ``start_s``, of an open file; 0 where it does not say."""
+    """When the clock of players starts, in seconds of the file: with its earliest stream; 0 where
+    it does not say."""
     return (container.start_time or 0) / av.time_base
 
 

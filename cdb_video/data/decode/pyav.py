@@ -54,6 +54,7 @@ class PyavDecoder:
         self._wanted: set[int] = set()
         self._begun: Iterator[tuple[int, VideoFrame]] | None = None
         self._container, self._stream = open_video(path, decoding)
+        self.container = self._container.format.name
         try:
             with listening(self._container, self._decoding):
                 self._find_frames(span)
