@@ -44,22 +44,29 @@ def test_train_then_test_then_the_report(tool, tiny_yaml, tmp_path):
     assert str(tmp_path / "out" / "report.html") in tested.stdout
 
 
-def test_mistakes_are_one_line_and_exit_code_2(tool, tiny_yaml, tmp_path):
+def test_mistakes_are_one_line_and_exit_code_2(tool, tiny_yaml, tmp_path, capsys):
+    def command(*words):
+        code = main(list(map(str, words)))
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
+
     cfg = ("--cfg", tiny_yaml)
-    assert_one_line(
-        tool("train_net.py", *cfg, "SOLVER.BASE_LRR", 1), "did you mean SOLVER.BASE_LR?"
-    )
-    assert_one_line(tool("train_net.py", *cfg, "DATA.CLIPS.ROOT", "/nowhere"), "/nowhere")
-    assert_one_line(tool("test_net.py", *cfg), "train first")
-    assert_one_line(tool("train_net.py", "--cfg", "none.yaml"), "none.yaml")
+    misspelt = (*cfg, "SOLVER.BASE_LRR", 1)
+    assert_one_line(tool("train_net.py", *misspelt), "did you mean SOLVER.BASE_LR?")
+    assert_one_line(command("train", *misspelt), "did you mean SOLVER.BASE_LR?")
+    assert_one_line(command("train", *cfg, "DATA.CLIPS.ROOT", "/nowhere"), "/nowhere")
+    assert_one_line(command("test", *cfg), "train first")
+    assert_one_line(command("train", "--cfg", "none.yaml"), "none.yaml")
     assert not (tmp_path / "out").exists()
 
 
-def test_help_prints_every_option_with_its_documentation(tool):
-    result = tool("train_net.py", "--help")
-    assert result.returncode == 0
-    assert "LOSS.CDB_CE.TAU  [a number >= 0, 'dynamic' or 'dynamic_released'" in result.stdout
-    assert "Exponent on difficulty" in result.stdout
+def test_help_prints_every_option_with_its_documentation(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "LOSS.CDB_CE.TAU  [a number >= 0, 'dynamic' or 'dynamic_released'" in text
+    assert "Exponent on difficulty" in text
 
 
 HEAVY = ("sklearn", "scipy", "matplotlib", "transformers", "tensorboard", "pooch", "jinja2")
