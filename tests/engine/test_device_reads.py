@@ -1,0 +1,40 @@
+"""Within a step nothing is read from the device, for which the host would have to wait.
+
+The device is torch's ``meta``, which computes shapes alone: a tensor on it has no value to read.
+"""
+
+from itertools import islice
+
+import pytest
+import torch
+from models.small import SMALL
+
+from cdb_video.engine.run import prepare
+from cdb_video.engine.train import accumulate_gradient, take_step, windows
+from cdb_video.models import build_model
+from cdb_video.registry import BACKBONES, LOSSES, MIXERS
+
+COMMON = ("TRAIN.EMA_DECAY", 0.9, "SOLVER.CLIP_GRAD_L2NORM", 1)
+PARTS = [("LOSS.NAME", name) for name in LOSSES.names()]
+PARTS += [("LOSS.NAME", "cross_entropy", "MIX.NAME", name) for name in MIXERS.names()]
+
+
+@pytest.mark.parametrize("words", PARTS, ids=lambda words: words[-1])
+def test_a_step_reads_nothing_from_the_device(configured, words):
+    run = prepare(configured("out", *COMMON, *words), torch.device("meta"))
+    for step, window in enumerate(islice(windows(run, run.progress), 2)):
+        accumulate_gradient(run, window, step)
+        run.state.seen.end_step()
+        take_step(run)
+        run.state.optimizer.zero_grad()
+    with pytest.raises(RuntimeError, match="no data"):
+        run.state.seen.look(lambda *_: "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKBONES.names())
+def test_a_network_reads_nothing_from_the_device(name):
+    model = build_model(name, 3, **SMALL.get(name, {})).to("meta")
+    frames, size = model.input_format[:2] if model.fixed_input else (4, 32)
+    clips = torch.zeros(2, 3, frames, size, size, dtype=torch.uint8, device="meta")
+    model(clips).sum().backward()
