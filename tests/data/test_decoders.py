@@ -99,7 +99,6 @@ TURNED = {"90": (0, 1, -1, 0), "180": (-1, 0, 0, -1), "270": (0, -1, 1, 0)}
 MATRICES = {**TURNED, **MIRRORED}
 CUT = {f"cut {name}" for name in CUTS}
 REFUSED = {
-    "pyav": set(),
     "decord": {"h264 ts", "h264 raw", "hevc closed gop", *CUT, *MIRRORED},
     "torchcodec": {"h264 no keyframes", "h264 avi", "h264 ts", "h264 raw", "mpeg4 avi"}
     | {*CUT, *MIRRORED},
@@ -119,6 +118,8 @@ def write_kind(folder, kind):
     return stream_copy(whole, path, start=17), np.arange(17, 60)
 
 
+# What PyAV does with them, to which the others are held, is in test_decode.py.
+@pytest.mark.parametrize("reader", sorted({*DECODERS.names()} - {"pyav"}), indirect=True)
 @pytest.mark.parametrize("kind", [*FILES, *sorted(CUT), *MATRICES])
 def test_it_gives_the_picture_that_was_asked_for_or_says_that_it_cannot(
     request, reader, tmp_path, kind

@@ -15,11 +15,15 @@ from cdb_video.models import build_model
 from cdb_video.registry import BACKBONES, LOSSES, MIXERS
 
 COMMON = ("TRAIN.EMA_DECAY", 0.9, "SOLVER.CLIP_GRAD_L2NORM", 1)
+QUICK = ("cdb_ce", "cdb_logit", "mixup_or_cutmix", "lmr")
 PARTS = [("LOSS.NAME", name) for name in LOSSES.names()]
 PARTS += [("LOSS.NAME", "cross_entropy", "MIX.NAME", name) for name in MIXERS.names()]
 
 
-@pytest.mark.parametrize("words", PARTS, ids=lambda words: words[-1])
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(w, marks=[pytest.mark.slow] * (w[-1] not in QUICK), id=w[-1]) for w in PARTS],
+)
 def test_a_step_reads_nothing_from_the_device(configured, words):
     run = prepare(configured("out", *COMMON, *words), torch.device("meta"))
     for step, window in enumerate(islice(windows(run, run.progress), 2)):
