@@ -27,11 +27,12 @@ CPU = {
 """Program and arguments -> seconds that it may take."""
 VIDEO, IMAGES, *OTHERS = NETWORKS
 GPU = {
-    f"training_step.py {VIDEO} {IMAGES}": 110,
-    "end_to_end.py": 120,
-    "decoders.py": 45,
-    f"training_step.py {' '.join(OTHERS)}": 125,
-    f"training_step.py --compile {IMAGES}": 80,
+    f"training_step.py {VIDEO} {IMAGES}": 100,
+    f"training_step.py --compile blocks {VIDEO}": 85,
+    "end_to_end.py": 90,
+    f"training_step.py {' '.join(OTHERS)}": 90,
+    f"training_step.py --compile whole {IMAGES}": 75,
+    "decoders.py": 40,
 }
 
 

@@ -1,10 +1,11 @@
 """A training step in each precision and formulation: ms, its ratio to plain float32, GiB, TFLOP/s.
 
-``python benchmarks/training_step.py [--compile] [BACKBONE:CLIPSxFRAMESxSIDE ...]``
+``python benchmarks/training_step.py [--compile blocks|whole] [BACKBONE:CLIPSxFRAMESxSIDE ...]``
 
 All variants of a network take turns in one process, five rounds after a first one that does not
 count; a variant that fails is told and left out. On a CPU the sizes are small: a few minutes. With
---compile the others are float32 and what ``torch.compile`` makes of bfloat16, which takes minutes.
+--compile there are float32 and what ``torch.compile`` makes of bfloat16, block by block and of the
+whole network, which takes minutes.
 The last line is all that was found so far, as JSON.
 """
 
@@ -104,7 +105,7 @@ def graphed(step: Step) -> Step:
     return graph.replay
 
 
-def variants(name: str, video: torch.Tensor, compiled: bool) -> dict[str, Callable[[], Step]]:
+def variants(name: str, video: torch.Tensor, compiled: str) -> dict[str, Callable[[], Step]]:
     """Name -> what prepares its step; the first is what the others are compared with."""
     last, plain, device = torch.channels_last_3d, torch.contiguous_format, video.device
 
@@ -112,11 +113,10 @@ def variants(name: str, video: torch.Tensor, compiled: bool) -> dict[str, Callab
         return network(name, precision, device, layout)
 
     first = {"fp32 contiguous": lambda: step_of(of("fp32", plain), video)}
+    blocks = {"bf16, blocks compiled": lambda: step_of(with_compiled_blocks(of("bf16")), video)}
+    whole = {"bf16 compiled": lambda: step_of(_compiled(of("bf16")), video, True)}
     if compiled:
-        return first | {
-            "bf16, blocks compiled": lambda: step_of(with_compiled_blocks(of("bf16")), video),
-            "bf16 compiled": lambda: step_of(_compiled(of("bf16")), video, True),
-        }
+        return first | blocks | (whole if compiled == "whole" else {})
     found: dict[str, Callable[[], Step]] = first | {
         "fp32": lambda: step_of(of("fp32"), video),
         "bf16 of torch": lambda: step_of(without_merging(of("bf16")), video),
@@ -159,7 +159,7 @@ def _compiled(model: nn.Module) -> nn.Module:
     return compiled  # type: ignore[no-any-return]
 
 
-def measure(name: str, video: torch.Tensor, compiled: bool) -> list[dict[str, Any]]:
+def measure(name: str, video: torch.Tensor, compiled: str) -> list[dict[str, Any]]:
     device = video.device
     with FlopCounterMode(display=False) as counter:
         step_of(network(name, "fp32", device, torch.channels_last_3d), video)()
@@ -205,7 +205,7 @@ def measure(name: str, video: torch.Tensor, compiled: bool) -> list[dict[str, An
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("networks", nargs="*", metavar="BACKBONE:CLIPSxFRAMESxSIDE")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", choices=("blocks", "whole"), default="")
     words = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows = []
@@ -215,7 +215,7 @@ def main() -> None:
         print(json.dumps(facts(rows, words.compile)), flush=True)
 
 
-def facts(rows: list[dict[str, Any]], compiled: bool) -> dict[str, Any]:
+def facts(rows: list[dict[str, Any]], compiled: str) -> dict[str, Any]:
     """What goes into bench.json; of ``compiled`` steps their rows alone."""
     found: dict[str, Any] = {"steps": rows} if compiled or torch.cuda.is_available() else {}
     if rows and not compiled:
