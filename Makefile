@@ -6,7 +6,7 @@
 # make test-torchcodec  the decoders with torchcodec among them, over the FFmpeg that comes with PyAV
 # make test-faults      kills, damaged files, full disks, random configs, at length (half an hour)
 # make backbones-table  write the table in docs/backbones.md anew
-# make bench            time what training costs, into bench.json (6 minutes; at most 19)
+# make bench            time what training costs, into bench.json (10 minutes; at most 22)
 # make bench-gpu        the same on a GPU, into bench_gpu.json (8 minutes)
 # make bench-images     time image input, compare losses on imbalanced images (1 to 2 hours)
 # make evidence         losses on frozen features: by difficulty, by its source (CPU, an hour)
@@ -55,11 +55,13 @@ test-browser: $(INSTALLED)
 test-torchcodec: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torchcodec]'
 	mkdir -p .venv/ffmpeg
-	for file in $(CURDIR)/.venv/lib/python3*/site-packages/av.libs/*; do \
-		name=$${file##*/}; ln -sf $$file .venv/ffmpeg/$$name; \
-		ln -sf $$file .venv/ffmpeg/$$(echo $$name | sed 's/-[0-9a-f]*\.so\.\([0-9]*\).*/.so.\1/'); \
+	for file in .venv/lib/python3*/site-packages/av.libs/*; do \
+		name=$${file##*/}; \
+		for link in $$name $$(echo $$name | sed 's/-[0-9a-f]*\.so\.\([0-9]*\).*/.so.\1/'); do \
+			ln -sf ../../$$file .venv/ffmpeg/$$link; \
+		done; \
 	done
-	LD_LIBRARY_PATH=$(CURDIR)/.venv/ffmpeg $(BIN)/pytest tests/data/test_decoders.py
+	LD_LIBRARY_PATH="$(CURDIR)/.venv/ffmpeg" $(BIN)/pytest tests/data/test_decoders.py
 
 test-faults: $(INSTALLED)
 	$(BIN)/pytest -m faults -v

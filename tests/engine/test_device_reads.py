@@ -38,7 +38,12 @@ def test_a_step_reads_nothing_from_the_device(configured, words):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BACKBONES.names())
 def test_a_network_reads_nothing_from_the_device(name):
-    model = build_model(name, 3, **SMALL.get(name, {})).to("meta")
+    model = build_model(name, 3, **SMALL.get(name, {})).train().to("meta")
     frames, size = model.input_format[:2] if model.fixed_input else (4, 32)
     clips = torch.zeros(2, 3, frames, size, size, dtype=torch.uint8, device="meta")
-    model(clips).sum().backward()
+    logits = model(clips)
+    logits.sum().backward()
+    assert logits.shape == (2, 3)
+    assert {p.grad.device.type for p in model.fc.parameters()} == {"meta"}
+    with pytest.raises(RuntimeError, match="meta tensors"):
+        logits.sum().item()
