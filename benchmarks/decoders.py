@@ -18,8 +18,8 @@ from made_clips import make_clips
 
 from cdb_video.data.decode import Decoding, VideoReader
 from cdb_video.errors import ConfigError
-from cdb_video.freed_memory import keep_freed_memory
 from cdb_video.registry import DECODERS
+from cdb_video.system.memory import keep_freed_memory
 
 FRAMES, ROUNDS, FIRST = 10, 5, "pyav"
 

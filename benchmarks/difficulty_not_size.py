@@ -26,11 +26,11 @@ import torch
 from frozen import LOSSES_COMPARED, Features, cifar10, draw, table, train
 from scipy.stats import spearmanr
 
-from cdb_video.csv_rows import write_csv
-from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest
+from cdb_video.data.lists.imbalance import profile_shares, sizes_by_largest
 from cdb_video.demo.egtea import NUM_TRAIN, make_demo_data
 from cdb_video.report.png import drawn
 from cdb_video.report.seeds import paired_difference
+from cdb_video.system.csv_rows import write_csv
 
 ROOT = Path(__file__).parents[1]
 HARDEST_FIRST = (

@@ -30,7 +30,7 @@ from frozen import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest
+from cdb_video.data.lists.imbalance import profile_shares, sizes_by_largest
 from cdb_video.losses.base import Loss
 from cdb_video.metrics import recall_per_class
 

@@ -15,7 +15,7 @@ import torch
 
 from cdb_video import options
 from cdb_video.demo.egtea import make_demo_data
-from cdb_video.engine.profile import profile_run
+from cdb_video.doctor.profile import profile_run
 
 ROOT = Path(__file__).parents[1]
 

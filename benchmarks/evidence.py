@@ -23,7 +23,7 @@ import torch
 from frozen import MEASURES, table
 
 from cdb_video.commands.compare import loss_words
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 LOSSES = (

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from cdb_video import options
 from cdb_video.commands.compare import loss_words
-from cdb_video.engine import build
+from cdb_video.engine.prepare.data import read_splits
 from cdb_video.losses.base import Loss
 from cdb_video.metrics import classification_metrics, recall_per_class
 from cdb_video.models import read_state_dict
@@ -54,7 +54,7 @@ def cifar10(data: str, out: Path) -> dict[str, Features]:
     """Features of all 50,000 and 10,000 images, 'train' and 'test', kept in ``out``."""
     keys = ("DATA.CIFAR10.ROOT", data, "DATA.CIFAR10.IMBALANCE", "none")
     words = [*keys, "DATA.CIFAR10.VAL_PER_CLASS", "0"]
-    splits = build.read_splits(options.load(CONFIG, words), "train", "test")
+    splits = read_splits(options.load(CONFIG, words), "train", "test")
     found = {}
     for split in ("train", "test"):
         path = out / f"cifar10_{split}.safetensors"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from frozen import LOSSES_COMPARED, cifar10, draw, table, train
 
-from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest
+from cdb_video.data.lists.imbalance import profile_shares, sizes_by_largest
 
 SETS = {
     "r100": sizes_by_largest([4975] * 10, profile_shares(10, "exponential", 100), 0),

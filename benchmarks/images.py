@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from cdb_video.data.augmentation import Augmentation
-from cdb_video.data.batch import Batch, BatchLoader, Record
-from cdb_video.data.clips import ClipSampling
-from cdb_video.data.image_loader import ImageLoader
-from cdb_video.data.loader import ClipLoader
-from cdb_video.data.loading import Loading, Training
+from cdb_video.data.batches.batch import Batch, BatchLoader
+from cdb_video.data.batches.clip_loader import ClipLoader
+from cdb_video.data.batches.image_loader import ImageLoader
+from cdb_video.data.batches.loading import Loading, Training
+from cdb_video.data.frames.augmentation import Augmentation
+from cdb_video.data.frames.sampling import ClipSampling
+from cdb_video.data.lists.records import Record
 from cdb_video.data.samplers.shuffle import Shuffle
 from cdb_video.models import build_model
 

@@ -40,7 +40,7 @@ def load(root: str) -> dict[str, float]:
 
     import cdb_video.options  # noqa: F401 - the samplers register
     from cdb_video.data.datasets.clips import Clips
-    from cdb_video.data.splits import Splits
+    from cdb_video.data.lists.splits import Splits
     from cdb_video.registry import SAMPLERS
 
     begin = time.perf_counter()

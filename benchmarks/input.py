@@ -18,15 +18,15 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from made_clips import make_clips
 
-from cdb_video.data.augmentation import Augmentation
-from cdb_video.data.batch import Record
-from cdb_video.data.clip_dataset import ClipDataset, Key
-from cdb_video.data.clips import ClipSampling
+from cdb_video.data.batches.clip_dataset import ClipDataset, Key
+from cdb_video.data.batches.loading import Loading, Training
 from cdb_video.data.decode import Decoding
-from cdb_video.data.loading import Loading, Training
-from cdb_video.data.packing import Packing, pack
-from cdb_video.freed_memory import keep_freed_memory
+from cdb_video.data.frames.augmentation import Augmentation
+from cdb_video.data.frames.sampling import ClipSampling
+from cdb_video.data.lists.records import Record
+from cdb_video.data.pack.packing import Packing, pack
 from cdb_video.registry import SAMPLERS
+from cdb_video.system.memory import keep_freed_memory
 
 FRAMES, SIZE, CLIPS, ROUNDS = 10, 224, 6, 5
 Side = Callable[[int], Any]

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.stats import t
 from sklearn.model_selection import StratifiedGroupKFold
 
-from cdb_video.csv_rows import write_csv
+from cdb_video.system.csv_rows import write_csv
 
 ROOT = Path(__file__).parents[1]
 SCORES = ("mean class recall", "worst class recall", "mean class precision")

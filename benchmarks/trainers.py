@@ -58,7 +58,7 @@ def train(text: str, keeps: bool) -> None:
     import torch
     from training_step import clips_of, network, step_of
 
-    from cdb_video.freed_memory import keep_freed_memory
+    from cdb_video.system.memory import keep_freed_memory
 
     if keeps:
         keep_freed_memory(all_of_it=True)

@@ -20,11 +20,11 @@ import av
 import numpy as np
 
 from cdb_video.data import clip_dataset, workers
-from cdb_video.data.batch import Record
-from cdb_video.data.clip_dataset import ClipDataset, Key
-from cdb_video.data.clips import ClipSampling
-from cdb_video.data.loading import Loading
-from cdb_video.freed_memory import keep_freed_memory
+from cdb_video.data.batches.clip_dataset import ClipDataset, Key
+from cdb_video.data.batches.loading import Loading
+from cdb_video.data.frames.sampling import ClipSampling
+from cdb_video.data.lists.records import Record
+from cdb_video.system.memory import keep_freed_memory
 
 ROUNDS = 5
 STEP = clip_dataset.TRIM_EVERY

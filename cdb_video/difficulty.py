@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import nn
 
-from cdb_video.option_types import Fraction, FractionBelowOne, NonNegativeFloat, NonNegativeInt
+from cdb_video.config.types import Fraction, FractionBelowOne, NonNegativeFloat, NonNegativeInt
 
 RECALL_EPS = 0.01
 """Keeps the ratio of recalls finite in dynamic tau; the value of the released code."""

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from cdb_video import config, distributed
-from cdb_video.config import Selection
-from cdb_video.data.augmentation import Augmentation
-from cdb_video.data.clips import ClipSampling
-from cdb_video.data.decode.decoding import Decoding
-from cdb_video.errors import ConfigError
-from cdb_video.models.weights.fit import Pretrained
-from cdb_video.models.weights.normalisation import InputNormalisation
-from cdb_video.moved_keys import MOVED, PYSLOWFAST
-from cdb_video.option_types import (
+from cdb_video import distributed
+from cdb_video.config.moved_keys import MOVED, PYSLOWFAST
+from cdb_video.config.tree import (
+    Selection,
+    UnknownKeyError,
+    from_node,
+    merge,
+    nearest_key,
+    parse_overrides,
+    read_yaml,
+)
+from cdb_video.config.types import (
     Fraction,
     FractionBelowOne,
     NonNegativeFloat,
@@ -24,6 +26,12 @@ from cdb_video.option_types import (
     PositiveInt,
     coerce,
 )
+from cdb_video.data.decode.decoding import Decoding
+from cdb_video.data.frames.augmentation import Augmentation
+from cdb_video.data.frames.sampling import ClipSampling
+from cdb_video.errors import ConfigError
+from cdb_video.models.weights.fit import Pretrained
+from cdb_video.models.weights.normalisation import InputNormalisation
 from cdb_video.registry import (
     BACKBONES,
     DATASETS,
@@ -218,8 +226,8 @@ def load(
     Raises:
         ConfigError: one line that names the key, what is allowed and what was given.
     """
-    below, above = config.read_yaml(Path(path)), config.parse_overrides(overrides)
-    tree = config.merge(_moved(below), _moved(above))
+    below, above = read_yaml(Path(path)), parse_overrides(overrides)
+    tree = merge(_moved(below), _moved(above))
     modules = coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS")
     strange = [name for name in modules if name not in sys.modules]
     if strange and "IMPORTS" not in above and not trust_imports:
@@ -229,8 +237,8 @@ def load(
         )
     import_modules(modules)
     try:
-        return config.from_node(Config, tree)
-    except config.UnknownKeyError as error:
+        return from_node(Config, tree)
+    except UnknownKeyError as error:
         raise ConfigError(f"{error}{_what_was_meant(error.key)}") from None
 
 
@@ -240,7 +248,7 @@ def _moved(tree: dict[str, Any]) -> dict[str, Any]:
         if old in tree:
             if distributed.is_main():
                 print(f"{old} is {new} now; the old name is understood", file=sys.stderr)
-            tree = config.merge({new: tree[old]}, {k: v for k, v in tree.items() if k != old})
+            tree = merge({new: tree[old]}, {k: v for k, v in tree.items() if k != old})
     return tree
 
 
@@ -249,5 +257,5 @@ def _what_was_meant(key: str) -> str:
     known = [PYSLOWFAST[name] for name in PYSLOWFAST if name == key or name.startswith(f"{key}.")]
     if known:
         return f"; here it is {known[0]}"
-    near = config.nearest_key(Config, key)
+    near = nearest_key(Config, key)
     return f"; did you mean {near}?" if near else ""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from cdb_video.option_types import (
+from cdb_video.config.types import (
     FractionBelowOne,
     NonNegativeFloat,
     NonNegativeInt,

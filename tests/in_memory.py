@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import ImagesInMemory
+from cdb_video.data.lists.records import Record
 from cdb_video.registry import DATASETS
 
 COLOURS = np.array([(30, 40, 210), (30, 200, 40), (210, 40, 30)])

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cdb_video import config, options
+from cdb_video import options
+from cdb_video.config.docs import field_docs, option_help
+from cdb_video.config.tree import dump, known_keys
 from cdb_video.demo import CONFIG
 from cdb_video.errors import ConfigError
 from cdb_video.metrics.groups import PRESETS, by_thresholds
-from cdb_video.option_docs import field_docs, option_help
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 PLAIN = [path for path in CONFIGS if path.stem.endswith("_ce")]
@@ -39,7 +40,7 @@ def load(tmp_path):
 def test_every_shipped_config_loads_and_dumps_back_equal(path, tmp_path):
     loaded = options.load(path)
     copy = tmp_path / "config.yaml"
-    copy.write_text(config.dump(loaded))
+    copy.write_text(dump(loaded))
     assert options.load(copy) == loaded
     head = path.read_text().split("\n")[:8]
     for word in ("Command:", "Hardware:", "Time:", "Score:"):
@@ -100,7 +101,7 @@ def test_the_old_name_of_a_section_is_understood_with_a_line_of_advice(load, cap
 
 
 def test_what_pyslowfast_calls_otherwise_is_no_key_of_ours():
-    known = {key for key, _, _ in config.known_keys(options.Config)}
+    known = {key for key, _, _ in known_keys(options.Config)}
     assert not known & set(options.PYSLOWFAST)
 
 
@@ -234,7 +235,7 @@ def test_options_cannot_be_changed(load):
 
 
 def test_every_option_is_documented():
-    for key, owner, name in config.known_keys(options.Config):
+    for key, owner, name in known_keys(options.Config):
         assert field_docs(owner).get(name), f"{key} has no docstring"
     text = option_help(options.Config)
     assert "LOSS.CDB_CE.TAU  [a number >= 0, 'dynamic' or 'dynamic_released'; default" in text

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from cdb_video.files import point, replacing
+from cdb_video.system.files import point, replacing
 
 
 def fail_halfway(target):

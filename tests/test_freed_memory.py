@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from cdb_video.freed_memory import keep_freed_memory, return_freed_memory
+from cdb_video.system.memory import keep_freed_memory, return_freed_memory
 
 FRAME, ACTIVATIONS = 700_000, 40_000_000
 FAULTS = """
 import resource, sys
-from cdb_video.freed_memory import keep_freed_memory
+from cdb_video.system.memory import keep_freed_memory
 BEFORE
 size, times = map(int, sys.argv[1:])
 def work():
@@ -46,7 +46,7 @@ def test_frames_that_are_freed_make_room_for_others_without_the_system():
 def test_a_run_on_a_cpu_keeps_all_and_its_workers_do_not():
     ready = (
         "from types import SimpleNamespace as Config; from cdb_video.engine import build; "
-        "build.choose_device(Config(device='cpu'))"
+        "choose_device(Config(device='cpu'))"
     )
     assert fault_share("keep_freed_memory()", ACTIVATIONS, 2) > 0.9
     assert fault_share(ready, ACTIVATIONS, 2) < 0.01

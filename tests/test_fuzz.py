@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdb_video import options
-from cdb_video.config import known_keys
+from cdb_video.config.tree import known_keys
 from cdb_video.data.datasets.clips import Clips
 from cdb_video.data.datasets.image_lists import ImageLists
 from cdb_video.errors import CdbVideoError

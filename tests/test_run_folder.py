@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from cdb_video.csv_rows import header, read_rows, write_csv
-from cdb_video.engine.second_stage import METHODS as RETRAIN_METHODS
+from cdb_video.engine.retrain.second_stage import METHODS as RETRAIN_METHODS
 from cdb_video.errors import ConfigError, DataError
-from cdb_video.run_folder import METHODS, RunFolder
-from cdb_video.run_rows import ClassRow, DifficultyRow, PredictionRow
+from cdb_video.output.rows import ClassRow, DifficultyRow, PredictionRow
+from cdb_video.output.run_folder import METHODS, RunFolder
+from cdb_video.system.csv_rows import header, read_rows, write_csv
 
 NAMES = ["score_0", "score_1"]
 PREDICTIONS = [

@@ -11,8 +11,8 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from cdb_video import __version__
 from cdb_video.errors import CdbVideoError, Stopped
+from cdb_video.version import __version__
 
 WORDS = {
     "train": "train a model, or go on where an earlier run stopped",

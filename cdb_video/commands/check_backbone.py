@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cdb_video import config
+from cdb_video.config.tree import UnknownKeyError, from_node, nearest_key, parse_overrides
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model, cost
 from cdb_video.models.contract import CHECKS, first_line
@@ -77,9 +77,9 @@ def _parser(prog: str | None) -> argparse.ArgumentParser:
 def _read_options(name: str, words: Sequence[str]) -> Any:
     kind = BACKBONES.get(name).Options
     try:
-        return config.from_node(kind, config.parse_overrides(words), f"MODEL.{name.upper()}")
-    except config.UnknownKeyError as error:
-        near = config.nearest_key(kind, error.key.split(".")[-1])
+        return from_node(kind, parse_overrides(words), f"MODEL.{name.upper()}")
+    except UnknownKeyError as error:
+        near = nearest_key(kind, error.key.split(".")[-1])
         raise ConfigError(f"{error}{f'; did you mean {near}?' if near else ''}") from None
 
 

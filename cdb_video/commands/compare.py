@@ -11,7 +11,7 @@ from cdb_video import distributed, options
 from cdb_video.commands.with_config import make_parser, parse
 from cdb_video.errors import ConfigError
 from cdb_video.options import Config
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 DESCRIPTION = (
     "Train and test several losses with several seeds, everything else equal, and with --methods "
@@ -92,9 +92,9 @@ def compare(
         CdbVideoError: as for training and testing.
     """
     # Slow to import, so not by --help.
-    from cdb_video.engine.retrain import check_retrain
-    from cdb_video.engine.test import test
-    from cdb_video.engine.train import train
+    from cdb_video.engine.evaluate.test import test
+    from cdb_video.engine.retrain.retrain import check_retrain
+    from cdb_video.engine.train.loop import train
     from cdb_video.report.page import write_report
 
     base = options.load(path, overrides, trust_imports=trust_imports)
@@ -126,7 +126,7 @@ def compare(
 
 def _retrained(config: Config) -> Path:
     """Where the classifier of RETRAIN.METHOD on a run is; it is made where it is not there."""
-    from cdb_video.engine.retrain import retrain
+    from cdb_video.engine.retrain.retrain import retrain
 
     folder = RunFolder(config.output_dir).retrained(config.retrain.method)
     if folder.metrics() is None or options.load(folder.config).retrain != config.retrain:

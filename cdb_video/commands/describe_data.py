@@ -9,7 +9,7 @@ from cdb_video import options
 from cdb_video.commands.with_config import make_parser, parse
 
 if TYPE_CHECKING:
-    from cdb_video.data.splits import Splits
+    from cdb_video.data.lists.splits import Splits
     from cdb_video.metrics.groups import Grouping
 
 DESCRIPTION = (
@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     config = options.load(words.cfg, words.opts, trust_imports=words.trust_imports)
     from rich.console import Console
 
-    from cdb_video.data.splits import Splits
-    from cdb_video.engine.grouping import class_groups
+    from cdb_video.data.lists.splits import Splits
+    from cdb_video.engine.prepare.groups import class_groups
     from cdb_video.registry import DATASETS
 
     screen = Console(markup=False, highlight=False)
@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     for oddity in splits.oddities():
         screen.print(f"warning: {oddity}", soft_wrap=True)
     if words.out:
-        from cdb_video.files import write_text
         from cdb_video.report.sizes import draw_sizes
+        from cdb_video.system.files import write_text
 
         words.out.mkdir(parents=True, exist_ok=True)
         write_text(words.out / "data.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")

@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
 
     from cdb_video.commands.rows import print_rows
     from cdb_video.doctor import diagnose
-    from cdb_video.engine.log import console
-    from cdb_video.files import write_text
+    from cdb_video.engine.record.log import console
+    from cdb_video.system.files import write_text
 
     workers = max(1, words.workers or os.cpu_count() or 1)
     result = diagnose(config, deep=words.deep, workers=workers, screen=console())

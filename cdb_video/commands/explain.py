@@ -23,10 +23,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     words = parser.parse_args(argv)
     import numpy as np
 
-    from cdb_video.data.found import find_videos
-    from cdb_video.engine.explain import all_frames, explain, with_heat
-    from cdb_video.engine.film import write_film
-    from cdb_video.engine.predict import load
+    from cdb_video.data.lists.found import find_videos
+    from cdb_video.engine.use.explain import all_frames, explain, with_heat
+    from cdb_video.engine.use.film import write_film
+    from cdb_video.engine.use.predictor import load
     from cdb_video.errors import DataError, DecodeError
     from cdb_video.report.strip import draw_strip
 

@@ -24,9 +24,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     add("--clips", nargs="*", default=[], metavar="VIDEO", help=listed)
     add("--num-clips", type=positive, default=16, metavar="N", help="clips to check it on (16)")
     words = parser.parse_args(argv)
-    from cdb_video.data.found import find_videos
-    from cdb_video.engine.export import ParityError, export, own_records
-    from cdb_video.engine.predict import load
+    from cdb_video.data.lists.found import find_videos
+    from cdb_video.engine.use.export import ParityError, export, own_records
+    from cdb_video.engine.use.predictor import load
 
     predictor = load(words.checkpoint, "cpu", words.imports)
     if words.clips:

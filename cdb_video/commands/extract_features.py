@@ -24,16 +24,16 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     add("--method", choices=("pca", "tsne"), default="pca", help="for --map (pca)")
     add_loading(parser)
     words = parser.parse_args(argv)
-    from cdb_video.data.found import find_videos
-    from cdb_video.engine.embedding import (
+    from cdb_video.data.lists.found import find_videos
+    from cdb_video.engine.record.log import console
+    from cdb_video.engine.use.embedding import (
         FORMATS,
         embed,
         in_two_dimensions,
         split_records,
         write_embedding,
     )
-    from cdb_video.engine.log import console
-    from cdb_video.engine.predict import load
+    from cdb_video.engine.use.predictor import load
 
     if words.out.suffix not in FORMATS:
         parser.error(f"--out must end in {' or '.join(FORMATS)}, got {words.out}")

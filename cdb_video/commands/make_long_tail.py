@@ -8,17 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdb_video import __version__, options
+from cdb_video import options
 from cdb_video.commands.arguments import natural
 from cdb_video.commands.with_config import make_parser, parse
-from cdb_video.config import dump
+from cdb_video.config.tree import dump
 from cdb_video.errors import ConfigError
+from cdb_video.version import __version__
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from cdb_video.data.batch import Record
+    from cdb_video.data.lists.records import Record
     from cdb_video.metrics.groups import Grouping
     from cdb_video.metrics.long_tail import LongTail
 
@@ -36,13 +37,13 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     if "TEST.GROUPS" not in opts:
         opts += ["TEST.GROUPS", "head_tail_fewshot"]
     config = options.load(words.cfg, opts, trust_imports=words.trust_imports)
-    from cdb_video.data.long_tail import draw
-    from cdb_video.data.splits import Splits
-    from cdb_video.engine.grouping import grouping_of
-    from cdb_video.files import write_text
+    from cdb_video.data.lists.long_tail import draw
+    from cdb_video.data.lists.splits import Splits
+    from cdb_video.engine.prepare.groups import grouping_of
     from cdb_video.metrics.long_tail import long_tail
     from cdb_video.registry import DATASETS
     from cdb_video.report.sizes import draw_sizes, in_words
+    from cdb_video.system.files import write_text
 
     dataset = DATASETS.get(config.data.name)(config.data.options)
     if not dataset.split("train").files:
@@ -115,7 +116,7 @@ def _sizes(
 ) -> "npt.NDArray[np.int64]":
     import numpy as np
 
-    from cdb_video.data.long_tail import sizes_by_profile
+    from cdb_video.data.lists.long_tail import sizes_by_profile
 
     if not words.counts:
         if words.ratio < 1 or len(names) < 2:
@@ -155,8 +156,8 @@ def _write_lists(
     out: Path, dataset: Any, lists: "dict[str, Sequence[Record]]", grouping: "Grouping"
 ) -> dict[str, str]:
     """Writes lists, with paths from the root of the data, and groups; where each list is."""
-    from cdb_video.csv_rows import write_csv
-    from cdb_video.files import write_text
+    from cdb_video.system.csv_rows import write_csv
+    from cdb_video.system.files import write_text
 
     names, root = dataset.class_names, os.path.abspath(dataset.root)
     places = {split: str(out / f"{split}.csv") for split in lists}
@@ -174,7 +175,7 @@ def _write_lists(
 def _write_config(out: Path, config: options.Config, dataset: Any, places: dict[str, str]) -> Path:
     """Writes all options with the lists in the place of the data set; where."""
     from cdb_video.data.datasets.clips import Clips
-    from cdb_video.files import write_text
+    from cdb_video.system.files import write_text
 
     root, names = os.path.abspath(dataset.root), tuple(dataset.class_names)
     clips = Clips.Options(root=root, classes=names, allow_outside=True, **places)

@@ -15,8 +15,8 @@ from cdb_video.commands.with_config import make_parser, parse
 from cdb_video.errors import CdbVideoError, ConfigError
 
 if TYPE_CHECKING:
-    from cdb_video.data.batch import Record
-    from cdb_video.data.packing import Packed, Packing
+    from cdb_video.data.lists.records import Record
+    from cdb_video.data.pack.packing import Packed, Packing
 
 LOW_PSNR = 30
 """dB; docs/performance.md has what it cost the demo."""
@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     words = _parse(argv, prog)
     index, count = shard(words.shard)
     config = options.load(words.cfg, words.opts, trust_imports=words.trust_imports)
-    from cdb_video.data.pack_plan import make_plan, write_lists
-    from cdb_video.data.packing import Packing
+    from cdb_video.data.pack.packing import Packing
+    from cdb_video.data.pack.plan import make_plan, write_lists
     from cdb_video.registry import DATASETS
 
     dataset = DATASETS.get(config.data.name)(config.data.options)
@@ -80,7 +80,7 @@ class _Work:
 
     def run(self, clips: Mapping[Path, "Record"]) -> dict[str, str]:
         """What could not be packed, and why."""
-        from cdb_video.engine.log import console, progress_bar
+        from cdb_video.engine.record.log import console, progress_bar
 
         faults: dict[str, str] = {}
         left, alone = dict(clips), 0
@@ -101,7 +101,7 @@ class _Work:
 
     def _pack(self, clips: Mapping[Path, "Record"], faults: dict[str, str]) -> list[Path]:
         """Packs what it can; returns all that is done with, also in vain."""
-        from cdb_video.data.packing import pack
+        from cdb_video.data.pack.packing import pack
 
         done = []
         with ProcessPoolExecutor(min(self._workers, len(clips))) as pool:

@@ -12,9 +12,9 @@ from cdb_video.commands.arguments import add_loading, add_shard, model_parser, p
 from cdb_video.errors import ConfigError, DataError, DecodeError
 
 if TYPE_CHECKING:
-    from cdb_video.engine.predict import Predictor
-    from cdb_video.engine.prediction import Prediction
-    from cdb_video.prediction_folder import PredictedRow
+    from cdb_video.engine.use.prediction import Prediction
+    from cdb_video.engine.use.predictor import Predictor
+    from cdb_video.output.prediction_folder import PredictedRow
 
 DESCRIPTION = (
     "The classes of any videos, by a trained model. Writes predictions.csv and predictions.jsonl "
@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Predicts; returns 1 where a video could not be decoded. Raises ``CdbVideoError``."""
     words = _parse(argv, prog)
     share = shard(words.shard)
-    from cdb_video.data.found import find_videos
-    from cdb_video.engine.predict import load
+    from cdb_video.data.lists.found import find_videos
+    from cdb_video.engine.use.predictor import load
 
     if words.camera is not None:
         return _watch(load(words.checkpoint, words.device, words.imports), words)
@@ -67,7 +67,7 @@ class _Work:
     def __init__(
         self, words: argparse.Namespace, predictor: "Predictor", shard: tuple[int, int]
     ) -> None:
-        from cdb_video.prediction_folder import PredictionFolder
+        from cdb_video.output.prediction_folder import PredictionFolder
 
         self.words, self.predictor, self.shard = words, predictor, shard
         self.views = _views(words.views) or predictor.views
@@ -75,8 +75,8 @@ class _Work:
 
     def run(self, records: Sequence[Any]) -> int:
         """Returns the exit code."""
-        from cdb_video.engine.log import console, progress_bar
-        from cdb_video.engine.timeline import check_window
+        from cdb_video.engine.record.log import console, progress_bar
+        from cdb_video.engine.use.timeline import check_window
 
         windowed = bool(self.words.window)
         if windowed:
@@ -122,8 +122,8 @@ class _Work:
         Args:
             number: of the video among several.
         """
-        from cdb_video.engine.film import annotate
-        from cdb_video.engine.predict import joined
+        from cdb_video.engine.use.film import annotate
+        from cdb_video.engine.use.predictor import joined
         from cdb_video.report.timeline import draw_timeline
 
         words = self.words
@@ -148,7 +148,7 @@ class _Work:
         return rows
 
     def _row(self, one: "Prediction") -> "PredictedRow":
-        from cdb_video.prediction_folder import PredictedRow
+        from cdb_video.output.prediction_folder import PredictedRow
 
         if one.error:
             return _error_row(one.path, one.error, one.start, one.end)
@@ -156,7 +156,7 @@ class _Work:
         return PredictedRow(one.path, one.start, one.end, *top[0], top, "")
 
     def _identity(self) -> dict[str, Any]:
-        from cdb_video.files import sha256
+        from cdb_video.system.files import sha256
 
         return {
             "checkpoint": sha256(self.predictor.checkpoint.path),
@@ -171,13 +171,13 @@ class _Work:
 def _error_row(
     path: str, error: str, start: float | None = None, end: float | None = None
 ) -> "PredictedRow":
-    from cdb_video.prediction_folder import PredictedRow
+    from cdb_video.output.prediction_folder import PredictedRow
 
     return PredictedRow(path, start, end, "", 0.0, [], error)
 
 
 def _watch(predictor: "Predictor", words: argparse.Namespace) -> int:
-    from cdb_video.engine.live import watch
+    from cdb_video.engine.use.camera import watch
 
     for second, one in watch(predictor, words.camera, words.window or 2.0, words.stride):
         top = "  ".join(f"{name} {score:.2f}" for name, score in one.top(words.top))

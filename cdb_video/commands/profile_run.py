@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from cdb_video.engine.profile import profile_run
-    from cdb_video.files import write_text
+    from cdb_video.doctor.profile import profile_run
+    from cdb_video.system.files import write_text
 
     found = profile_run(config, words.steps, words.trace)
     table = Table("part of a step", "ms", "share", box=None, pad_edge=False)

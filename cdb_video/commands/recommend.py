@@ -21,10 +21,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from rich.text import Text
 
     from cdb_video.commands.rows import print_rows
-    from cdb_video.data.splits import Splits
+    from cdb_video.data.lists.splits import Splits
     from cdb_video.doctor.recommend import recommend
+    from cdb_video.output.run_folder import RunFolder
     from cdb_video.registry import DATASETS
-    from cdb_video.run_folder import RunFolder
 
     screen = Console(markup=False, highlight=False)
     dataset = DATASETS.get(config.data.name)(config.data.options)

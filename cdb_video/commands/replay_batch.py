@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     )
     parser.add_argument("file", type=Path, help="bad_batch.pt in the OUTPUT_DIR of a run")
     words = parser.parse_args(argv)
-    from cdb_video.engine.replay import replay
+    from cdb_video.doctor.replay import replay
 
     result = replay(words.file)
     print(f"epoch {result.epoch}, step {result.step}")

@@ -11,7 +11,7 @@ DESCRIPTION = "Test a checkpoint, OUTPUT_DIR's best.pt unless TEST.CHECKPOINT_FI
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Tests, and writes the report. Raises ``CdbVideoError``."""
     config = read_config(argv, prog, DESCRIPTION)
-    from cdb_video.engine.test import test
+    from cdb_video.engine.evaluate.test import test
 
     test(config)
     report(Path(config.output_dir))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cdb_video import distributed, options
+from cdb_video.config.docs import option_help
 from cdb_video.errors import CdbVideoError
-from cdb_video.option_docs import option_help
 from cdb_video.options import Config
 
 TRUST = "--trust-imports"

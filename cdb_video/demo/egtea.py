@@ -16,7 +16,7 @@ from rich.progress import track
 
 from cdb_video.demo.camera_motion import FPS, MOTIONS, PHOTOS, Shot, write_clip
 from cdb_video.errors import ConfigError, DataError
-from cdb_video.files import replacing_folder
+from cdb_video.system.files import replacing_folder
 
 VERSION = 2
 """Goes up when the same seed gives other files, so that old demo data is made anew."""

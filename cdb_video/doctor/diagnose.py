@@ -8,16 +8,18 @@ from dataclasses import replace
 import torch
 from rich.console import Console
 
-from cdb_video.data.clips import ClipSampling
-from cdb_video.data.loading import Loading, Share
-from cdb_video.data.splits import Splits, max_bad
+from cdb_video.data.batches.loading import Loading, Share
+from cdb_video.data.frames.sampling import ClipSampling
+from cdb_video.data.lists.splits import Splits, max_bad
 from cdb_video.doctor.environment import check_disk, check_environment, check_shared_memory
 from cdb_video.doctor.findings import Diagnosis, Level, such_as
 from cdb_video.doctor.leaks import check_duplicates, check_leaks
 from cdb_video.doctor.probing import Probe, probe
-from cdb_video.engine import build
-from cdb_video.engine.log import progress_bar
-from cdb_video.engine.objective import make_sampler
+from cdb_video.engine.prepare.data import make_train_loader, tolerated
+from cdb_video.engine.prepare.device import choose_device
+from cdb_video.engine.prepare.model import make_model
+from cdb_video.engine.prepare.objective import make_sampler
+from cdb_video.engine.record.log import progress_bar
 from cdb_video.errors import CdbVideoError
 from cdb_video.options import Config
 from cdb_video.registry import DATASETS
@@ -115,7 +117,7 @@ def check_clips(config: Config, name: str, probes: Sequence[Probe], diagnosis: D
     if not bad:
         diagnosis.add("ok", "clips", f"all {len(probes):,} {name} clips open")
     else:
-        allowed = build.tolerated(config)
+        allowed = tolerated(config)
         too_many = allowed is None or len(bad) > max_bad(allowed, len(probes))
         text = f"{len(bad)} of {len(probes):,} {name} clips are bad{such_as(bad)}"
         diagnosis.add("error" if too_many else "warning", "clips", text)
@@ -153,18 +155,18 @@ def check_pictures(probes: Sequence[Probe], diagnosis: Diagnosis) -> None:
 def estimate_epoch(config: Config, splits: Splits, diagnosis: Diagnosis) -> None:
     """About how long an epoch takes: loading and computing go on at the same time."""
     sampler = make_sampler(config, splits)
-    device = build.choose_device(config)
+    device = choose_device(config)
     own = replace(config, data_loader=replace(config.data_loader, num_workers=0))
     own = replace(own, train=replace(own.train, batch_size=own.solver.accumulation_steps * 2))
     try:
-        loader = build.make_train_loader(own, splits, sampler, device)
+        loader = make_train_loader(own, splits, sampler, device)
         begun, clips = time.perf_counter(), 0
         for batch in loader.batches(1):
             clips += len(batch.label)
             if clips >= TIMED_CLIPS:
                 break
         loading = (time.perf_counter() - begun) / clips
-        model = build.make_model(config, len(splits.class_names), device).train()
+        model = make_model(config, len(splits.class_names), device).train()
         moved = batch.to(device)
         for _ in range(2):  # the first sets things up
             begun = time.perf_counter()

@@ -8,13 +8,14 @@ from pathlib import Path
 import av
 import torch
 
-import cdb_video
 from cdb_video.doctor.findings import Diagnosis, Level
-from cdb_video.engine import build
+from cdb_video.engine.prepare.data import shared_memory
+from cdb_video.engine.prepare.model import make_model
 from cdb_video.errors import CdbVideoError
-from cdb_video.files import free_space
 from cdb_video.options import Config
 from cdb_video.registry import DECODERS
+from cdb_video.system.files import free_space
+from cdb_video.version import __version__
 
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg")
 COPIES = {"sgd": 2, "adamw": 3}
@@ -24,7 +25,7 @@ COPIES = {"sgd": 2, "adamw": 3}
 def check_environment(config: Config, diagnosis: Diagnosis) -> None:
     """Versions, devices and decoders."""
     versions = {
-        "cdb_video": cdb_video.__version__,
+        "cdb_video": __version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "av": av.__version__,
@@ -53,7 +54,7 @@ def check_environment(config: Config, diagnosis: Diagnosis) -> None:
 
 def check_shared_memory(config: Config, diagnosis: Diagnosis) -> None:
     """Whether the batches that workers have ready fit into shared memory."""
-    memory = build.shared_memory(config)
+    memory = shared_memory(config)
     if memory is not None:
         needed, free = memory
         text = f"{needed / 1e6:,.0f} MB for batches that are ready, {free / 1e6:,.0f} MB are free"
@@ -63,7 +64,7 @@ def check_shared_memory(config: Config, diagnosis: Diagnosis) -> None:
 def check_disk(config: Config, num_classes: int, diagnosis: Diagnosis) -> None:
     """Whether the checkpoints to come fit on the disk of OUTPUT_DIR."""
     try:
-        model = build.make_model(config, num_classes, torch.device("cpu"))
+        model = make_model(config, num_classes, torch.device("cpu"))
     except CdbVideoError as error:
         diagnosis.add("error", "model", str(error))
         return

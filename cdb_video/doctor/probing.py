@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cdb_video.data.batch import Record
-from cdb_video.data.clip_dataset import ClipDataset, Key
-from cdb_video.data.clips import frame_range
+from cdb_video.data.batches.clip_dataset import ClipDataset, Key
+from cdb_video.data.batches.loading import Loading
+from cdb_video.data.batches.workers import Workers
 from cdb_video.data.decode import VideoReader
-from cdb_video.data.loading import Loading
-from cdb_video.data.workers import Workers
+from cdb_video.data.frames.sampling import frame_range
+from cdb_video.data.lists.records import Record
 from cdb_video.errors import CdbVideoError
 
 CONTRAST = 6.0

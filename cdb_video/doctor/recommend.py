@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
-from cdb_video.data.splits import Splits
+from cdb_video.data.lists.splits import Splits
 from cdb_video.doctor.findings import such_as
 from cdb_video.options import Config
-from cdb_video.run_rows import DifficultyRow
+from cdb_video.output.rows import DifficultyRow
 
 SAFE, PAPER = "cdb_ce:tau=1:momentum=0.7", "cdb_ce:tau=dynamic:momentum=0"
 UNEVEN = 1.5

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from cdb_video import download as downloads
 from cdb_video.errors import DataError
+from cdb_video.system import download as downloads
 
 
 class Download(NamedTuple):

@@ -14,7 +14,7 @@ from cdb_video.fetch.packages import fetch_package
 from cdb_video.fetch.published import is_complete, published_files, read
 from cdb_video.fetch.sets import SETS, DataSet
 from cdb_video.fetch.unpack import DAMAGE, unpack
-from cdb_video.files import replacing
+from cdb_video.system.files import replacing
 
 NAMES = (*SETS, "demo", *BY_HAND)
 

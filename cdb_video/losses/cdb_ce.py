@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import torch
 
+from cdb_video.config.types import NonNegativeFloat
 from cdb_video.difficulty import ClassState, ClassWeights, WeightOptions
 from cdb_video.losses.by_difficulty import LossByDifficulty, SourceOptions
 from cdb_video.losses.softmax import softmax_loss
-from cdb_video.option_types import NonNegativeFloat
 from cdb_video.registry import LOSSES
 
 

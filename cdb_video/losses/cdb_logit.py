@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from cdb_video.config.types import NonNegativeFloat
 from cdb_video.difficulty import ClassDifficulty, ClassState, DifficultyOptions
 from cdb_video.losses.by_difficulty import LossByDifficulty, SourceOptions
 from cdb_video.losses.class_weights import known_counts
-from cdb_video.option_types import NonNegativeFloat
 from cdb_video.registry import LOSSES
 
 

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import torch
 
+from cdb_video.config.types import FractionBelowOne
 from cdb_video.losses.base import Loss
 from cdb_video.losses.class_weights import known_counts, power_weights
 from cdb_video.losses.softmax import softmax_loss
-from cdb_video.option_types import FractionBelowOne
 from cdb_video.registry import LOSSES
 
 EXPONENTS = {"inverse": -1.0, "sqrt_inverse": -0.5}

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from cdb_video.config.types import Fraction
 from cdb_video.losses.base import Loss
 from cdb_video.losses.class_weights import known_counts
-from cdb_video.option_types import Fraction
 from cdb_video.registry import LOSSES
 
 

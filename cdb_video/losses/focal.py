@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
+from cdb_video.config.types import NonNegativeFloat
 from cdb_video.losses.base import Loss
 from cdb_video.losses.softmax import softmax_loss
-from cdb_video.option_types import NonNegativeFloat
 from cdb_video.registry import LOSSES
 
 

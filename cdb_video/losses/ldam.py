@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
+from cdb_video.config.types import FractionBelowOne, NonNegativeFloat, PositiveFloat
 from cdb_video.losses.base import Loss
 from cdb_video.losses.class_weights import effective_number_weights, known_counts
 from cdb_video.losses.softmax import softmax_loss
-from cdb_video.option_types import FractionBelowOne, NonNegativeFloat, PositiveFloat
 from cdb_video.registry import LOSSES
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cdb_video.config.types import Fraction
 from cdb_video.mixing.base import Mixer, blend
-from cdb_video.option_types import Fraction
 from cdb_video.registry import MIXERS
 
 EPS = 1e-5

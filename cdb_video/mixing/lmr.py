@@ -9,16 +9,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cdb_video import distributed
-from cdb_video.errors import ConfigError
-from cdb_video.mixing.base import Mixer
-from cdb_video.mixing.pairwise import mix_pairs
-from cdb_video.option_types import (
+from cdb_video.config.types import (
     Fraction,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
 )
+from cdb_video.errors import ConfigError
+from cdb_video.mixing.base import Mixer
+from cdb_video.mixing.pairwise import mix_pairs
 from cdb_video.registry import MIXERS
 
 SMALLEST_EPS = 5.0

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from cdb_video.config.types import PositiveFloat
 from cdb_video.mixing.base import Mixer, beta, blend
-from cdb_video.option_types import PositiveFloat
 from cdb_video.registry import MIXERS
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cdb_video.config.types import Fraction, PositiveFloat
 from cdb_video.mixing.base import Mixer
 from cdb_video.mixing.cutmix import CutMix
 from cdb_video.mixing.mixup import Mixup
-from cdb_video.option_types import Fraction, PositiveFloat
 from cdb_video.registry import MIXERS
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cdb_video.config.types import Fraction
 from cdb_video.mixing.base import Mixer, blend
-from cdb_video.option_types import Fraction
 from cdb_video.registry import MIXERS
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from cdb_video.config import from_node
+from cdb_video.config.tree import from_node
+from cdb_video.config.yaml_text import parse_yaml
 from cdb_video.errors import CheckpointError, ConfigError
 from cdb_video.models.backbone import InputFormat
 from cdb_video.models.classifier import AUTOCAST, Classifier, Normalisation, build_model
@@ -18,7 +19,6 @@ from cdb_video.models.weights.normalisation import normalisation_in
 from cdb_video.models.weights.sources import forget, locate
 from cdb_video.parts import Parts, from_plain
 from cdb_video.registry import BACKBONES
-from cdb_video.yaml_text import parse_yaml
 
 SAMPLING = ("NUM_FRAMES", "SAMPLING", "SAMPLING_RATE")
 

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from cdb_video.metrics.intervals import Interval, wilson
-from cdb_video.run_rows import ClassRow, DifficultyRow
+from cdb_video.output.rows import ClassRow, DifficultyRow
 
 SPARK_POINTS = 40
 SPARK_WIDTH, SPARK_HEIGHT = 84, 18

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cdb_video.run_rows import Confusion
+from cdb_video.output.rows import Confusion
 
 # All lengths are CSS pixels. The matrix aims at the width of the page; cells below the smallest
 # size could not be labelled, so that a matrix with very many classes scrolls instead.

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cdb_video.run_rows import DifficultyRow
+from cdb_video.output.rows import DifficultyRow
 
 # matplotlib writes literal colours. These stand for the custom properties of the page's style
 # sheet, so that the pictures follow its light and dark colours.

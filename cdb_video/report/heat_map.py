@@ -8,8 +8,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cdb_video.output.rows import DifficultyRow
 from cdb_video.report.curves import MUTED, STYLE, WIDTH_INCHES, inline_svg
-from cdb_video.run_rows import DifficultyRow
 
 MAX_NAMED = 60
 """More class names than this would overlap."""

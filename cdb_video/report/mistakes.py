@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cdb_video.output.rows import ClassRow, PredictionRow
 from cdb_video.report.strips import film_strip, link
-from cdb_video.run_rows import ClassRow, PredictionRow
 
 MAX_WORST, CLIPS_OF_WORST, MAX_SUREST = 8, 4, 15
 NONE = -1

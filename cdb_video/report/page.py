@@ -9,10 +9,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-import cdb_video
+from cdb_video.config.yaml_text import parse_yaml
 from cdb_video.errors import DataError
-from cdb_video.files import write_text
 from cdb_video.metrics.intervals import Bin, Interval, bootstrap_intervals, calibration
+from cdb_video.output.rows import Confusion
+from cdb_video.output.run_folder import RunFolder
 from cdb_video.report.classes import class_lines
 from cdb_video.report.confusion import MOST_LABELLED, as_picture, lay_out, worst_confusions
 from cdb_video.report.curves import difficulty_curves, training_curves
@@ -21,9 +22,8 @@ from cdb_video.report.heat_map import difficulty_heat_map
 from cdb_video.report.mistakes import NONE, Mistakes
 from cdb_video.report.plots import long_tail_plot, reliability_plot
 from cdb_video.report.sizes import sizes_plot
-from cdb_video.run_folder import RunFolder
-from cdb_video.run_rows import Confusion
-from cdb_video.yaml_text import parse_yaml
+from cdb_video.system.files import write_text
+from cdb_video.version import __version__
 
 MAX_CONFUSIONS = 15
 HEADLINES = (
@@ -91,9 +91,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
     script = files("cdb_video.report").joinpath("table.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = environment.get_template(template)
-    return page.render(
-        **content, script=script, script_digest=digest, version=cdb_video.__version__
-    )
+    return page.render(**content, script=script, script_digest=digest, version=__version__)
 
 
 def _content(run: RunFolder, strips: bool) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter, SymmetricalLogLocator
 
 from cdb_video.metrics.intervals import Bin
+from cdb_video.output.rows import ClassRow
 from cdb_video.report.curves import CONTRASTING, INK, MUTED, SERIES, STYLE, WIDTH_INCHES, inline_svg
-from cdb_video.run_rows import ClassRow
 
 
 def long_tail_plot(classes: Sequence[ClassRow]) -> Markup | None:

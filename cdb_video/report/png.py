@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from cdb_video.files import replacing
+from cdb_video.system.files import replacing
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cdb_video.errors import DataError
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 Scores = dict[str, float | None]
 

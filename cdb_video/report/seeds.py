@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import ttest_rel
 
-from cdb_video.csv_rows import write_csv
-from cdb_video.files import replacing, write_text
 from cdb_video.report.png import drawn
 from cdb_video.report.scores import Scores
+from cdb_video.system.csv_rows import write_csv
+from cdb_video.system.files import replacing, write_text
 
 Run = tuple[str, int]
 """Name of the loss, and seed."""

@@ -8,10 +8,10 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from cdb_video.data.clips import frame_range, segments
 from cdb_video.data.decode import Decoding, VideoReader
+from cdb_video.data.frames.sampling import frame_range, segments
 from cdb_video.errors import CdbVideoError
-from cdb_video.run_rows import PredictionRow
+from cdb_video.output.rows import PredictionRow
 
 FRAMES = 5
 HEIGHT = 72

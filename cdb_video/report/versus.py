@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cdb_video.errors import DataError
-from cdb_video.files import write_text
 from cdb_video.metrics.checks import IntArray
 from cdb_video.metrics.intervals import Difference, Interval, bootstrap_intervals, paired_difference
+from cdb_video.output.rows import ClassRow, PredictionRow
+from cdb_video.output.run_folder import RunFolder
 from cdb_video.report.page import HEADLINES, render
 from cdb_video.report.strips import film_strip, link
-from cdb_video.run_folder import RunFolder
-from cdb_video.run_rows import ClassRow, PredictionRow
+from cdb_video.system.files import write_text
 
 MAX_CLASSES, MAX_CLIPS = 10, 24
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cdb_video.data.clips import ClipSampling, dense, frame_range, segments
+from cdb_video.data.frames.sampling import ClipSampling, dense, frame_range, segments
 from cdb_video.errors import DataError
 
 LENGTHS = [1, 2, 5, 10, 11, 84, 100, 2801]

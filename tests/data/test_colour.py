@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cdb_video.data.colour import random_colours, with_colours
+from cdb_video.data.frames.colour import random_colours, with_colours
 
 
 def clips(count=3, num_frames=2):

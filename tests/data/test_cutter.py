@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cdb_video.data.cutter import cutter
-from cdb_video.data.transforms import Crop, crop_affine
+from cdb_video.data.frames.crops import Crop, crop_affine
+from cdb_video.data.frames.cutter import cutter
 
 SHAPE = (200, 260)
 

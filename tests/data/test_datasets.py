@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from archives import OPTIONS, WRITERS
 
-from cdb_video.data.batch import Record
-from cdb_video.data.splits import FileSplit, ImageSplit, Splits
+from cdb_video.data.lists.records import Record
+from cdb_video.data.lists.splits import Split, Splits
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.registry import DATASETS
 
@@ -295,7 +295,7 @@ def test_class_counts_include_classes_without_clips():
 
         def split(self, name):
             labels = (0, 2, 2) if name == "train" else (4,)
-            return FileSplit([Record("a", label) for label in labels])
+            return Split([Record("a", label) for label in labels])
 
     splits = Splits(Few(), ["train", "val"])
     assert splits.labels("train").tolist() == [0, 2, 2]
@@ -342,7 +342,7 @@ def test_a_dataset_gives_all_images_of_a_split_or_none(example):
     for name in ("train", "val", "test"):
         splits = Splits(dataset, [name])
         split = splits[name]
-        if isinstance(split, ImageSplit):
+        if split.images is not None:
             assert split.images.dtype == np.uint8
             assert split.images.shape[:2] == (len(split.records), 3)
             splits.check_files(name)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from cdb_video.data.datasets.clips import Clips
-from cdb_video.data.decode import IMAGE_SUFFIXES, DecodeError, VideoReader
+from cdb_video.data.decode import DecodeError, VideoReader
 from cdb_video.errors import DataError
+from cdb_video.system.file_kinds import IMAGE_SUFFIXES
 
 LOSSLESS = [".png", ".bmp", ".tif", ".tiff", ".ppm"]
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cdb_video.data.batch import Record
-from cdb_video.data.splits import FileSplit, Splits
+from cdb_video.data.lists.records import Record
+from cdb_video.data.lists.splits import Splits
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
 
@@ -41,7 +41,7 @@ def test_lines_become_records_relative_to_the_root(tmp_path, name):
         Record(str(tmp_path / "train/n02/d.JPEG"), 1),
     ]
     assert dataset.records("test") == [Record(str(tmp_path / "val/e.JPEG"), 1)]
-    assert isinstance(dataset.split("train"), FileSplit)
+    assert dataset.split("train").images is None
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from cdb_video.data.augmentation import Augmentation
-from cdb_video.data.batch import Record
-from cdb_video.data.clips import ClipSampling
-from cdb_video.data.cutter import cutter
-from cdb_video.data.image_loader import ImageLoader, cut
-from cdb_video.data.loading import Loading, Share, Training
+from cdb_video.data.batches.image_loader import ImageLoader, cut
+from cdb_video.data.batches.loading import Loading, Share, Training
+from cdb_video.data.frames.augmentation import Augmentation
+from cdb_video.data.frames.crops import Crop, Crops, crop_affine, random_crops
+from cdb_video.data.frames.cutter import cutter
+from cdb_video.data.frames.sampling import ClipSampling
+from cdb_video.data.lists.records import Record
 from cdb_video.data.samplers.class_balanced import ClassBalanced
 from cdb_video.data.samplers.shuffle import Shuffle
-from cdb_video.data.transforms import Crop, Crops, crop_affine, random_crops
 from cdb_video.errors import ConfigError
 
 CLASSES = ["away", "left", "right"]

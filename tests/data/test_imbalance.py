@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest, sizes_by_total
+from cdb_video.data.lists.imbalance import profile_shares, sizes_by_largest, sizes_by_total
 
 RELEASED = {200: (2, 9022), 100: (4, 10302), 50: (9, 11975), 20: (23, 15111), 10: (47, 18591)}
 """Ratio -> smallest class and sum in the CDB authors' CIFAR-100, of 475 images a class."""

@@ -17,17 +17,17 @@ import torch
 from videos import read_number, write_video
 
 from cdb_video.data import clip_dataset
-from cdb_video.data.augmentation import Augmentation
-from cdb_video.data.batch import Record
-from cdb_video.data.clip_dataset import ClipDataset
-from cdb_video.data.clips import ClipSampling
+from cdb_video.data.batches.clip_dataset import ClipDataset
+from cdb_video.data.batches.clip_loader import ClipLoader
+from cdb_video.data.batches.loading import Loading, Share, Training
 from cdb_video.data.decode import DECODERS, Decoding
 from cdb_video.data.decode.pyav import PyavDecoder
-from cdb_video.data.loader import ClipLoader
-from cdb_video.data.loading import Loading, Share, Training
+from cdb_video.data.frames.augmentation import Augmentation
+from cdb_video.data.frames.sampling import ClipSampling
+from cdb_video.data.lists.records import Record
 from cdb_video.data.samplers.shuffle import Shuffle
 from cdb_video.errors import ConfigError, DataError, DecodeError
-from cdb_video.freed_memory import keep_freed_memory
+from cdb_video.system.memory import keep_freed_memory
 
 LOSSLESS = {"qp": "0"}
 CLASSES = ["away", "left", "right"]
@@ -622,11 +622,11 @@ def test_freed_memory_is_returned_every_some_clips(records, monkeypatch):
 
 LEFT_AT_EXIT = """
 import sys
-from cdb_video.data.batch import Record
-from cdb_video.data.clips import ClipSampling
+from cdb_video.data.lists.records import Record
+from cdb_video.data.frames.sampling import ClipSampling
 from cdb_video.data.decode import DECODERS, Decoding
-from cdb_video.data.loader import ClipLoader
-from cdb_video.data.loading import Loading, Share
+from cdb_video.data.batches.clip_loader import ClipLoader
+from cdb_video.data.batches.loading import Loading, Share
 
 records = [Record(sys.argv[1], 0)] * 30
 share = Share(num_workers=1)

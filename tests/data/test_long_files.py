@@ -9,9 +9,9 @@ import pytest
 from test_decode import FILES
 from videos import read_number, write_video
 
-from cdb_video.data.clips import frame_range
 from cdb_video.data.decode import DecodeError, Decoding, VideoReader
 from cdb_video.data.decode.pyav import _kept_index
+from cdb_video.data.frames.sampling import frame_range
 from cdb_video.errors import DataError
 
 WITHOUT_AN_INDEX = ("h264 raw", "h264 avi", "mpeg4 avi", "mjpeg", "vp8")

@@ -5,18 +5,18 @@ import pytest
 import torch
 from videos import write_video
 
-from cdb_video.data.augmentation import Augmentation
-from cdb_video.data.batch import Record
-from cdb_video.data.clip_dataset import ClipDataset, Key
-from cdb_video.data.clips import ClipSampling, without_some
-from cdb_video.data.loading import Loading, Training
-from cdb_video.data.rand_augment import (
+from cdb_video.data.batches.clip_dataset import ClipDataset, Key
+from cdb_video.data.batches.loading import Loading, Training
+from cdb_video.data.frames.augmentation import Augmentation
+from cdb_video.data.frames.rand_augment import (
     OPERATIONS,
     Policy,
     erased,
     parse_policy,
     rand_augmented,
 )
+from cdb_video.data.frames.sampling import ClipSampling, without_some
+from cdb_video.data.lists.records import Record
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.errors import ConfigError
 

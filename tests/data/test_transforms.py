@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from cdb_video.data.augmentation import Augmentation
-from cdb_video.data.cutter import cutter
-from cdb_video.data.transforms import (
+from cdb_video.data.frames.augmentation import Augmentation
+from cdb_video.data.frames.crops import (
     Crop,
     crop_affine,
     decode_scale,
@@ -14,6 +13,7 @@ from cdb_video.data.transforms import (
     random_crop,
     random_crops,
 )
+from cdb_video.data.frames.cutter import cutter
 from cdb_video.errors import ConfigError
 
 

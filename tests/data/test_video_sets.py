@@ -18,8 +18,8 @@ from video_lists import (
 )
 from videos import numbered_frame, read_number, write_video
 
-from cdb_video.data.clips import ClipSampling, frame_range
 from cdb_video.data.decode import Decoding, VideoReader
+from cdb_video.data.frames.sampling import ClipSampling, frame_range
 from cdb_video.errors import ConfigError, DataError, DecodeError
 from cdb_video.registry import DATASETS
 

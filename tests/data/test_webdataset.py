@@ -12,8 +12,8 @@ from videos import numbered_frame, read_number, write_video
 from cdb_video import options
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.decode.member import members
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import DataError, DecodeError
 from cdb_video.registry import DATASETS
 

@@ -11,14 +11,13 @@ from videos import write_video
 
 from cdb_video import options
 from cdb_video.commands import run as run_command
-from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import Source
 from cdb_video.data.datasets.egtea import Egtea
+from cdb_video.data.lists.records import Record
 from cdb_video.doctor.findings import Diagnosis
 from cdb_video.doctor.leaks import Overlap, check_leaks, near_duplicates, overlaps
 from cdb_video.doctor.probing import Probe, picture_hash
-from cdb_video.engine import build
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 
 
 def tree(folder):
@@ -172,6 +171,7 @@ def test_shared_memory_that_is_too_small_is_said_before_it_hangs(doctor, configu
 @pytest.fixture
 def configured_shared(tiny_yaml, monkeypatch):
     """A config with workers, where shared memory has a byte left."""
-    monkeypatch.setattr(build, "shared_memory", lambda config: (2, 1))
+    monkeypatch.setattr("cdb_video.doctor.environment.shared_memory", lambda config: (2, 1))
+    monkeypatch.setattr("cdb_video.engine.train.run.shared_memory", lambda config: (2, 1))
     words = ["DATA_LOADER.NUM_WORKERS", "1", "SOLVER.MAX_EPOCH", "1"]
     return options.load(tiny_yaml, [*words, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"])

@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 from cdb_video import options
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 from cdb_video.models.weights.files import read_checkpoint
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 CHANGES = ("replace", "link", "unlink", "fsync", "mkdir", "rmdir")
 

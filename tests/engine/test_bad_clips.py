@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cdb_video.engine.retrain import retrain
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.retrain.retrain import retrain
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import DataError, DecodeError
 from cdb_video.models.weights.files import read_checkpoint
+from cdb_video.output.run_folder import RunFolder
 from cdb_video.report.page import write_report
-from cdb_video.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_steps import assert_same_runs
 
 from cdb_video.commands.with_config import LiveReport
-from cdb_video.engine import pictures
-from cdb_video.engine.boards import BOARDS, TensorBoard
-from cdb_video.engine.facts import Clock
-from cdb_video.engine.train import train
+from cdb_video.engine.record import pictures
+from cdb_video.engine.record.boards import BOARDS, TensorBoard
+from cdb_video.engine.record.clock import Clock
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import ConfigError
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,7 +69,7 @@ def test_pictures_are_what_they_say():
 
 def test_the_clock_tells_waiting_from_work(monkeypatch):
     now = iter(range(100))
-    monkeypatch.setattr("cdb_video.engine.facts.time.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("cdb_video.engine.record.clock.time.monotonic", lambda: float(next(now)))
     clock = Clock(torch.device("cpu"))  # starts at 0
 
     class Four:

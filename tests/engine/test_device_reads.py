@@ -9,8 +9,8 @@ import pytest
 import torch
 from models.small import SMALL
 
-from cdb_video.engine.run import prepare
-from cdb_video.engine.train import accumulate_gradient, take_step, windows
+from cdb_video.engine.train.loop import accumulate_gradient, take_step, windows
+from cdb_video.engine.train.run import prepare
 from cdb_video.models import build_model
 from cdb_video.registry import BACKBONES, LOSSES, MIXERS
 

@@ -10,7 +10,7 @@ import torch
 
 import cdb_video
 from cdb_video.commands import run
-from cdb_video.engine.embedding import in_two_dimensions
+from cdb_video.engine.use.embedding import in_two_dimensions
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from torch import nn
 
 import cdb_video
 from cdb_video.commands import run
-from cdb_video.data.batch import Record
 from cdb_video.data.decode import VideoReader
-from cdb_video.engine.explain import all_frames, explain, heat_map, with_heat
+from cdb_video.data.lists.records import Record
+from cdb_video.engine.use.explain import all_frames, explain, heat_map, with_heat
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model
 from cdb_video.registry import BACKBONES

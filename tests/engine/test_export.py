@@ -15,8 +15,8 @@ import torch
 import cdb_video
 from cdb_video.commands import run
 from cdb_video.engine import export as exporting
-from cdb_video.engine.export import Exported, export, own_records
-from cdb_video.engine.predict import Predictor
+from cdb_video.engine.use.export import Exported, export, own_records
+from cdb_video.engine.use.predictor import Predictor
 from cdb_video.errors import ConfigError
 from cdb_video.models import Checkpoint
 

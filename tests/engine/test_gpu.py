@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from cdb_video import options
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.loop import train
 from cdb_video.registry import LOSSES
 
 pytestmark = pytest.mark.gpu

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from cdb_video.engine import build
-from cdb_video.engine.retrain import retrain
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.prepare.data import make_eval_loader, read_splits
+from cdb_video.engine.retrain.retrain import retrain
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import ConfigError, DataError, DecodeError
 from cdb_video.models import read_checkpoint
 
@@ -91,8 +91,8 @@ def test_image_files_give_the_clips_that_images_in_memory_give(configured, liste
     for words in ((), ("DATA.CROP_SIZE", 24), ("DATA.NUM_FRAMES", 3)):
         batches = []
         for config in (listed(*words), configured("out", *TENSORS, *words)):
-            clips = build.read_splits(config, "val")
-            batches.append(list(build.make_eval_loader(config, clips, "val", cpu).batches()))
+            clips = read_splits(config, "val")
+            batches.append(list(make_eval_loader(config, clips, "val", cpu).batches()))
         for one, other in zip(*batches, strict=True):
             assert torch.equal(one.label, other.label)
             assert torch.equal(one.index, other.index)

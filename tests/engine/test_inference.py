@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from cdb_video.data.batch import Batch
-from cdb_video.engine.evaluate import evaluate
+from cdb_video.data.batches.batch import Batch
+from cdb_video.engine.evaluate.evaluation import evaluate
 from cdb_video.metrics.groups import Grouping
 
 

@@ -6,15 +6,16 @@ from models.small import SMALL, SMALL_VIDEOMAE
 from torch import nn
 
 from cdb_video import options
-from cdb_video.engine import build
-from cdb_video.engine.predict import load
-from cdb_video.engine.run import prepare
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.prepare.data import make_eval_loader, read_splits
+from cdb_video.engine.prepare.model import make_model, set_up_tuning
+from cdb_video.engine.train.loop import train
+from cdb_video.engine.train.run import prepare
+from cdb_video.engine.use.predictor import load
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model, read_checkpoint
 from cdb_video.models.tuning.light import add_lora, is_light, plain_state, train_additions_only
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 CPU = torch.device("cpu")
 LORA = ("MODEL.LORA_RANK", 2)
@@ -87,18 +88,18 @@ def test_lora_is_in_the_weights_of_the_checkpoint(tuned):
     config = tuned("out", *LORA)
     train(config)
     content = read_checkpoint(RunFolder(config.output_dir).latest)
-    splits = build.read_splits(config, "train")
-    plain = build.make_model(config, 3, CPU)
+    splits = read_splits(config, "train")
+    plain = make_model(config, 3, CPU)
     plain.load_state_dict(content["model_state"])
-    tuned_model = build.make_model(config, 3, CPU)
-    build.set_up_tuning(config, tuned_model)
+    tuned_model = make_model(config, 3, CPU)
+    set_up_tuning(config, tuned_model)
     tuned_model.load_state_dict(content["tuned_state"])
     video = clip()
     with torch.no_grad():
         one, other = plain.eval()(video), tuned_model.eval()(video)
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
     assert plain_state(tuned_model).keys() == plain.state_dict().keys()
-    untouched = build.make_model(config, len(splits.class_names), CPU)
+    untouched = make_model(config, len(splits.class_names), CPU)
     assert not torch.allclose(untouched.eval()(video), one)
 
 
@@ -140,7 +141,7 @@ def test_the_classifier_starts_from_class_means(configured, head):
     run = prepare(config, CPU)
     model = run.state.model.eval()
     features, labels = [], []
-    for batch in build.make_eval_loader(config, run.splits, "train", CPU).batches():
+    for batch in make_eval_loader(config, run.splits, "train", CPU).batches():
         with torch.no_grad():
             model(batch.video, lambda found: features.append(found) or found)
         labels.append(batch.label)

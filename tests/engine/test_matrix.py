@@ -9,11 +9,12 @@ import torch
 import yaml
 
 from cdb_video import options
-from cdb_video.data.batch import Batch, Record
-from cdb_video.data.splits import FileSplit, Splits
-from cdb_video.engine.mixing import forward, mostly_own
-from cdb_video.engine.objective import make_objective, parts_of
-from cdb_video.engine.seen import Seen
+from cdb_video.data.batches.batch import Batch
+from cdb_video.data.lists.records import Record
+from cdb_video.data.lists.splits import Split, Splits
+from cdb_video.engine.prepare.objective import make_objective, parts_of
+from cdb_video.engine.train.forward import forward, mostly_own
+from cdb_video.engine.train.seen import Seen
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model
 from cdb_video.models.tuning.light import train_additions_only
@@ -32,7 +33,7 @@ class Four:
     parts = (Part("verb", ["x", "y"], [0, 0, 1, 1]), Part("noun", ["u", "v"], [0, 1, 0, 1]))
 
     def split(self, name):
-        return FileSplit([Record(f"{name} {n}", int(label)) for n, label in enumerate(LABELS)])
+        return Split([Record(f"{name} {n}", int(label)) for n, label in enumerate(LABELS)])
 
 
 def config_of(tmp_path, **sections):

@@ -4,11 +4,11 @@ import pytest
 import torch
 from test_processes import launch
 
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import ConfigError
 from cdb_video.models import read_checkpoint
+from cdb_video.output.run_folder import RunFolder
 from cdb_video.registry import MIXERS
-from cdb_video.run_folder import RunFolder
 
 SHORT = ("SOLVER.MAX_EPOCH", 2, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]")
 CASES = [(name, level) for name in MIXERS.names() for level in MIXERS.get(name).levels]

@@ -9,10 +9,10 @@ from fvcore.common.config import CfgNode
 
 from cdb_video import options
 from cdb_video.commands.compare import compare
-from cdb_video.engine.retrain import retrain
-from cdb_video.engine.run import prepare
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.retrain.retrain import retrain
+from cdb_video.engine.train.loop import train
+from cdb_video.engine.train.run import prepare
 from cdb_video.errors import CheckpointError
 from cdb_video.models import Checkpoint, build_model
 

@@ -7,14 +7,14 @@ import torch
 from rich.console import Console
 
 from cdb_video.commands import run as run_command
-from cdb_video.engine.numbers import LossWatch
-from cdb_video.engine.run import prepare
-from cdb_video.engine.seen import Look
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import fit, train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.loop import fit, train
+from cdb_video.engine.train.numbers import LossWatch
+from cdb_video.engine.train.run import prepare
+from cdb_video.engine.train.seen import Look
 from cdb_video.errors import CheckpointError, ConfigError, TrainingError
 from cdb_video.models import read_checkpoint
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 CPU = torch.device("cpu")
 SMALL = ("TRAIN.BATCH_SIZE", 2, "LOSS.NAME", "cross_entropy")
@@ -61,7 +61,7 @@ def test_the_step_is_saved_with_the_weights_before_it_and_runs_again(configured,
 
 
 def test_another_file_is_no_bad_batch(configured, tmp_path):
-    from cdb_video.engine.replay import replay
+    from cdb_video.doctor.replay import replay
 
     config = configured("out", "SOLVER.MAX_EPOCH", 2, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]")
     train(config)

@@ -10,13 +10,13 @@ import pytest
 from videos import write_video
 
 from cdb_video.commands import run as run_command
-from cdb_video.csv_rows import header, read_rows, write_csv
 from cdb_video.data.decode import DecodeError, VideoReader
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import ConfigError, DataError
+from cdb_video.output.run_folder import RunFolder
 from cdb_video.report.page import write_report
-from cdb_video.run_folder import RunFolder
+from cdb_video.system.csv_rows import header, read_rows, write_csv
 
 
 class Row(NamedTuple):

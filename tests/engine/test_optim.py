@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import TimesformerConfig, TimesformerModel
 
-from cdb_video.engine.optim import LearningRate, make_optimizer
+from cdb_video.engine.prepare.optim import LearningRate, make_optimizer
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model
 from cdb_video.sections import Solver

@@ -12,20 +12,20 @@ from video_lists import EPIC_HEADER, make_epic, write
 from videos import write_video
 
 from cdb_video import options
-from cdb_video.data.batch import Record
-from cdb_video.engine.evaluate import from_parts
-from cdb_video.engine.predict import load
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.data.lists.records import Record
+from cdb_video.engine.evaluate.evaluation import from_parts
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.loop import train
+from cdb_video.engine.use.predictor import load
 from cdb_video.errors import ConfigError
 from cdb_video.losses.by_part import PartLosses
 from cdb_video.metrics.pairs import pair_metrics
 from cdb_video.models import build_model, read_checkpoint
 from cdb_video.models.part_heads import PartHeads, parts_apart
+from cdb_video.output.run_folder import RunFolder
 from cdb_video.parts import Part
 from cdb_video.registry import LOSSES
 from cdb_video.report.page import write_report
-from cdb_video.run_folder import RunFolder
 
 PARTS = (
     Part("verb", ["take", "put", "wash"], [0, 0, 2, 1]),

@@ -10,10 +10,10 @@ import torch
 from videos import COLOURS
 
 import cdb_video
-from cdb_video.data.batch import Record
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.decode.pyav import PyavDecoder
-from cdb_video.engine.timeline import smoothed, window_spans
+from cdb_video.data.lists.records import Record
+from cdb_video.engine.use.timeline import smoothed, window_spans
 from cdb_video.errors import CdbVideoError
 
 
@@ -169,7 +169,7 @@ def test_the_package_is_quick_to_import_and_says_what_it_has():
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         cdb_video.lod  # noqa: B018
     with pytest.raises(CdbVideoError, match="DEVICE must be auto, cpu or cuda"):
-        cdb_video.engine.predict.device_named("gpu")
+        cdb_video.engine.use.predictor.device_named("gpu")
 
 
 def test_a_checkpoint_of_something_else_is_one_line(tmp_path):

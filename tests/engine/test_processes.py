@@ -13,7 +13,7 @@ import pytest
 import torch
 from models.small import SMALL_VIDEOMAE
 
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import ConfigError
 from cdb_video.models import read_checkpoint
 
@@ -23,11 +23,12 @@ EVALUATE = """
 import json, sys
 import torch
 from cdb_video import distributed, options
-from cdb_video.engine import build
-from cdb_video.engine.objective import make_loss
-from cdb_video.engine.evaluate import evaluate
-from cdb_video.engine.validate import tell
-from cdb_video.data.splits import FileSplit, Splits
+from cdb_video.engine.prepare.data import make_eval_loader
+from cdb_video.engine.prepare.model import make_model
+from cdb_video.engine.prepare.objective import make_loss
+from cdb_video.engine.evaluate.evaluation import evaluate
+from cdb_video.engine.train.validate import tell
+from cdb_video.data.lists.splits import Split, Splits
 from cdb_video.metrics.groups import Grouping
 from cdb_video.registry import DATASETS
 
@@ -41,9 +42,9 @@ with distributed.process_group(device):
         clips = dataset.records("train")[::2] + dataset.records("train")[1::2]
         dataset.records = lambda name: clips[:size]
         splits = Splits(dataset, ["val", "train"])
-        model = build.make_model(config, 3, device)
+        model = make_model(config, 3, device)
         loss = make_loss(config, splits, device)
-        loader = build.make_eval_loader(config, splits, "val", device)
+        loader = make_eval_loader(config, splits, "val", device)
         result = evaluate(model, loader, splits.labels("val"), 3)
         recall, counts = result.recall()
         loss.observe(recall, counts)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cdb_video.engine.profile import PARTS, Profile, profile_run
+from cdb_video.doctor.profile import PARTS, Profile, profile_run
 
 
 def profile(waits, rest=0.0, *, decode=0.1, workers=1, cores=8):

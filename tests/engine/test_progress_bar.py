@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from cdb_video.engine.log import progress_bar
+from cdb_video.engine.record.log import progress_bar
 
 
 def test_eighty_columns_have_room_for_all_but_a_long_bar():

@@ -13,18 +13,19 @@ from torch import nn
 from videos import write_video
 
 from cdb_video import options
-from cdb_video.engine import build
-from cdb_video.engine.features import Features
-from cdb_video.engine.log import RunLog, console
-from cdb_video.engine.retrain import retrain
-from cdb_video.engine.second_stage import METHODS, Work, evaluate_head, fit
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.features import Features
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.prepare.data import make_eval_loader, read_splits
+from cdb_video.engine.prepare.model import make_model
+from cdb_video.engine.record.log import RunLog, console
+from cdb_video.engine.retrain.retrain import retrain
+from cdb_video.engine.retrain.second_stage import METHODS, Work, evaluate_head, fit
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import CheckpointError, ConfigError, DataError
 from cdb_video.metrics.groups import by_thresholds
 from cdb_video.models import Checkpoint, read_checkpoint
+from cdb_video.output.run_folder import RunFolder
 from cdb_video.registry import MIXERS
-from cdb_video.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -86,13 +87,13 @@ def csv_scores(folder):
 def test_features_are_what_the_classifier_sees(trained):
     config = trained("RETRAIN.METHOD", "ncm")
     retrain(config)
-    clips = build.read_splits(config, "train", "val")
-    model = build.make_model(config, 3, torch.device("cpu"))
+    clips = read_splits(config, "train", "val")
+    model = make_model(config, 3, torch.device("cpu"))
     Checkpoint.read(f"{config.output_dir}/checkpoints/best.pt").load_into(model)
     model.eval()
     for split in ("train", "val"):
         features, labels, _ = kept(config, split)
-        for batch in build.make_eval_loader(config, clips, split, torch.device("cpu")).batches():
+        for batch in make_eval_loader(config, clips, split, torch.device("cpu")).batches():
             with torch.no_grad():
                 logits = model(batch.video)
                 assert torch.allclose(model.fc(features[batch.index, 0]), logits, atol=1e-5)

@@ -8,10 +8,10 @@ import sys
 import pytest
 import torch
 
-from cdb_video.data.batch import Batch
-from cdb_video.engine.run import prepare
-from cdb_video.engine.seen import Seen
-from cdb_video.engine.train import accumulate_gradient, train
+from cdb_video.data.batches.batch import Batch
+from cdb_video.engine.train.loop import accumulate_gradient, train
+from cdb_video.engine.train.run import prepare
+from cdb_video.engine.train.seen import Seen
 from cdb_video.models import read_checkpoint
 from cdb_video.registry import LOSSES
 
@@ -177,8 +177,8 @@ def test_what_was_seen_survives_a_checkpoint():
 TWO_PROCESSES = """
 import torch
 from cdb_video import distributed
-from cdb_video.data.batch import Batch
-from cdb_video.engine.seen import Seen
+from cdb_video.data.batches.batch import Batch
+from cdb_video.engine.train.seen import Seen
 
 with distributed.process_group(torch.device("cpu")):
     seen = Seen(3, torch.device("cpu"))

@@ -14,11 +14,11 @@ import pytest
 import torch
 from test_steps import assert_same_runs, states
 
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import CheckpointError, TrainingError
 from cdb_video.models.weights.files import read_checkpoint
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 KILL_POINTS = Path(__file__).with_name("kill_points.py")
 
@@ -164,7 +164,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(trained, configur
 
 def test_weights_that_overflow_in_the_last_step_are_not_saved(configured, monkeypatch):
     config = configured("out", "SOLVER.MAX_EPOCH", 2, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]")
-    module = sys.modules["cdb_video.engine.train"]
+    module = sys.modules["cdb_video.engine.train.loop"]
     original = module.take_step
 
     steps = iter(range(100))

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from cdb_video.data.batch import Batch
-from cdb_video.engine.run import prepare
-from cdb_video.engine.train import fit, seed_step, train, windows
+from cdb_video.data.batches.batch import Batch
+from cdb_video.engine.train.loop import fit, seed_step, train, windows
+from cdb_video.engine.train.run import prepare
 from cdb_video.errors import ConfigError, TrainingError
 from cdb_video.models import Checkpoint, read_checkpoint
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -38,7 +38,7 @@ class HostReads(TorchFunctionMode):
 
 def reads_of_each_step(run, monkeypatch):
     """Host reads between the beginnings of neighbouring steps of the first epoch."""
-    module, marks = sys.modules["cdb_video.engine.train"], []
+    module, marks = sys.modules["cdb_video.engine.train.loop"], []
     original = module.accumulate_gradient
     with HostReads() as reads:
 
@@ -169,7 +169,7 @@ WITHIN += ("TRAIN.BATCH_SIZE", 2, "LOSS.CDB_CE.SOURCE", "train", "LOSS.CDB_CE.MO
 def test_a_run_that_stops_within_an_epoch_ends_bit_equal(configured, monkeypatch, step):
     whole, cut = configured("whole", *WITHIN[2:]), configured("cut", *WITHIN)
     train(whole)
-    module, original = sys.modules["cdb_video.engine.train"], None
+    module, original = sys.modules["cdb_video.engine.train.loop"], None
     original = module.accumulate_gradient
 
     def interrupted(run, window, done):
@@ -190,7 +190,7 @@ def test_a_run_that_stops_within_an_epoch_ends_bit_equal(configured, monkeypatch
 
 
 def test_without_minutes_nothing_is_saved_within_an_epoch(configured, monkeypatch):
-    module, saved = sys.modules["cdb_video.engine.checkpoint"], []
+    module, saved = sys.modules["cdb_video.engine.train.saving"], []
     monkeypatch.setattr(module.Checkpoints, "save_within", lambda *words: saved.append(words))
     train(configured("out", "SOLVER.MAX_EPOCH", 1))
     train(configured("rare", "SOLVER.MAX_EPOCH", 1, "TRAIN.CHECKPOINT_MINUTES", 60))
@@ -268,7 +268,7 @@ def test_a_second_run_in_the_same_folder_is_refused(configured):
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path):
     code = (
-        "import sys, time; from cdb_video.run_folder import RunFolder\n"
+        "import sys, time; from cdb_video.output.run_folder import RunFolder\n"
         f"with RunFolder({str(tmp_path / 'out')!r}).locked('train'):\n"
         "    print('held', flush=True); time.sleep(60)"
     )

@@ -10,10 +10,10 @@ import pytest
 from test_steps import assert_same_runs
 
 from cdb_video.commands import run as run_command
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import Stopped
 from cdb_video.models import Checkpoint
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("MODEL.DROPOUT_RATE", 0.3, "TRAIN.EMA_DECAY", 0.9, "BN.USE_PRECISE_STATS", True)
@@ -32,7 +32,7 @@ def ask(monkeypatch, moment, number):
     module, name, call = MOMENTS[moment]
     module = sys.modules[f"cdb_video.engine.{module}"]
     if moment == "validation":  # while its second batch is made
-        validation = sys.modules["cdb_video.engine.validate"]
+        validation = sys.modules["cdb_video.engine.train.validate"]
         original = validation.evaluate
 
         def evaluate(*words, on_batch, **named):
@@ -99,7 +99,7 @@ def test_a_request_in_the_last_epoch_finishes_the_run(configured, monkeypatch):
 
 
 def test_a_second_ctrl_c_ends_at_once(configured, monkeypatch):
-    module = sys.modules["cdb_video.engine.train"]
+    module = sys.modules["cdb_video.engine.train.loop"]
     original = module.accumulate_gradient
 
     def impatient(*words):

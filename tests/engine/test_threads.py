@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from cdb_video import threads
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 from cdb_video.models import read_checkpoint
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
+from cdb_video.system import threads
 
 
 @pytest.fixture
@@ -50,11 +50,11 @@ def test_cores_that_others_use_are_not_idle(monkeypatch):
 def test_a_run_keeps_its_threads_and_an_option_overrides(
     configured, monkeypatch, capsys, torch_threads
 ):
-    monkeypatch.setattr("cdb_video.engine.run.choose_threads", lambda workers: 2)
+    monkeypatch.setattr("cdb_video.engine.train.run.choose_threads", lambda workers: 2)
     words = ("SOLVER.MAX_EPOCH",)
     train(configured("out", *words, 1))
     assert "2 threads" in " ".join(capsys.readouterr().err.split())
-    monkeypatch.setattr("cdb_video.engine.run.choose_threads", lambda workers: 1)
+    monkeypatch.setattr("cdb_video.engine.train.run.choose_threads", lambda workers: 1)
     config = configured("out", *words, 2)
     train(config)
     assert torch.get_num_threads() == 2

@@ -14,10 +14,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cdb_video import options
-from cdb_video.data.batch import Batch
-from cdb_video.engine.run import prepare
-from cdb_video.engine.test import test as run_test
-from cdb_video.engine.train import accumulate_gradient, train
+from cdb_video.data.batches.batch import Batch
+from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.loop import accumulate_gradient, train
+from cdb_video.engine.train.run import prepare
 from cdb_video.errors import CheckpointError, ConfigError, TrainingError
 from cdb_video.models import read_checkpoint
 
@@ -109,7 +109,7 @@ def test_a_resumed_run_ends_bit_equal(configured, stop_after, words, monkeypatch
 
 def _interrupt_in_epoch(epoch, monkeypatch):
     """Stops training as Ctrl-C would, at the second step of ``epoch``."""
-    module = sys.modules["cdb_video.engine.train"]
+    module = sys.modules["cdb_video.engine.train.loop"]
     original, calls = module.accumulate_gradient, []
 
     def interrupted(run, window, step):
@@ -320,7 +320,7 @@ def test_the_best_scores_alone_are_written_where_that_is_asked(configured):
 )
 def test_auto_takes_the_fastest_precision_and_keeps_it(configured, monkeypatch, seconds, chosen):
     words = ("TRAIN.PRECISION", "auto", "SOLVER.MAX_EPOCH")
-    monkeypatch.setattr("cdb_video.engine.precision._step_seconds", lambda *_: seconds)
+    monkeypatch.setattr("cdb_video.engine.prepare.precision._step_seconds", lambda *_: seconds)
     train(configured("out", *words, 1))
     seconds = {"fp32": 1.0, "bf16": 1.0}
     config = configured("out", *words, 2)

@@ -14,11 +14,11 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cdb_video import options
-from cdb_video.engine.average import WeightAverage
-from cdb_video.engine.evaluate import evaluate
-from cdb_video.engine.run import prepare
-from cdb_video.engine.statistics import precise_statistics
-from cdb_video.engine.train import train
+from cdb_video.engine.evaluate.evaluation import evaluate
+from cdb_video.engine.train.average import WeightAverage
+from cdb_video.engine.train.loop import train
+from cdb_video.engine.train.run import prepare
+from cdb_video.engine.train.statistics import precise_statistics
 from cdb_video.errors import ConfigError
 from cdb_video.models import read_checkpoint
 
@@ -113,7 +113,7 @@ def test_rates_of_stages_follow_the_schedule(configured, steps, words, rates):
 
 def test_the_average_is_that_of_a_loop_by_hand(configured, monkeypatch):
     config = configured("out", "TRAIN.EMA_DECAY", 0.75)
-    module, after_steps = sys.modules["cdb_video.engine.average"], []
+    module, after_steps = sys.modules["cdb_video.engine.train.average"], []
     update = module.WeightAverage.update
 
     def recorded(average):
@@ -238,7 +238,7 @@ def test_a_network_without_batch_norm_needs_no_precise_statistics(configured, mo
 MERGE = """
 import torch
 from cdb_video import distributed
-from cdb_video.engine.statistics import merge_statistics
+from cdb_video.engine.train.statistics import merge_statistics
 with distributed.process_group(torch.device("cpu")):
     data = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0)) + torch.arange(3)
     norm, own = torch.nn.BatchNorm1d(3), data[distributed.rank()] * (1 + distributed.rank())

@@ -18,10 +18,10 @@ from videos import write_video
 
 from cdb_video import options
 from cdb_video.data.decode import DecodeError, VideoReader
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import CheckpointError
 from cdb_video.models.weights.files import read_checkpoint
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 pytestmark = pytest.mark.faults
 HERE = Path(__file__).parent

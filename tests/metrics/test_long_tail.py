@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cdb_video.data.datasets.imbalance import profile_shares
-from cdb_video.data.long_tail import draw, sizes_by_profile
+from cdb_video.data.lists.imbalance import profile_shares
+from cdb_video.data.lists.long_tail import draw, sizes_by_profile
 from cdb_video.metrics.groups import (
     PRESETS,
     by_thresholds,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cdb_video.engine.mixing import mostly_own
+from cdb_video.engine.train.forward import mostly_own
 from cdb_video.errors import ConfigError
 from cdb_video.mixing.cutmix import random_box
 from cdb_video.mixing.framestack import stacked

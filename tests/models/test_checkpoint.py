@@ -11,7 +11,7 @@ import yaml
 from small import LARGE, SMALL, marked_slow
 
 from cdb_video import options
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import CheckpointError
 from cdb_video.models import Checkpoint, build_model, read_checkpoint
 from cdb_video.models.tuning.checkpointing import checkpoint_stages

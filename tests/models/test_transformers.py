@@ -153,7 +153,7 @@ import sys
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model
 from cdb_video.options import Config
-from cdb_video.option_docs import option_help
+from cdb_video.config.docs import option_help
 from cdb_video.registry import BACKBONES
 from models.small import SMALL
 option_help(Config)

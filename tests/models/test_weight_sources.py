@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_downloaded_anew(server, tmp_path):
 
 
 def test_a_file_larger_than_the_disk_is_refused_before_it_comes(server, tmp_path, monkeypatch):
-    monkeypatch.setattr("cdb_video.download.MAX_BYTES", len(server.body) - 1)
+    monkeypatch.setattr("cdb_video.system.download.MAX_BYTES", len(server.body) - 1)
     with pytest.raises(CheckpointError, match=r"it is [\d,]+ bytes long, there is room for"):
         locate(f"{server.url}/net.pth")
     assert server.asked == []

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cdb_video.output.rows import Confusion
 from cdb_video.report.confusion import (
     RIGHT_BGR,
     WRONG_BGR,
@@ -13,7 +14,6 @@ from cdb_video.report.confusion import (
     lay_out,
     worst_confusions,
 )
-from cdb_video.run_rows import Confusion
 
 SMALL = Confusion(["a", "b", "c"], np.array([[3, 1, 0], [0, 0, 0], [2, 0, 2]]))
 

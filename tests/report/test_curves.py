@@ -5,8 +5,8 @@ import math
 import pytest
 from page_parser import Page
 
+from cdb_video.output.rows import DifficultyRow
 from cdb_video.report.curves import difficulty_curves, training_curves
-from cdb_video.run_rows import DifficultyRow
 
 
 def rows_from(difficulties, names=None, tau=1.0):

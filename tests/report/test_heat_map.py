@@ -2,8 +2,8 @@
 
 from page_parser import Page
 
+from cdb_video.output.rows import DifficultyRow
 from cdb_video.report.heat_map import difficulty_heat_map
-from cdb_video.run_rows import DifficultyRow
 
 
 def rows(num_classes, num_epochs=3):

@@ -13,10 +13,10 @@ import torch
 
 from cdb_video import options
 from cdb_video.commands import WORDS, main
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 from cdb_video.errors import ConfigError
 from cdb_video.models import read_checkpoint
-from cdb_video.run_folder import RunFolder
+from cdb_video.output.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +77,7 @@ from cdb_video.commands import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     main([WORD, "--help"])
 after_help = set({HEAVY}) & set(sys.modules)
-import cdb_video.engine.train
+import cdb_video.engine.train.loop
 print(sorted(after_help), sorted(set({HEAVY}) & set(sys.modules)))
 """
 

@@ -7,7 +7,7 @@ import yaml
 from videos import write_video
 
 from cdb_video.commands import main
-from cdb_video.config import read_yaml
+from cdb_video.config.tree import read_yaml
 from cdb_video.options import load
 
 SIZES = {"-minus": 12, "common": 24, "rare": 3, "none": 0}

@@ -1,7 +1,7 @@
 import json
 
 from cdb_video.commands import main
-from cdb_video.engine.profile import PARTS
+from cdb_video.doctor.profile import PARTS
 
 
 def test_it_prints_the_parts_and_a_verdict_and_writes_the_numbers(tiny_yaml, tmp_path, capsys):

@@ -9,8 +9,8 @@ import yaml
 from cdb_video import options
 from cdb_video.commands import main
 from cdb_video.commands.compare import loss_words
-from cdb_video.run_folder import RunFolder
-from cdb_video.run_rows import DifficultyRow
+from cdb_video.output.rows import DifficultyRow
+from cdb_video.output.run_folder import RunFolder
 
 NAMES = ("fall", "jump", "run", "wave")
 SAFE, PAPER = "cdb_ce:tau=1:momentum=0.7", "cdb_ce:tau=dynamic:momentum=0"

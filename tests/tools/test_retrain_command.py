@@ -7,7 +7,7 @@ import pytest
 
 from cdb_video import options
 from cdb_video.commands import run
-from cdb_video.engine.train import train
+from cdb_video.engine.train.loop import train
 
 
 @pytest.fixture

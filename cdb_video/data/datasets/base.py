@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from cdb_video.data.batch import Record
-from cdb_video.data.records import RecordTable
-from cdb_video.data.splits import FileSplit, ImageSplit, Split
+from cdb_video.data.lists.records import Record, RecordTable
+from cdb_video.data.lists.splits import Split
 from cdb_video.errors import DataError
 from cdb_video.parts import Parts
 
@@ -108,7 +107,7 @@ class LabelledClips(ABC):
 
     def split(self, name: str) -> Split:
         """``records(name)`` with what it takes to load them."""
-        return FileSplit(self.records(name))
+        return Split(self.records(name))
 
     def check_files(self, records: Sequence[Record], max_missing: int = 0) -> None:
         """Raises ``DataError`` that counts the files of ``records`` that are missing.
@@ -152,7 +151,7 @@ class ImagesInMemory(LabelledClips):
         """The pictures of ``records(split)`` in their order, (N, 3, H, W) RGB."""
 
     def split(self, name: str) -> Split:
-        return ImageSplit(self.records(name), lambda: self.images(name))
+        return Split(self.records(name), lambda: self.images(name))
 
 
 @dataclass(frozen=True)

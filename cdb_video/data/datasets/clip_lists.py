@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.data.datasets.base import Line, composed, opened
-from cdb_video.data.decode import is_image
-from cdb_video.data.records import Paths, RecordTable
+from cdb_video.data.lists.records import Paths, RecordTable
 from cdb_video.errors import DataError
+from cdb_video.system.file_kinds import is_image
 
 AT_ONCE = 512
 """Rows: so few that Python does not look through them all for garbage, which takes longer."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, composed
 from cdb_video.data.datasets.clip_lists import ClipList, is_number, read_clip_list
-from cdb_video.data.records import RecordTable
+from cdb_video.data.lists.records import RecordTable
 from cdb_video.errors import ConfigError
 from cdb_video.registry import DATASETS
 

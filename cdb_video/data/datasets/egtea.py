@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import LabelledClips, Line, Source, read_lines
+from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.parts import Part, Parts
 from cdb_video.registry import DATASETS

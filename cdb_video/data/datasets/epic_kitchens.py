@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
-from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import LabelledClips, Line, Source, composed, opened
 from cdb_video.data.datasets.csv_lists import csv_rows
+from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.parts import Part
 from cdb_video.registry import DATASETS

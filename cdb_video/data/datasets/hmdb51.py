@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cdb_video.data.batch import Record
+from cdb_video.config.types import FractionBelowOne
 from cdb_video.data.datasets.base import LabelledClips, Source, composed, read_lines
+from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
-from cdb_video.option_types import FractionBelowOne
 from cdb_video.registry import DATASETS
 
 LISTS = "testTrainMulti_7030_splits"

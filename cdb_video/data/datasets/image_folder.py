@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import SPLITS, LabelledClips, composed
-from cdb_video.data.decode import is_image
+from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
+from cdb_video.system.file_kinds import is_image
 
 
 @DATASETS.register("image_folder")

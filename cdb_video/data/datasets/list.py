@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cdb_video.data.batch import Record
+from cdb_video.config.types import NonNegativeInt
 from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, Line, read_lines
 from cdb_video.data.datasets.class_files import read_class_names
+from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
-from cdb_video.option_types import NonNegativeInt
 from cdb_video.registry import DATASETS
 
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cdb_video.data.batch import Record
+from cdb_video.config.types import Interval, NonNegativeInt
 from cdb_video.data.datasets.base import ImagesInMemory
-from cdb_video.data.datasets.imbalance import profile_shares, sizes_by_largest, sizes_by_total
+from cdb_video.data.lists.imbalance import profile_shares, sizes_by_largest, sizes_by_total
+from cdb_video.data.lists.records import Record
 from cdb_video.errors import ConfigError, DataError
-from cdb_video.option_types import Interval, NonNegativeInt
 
 Pixels = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdb_video.data.batch import Record
 from cdb_video.data.datasets.base import LabelledClips, opened
 from cdb_video.data.datasets.class_files import read_class_names
+from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
 

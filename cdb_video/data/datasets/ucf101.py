@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cdb_video.data.batch import Record
+from cdb_video.config.types import PositiveInt
 from cdb_video.data.datasets.base import LabelledClips, Line, Source, read_lines
 from cdb_video.data.datasets.class_files import in_order
-from cdb_video.option_types import PositiveInt
+from cdb_video.data.lists.records import Record
 from cdb_video.registry import DATASETS
 
 LISTS = "ucfTrainTestlist"

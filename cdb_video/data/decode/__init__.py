@@ -13,25 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cdb_video.data.decode.decoding import Decoding
+from cdb_video.data.decode.image import ImageDecoder
+from cdb_video.data.decode.image_folder import ImageFolderDecoder
 from cdb_video.data.decode.member import as_file
 from cdb_video.data.decode.resize import scaled_size
 from cdb_video.data.decode.wholeness import what_is_missing
 from cdb_video.errors import CdbVideoError, DecodeError
-from cdb_video.file_kinds import what_instead
 from cdb_video.registry import DECODERS
+from cdb_video.system.file_kinds import is_image, what_instead
 
 __all__ = [
     "DECODERS",
-    "IMAGE_SUFFIXES",
     "DecodeError",
     "Decoding",
     "Frames",
     "VideoReader",
-    "is_image",
 ]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-"""Endings of the names of image files, in lower case."""
 MAX_REASON = 300
 """Characters of the reason that an error gives."""
 
@@ -198,19 +196,10 @@ class VideoReader:
             raise DecodeError(f"{self.path}: {' '.join(reason.split())[:MAX_REASON]}") from error
 
 
-def is_image(path: str) -> bool:
-    """Whether a file is an image, by the ending of its name."""
-    return path.lower().endswith(IMAGE_SUFFIXES)
-
-
 def _decoder_class(path: str, decoder: str) -> Callable[[str, Decoding, Span], Decoder]:
     if os.path.isdir(path):
-        from cdb_video.data.decode.image_folder import ImageFolderDecoder
-
         return ImageFolderDecoder
     if is_image(path):
-        from cdb_video.data.decode.image import ImageDecoder
-
         return ImageDecoder
     kind: Callable[[str, Decoding, Span], Decoder] = DECODERS.get(decoder)
     return kind

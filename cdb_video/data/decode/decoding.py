@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cdb_video.option_types import PositiveFloat, PositiveInt
+from cdb_video.config.types import PositiveFloat, PositiveInt
 from cdb_video.registry import DECODERS, Registered
 
 

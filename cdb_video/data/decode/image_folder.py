@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.decode.image import ImageDecoder
 from cdb_video.data.decode.resize import resized, scaled_size
+from cdb_video.system.file_kinds import is_image
 
 NUMBER = re.compile(r"(\d+)\D*$")
 
@@ -24,8 +25,6 @@ class ImageFolderDecoder:
     """
 
     def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
-        from cdb_video.data.decode import is_image
-
         self._folder, self._decoding, self.fps = Path(path), decoding, decoding.image_fps
         found: dict[int, str] = {}
         for name in sorted(filter(is_image, os.listdir(path))):

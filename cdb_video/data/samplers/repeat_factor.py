@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from cdb_video.config.types import Fraction
 from cdb_video.data.samplers.base import Order, Sampler, systematic_counts
-from cdb_video.option_types import Fraction
 from cdb_video.registry import SAMPLERS
 
 

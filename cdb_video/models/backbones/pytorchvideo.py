@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from cdb_video.config.types import FractionBelowOne, PositiveFloat, PositiveInt
 from cdb_video.errors import ConfigError
 from cdb_video.models.backbone import Backbone, InputFormat
 from cdb_video.models.weights.pyslowfast_names import (
@@ -27,7 +28,6 @@ from cdb_video.models.weights.pyslowfast_names import (
     Rules,
     renamed,
 )
-from cdb_video.option_types import FractionBelowOne, PositiveFloat, PositiveInt
 from cdb_video.registry import BACKBONES
 
 

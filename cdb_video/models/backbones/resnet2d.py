@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cdb_video.config.types import FractionBelowOne, PositiveInt
 from cdb_video.models.backbone import InputFormat
 from cdb_video.models.layers.framewise import FrameWise
 from cdb_video.models.layers.residual import (
@@ -23,7 +24,6 @@ from cdb_video.models.layers.residual import (
     initialise,
     make_stages,
 )
-from cdb_video.option_types import FractionBelowOne, PositiveInt
 from cdb_video.registry import BACKBONES
 
 EXPANSION = 4

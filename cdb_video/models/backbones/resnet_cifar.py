@@ -10,10 +10,10 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cdb_video.config.types import FractionBelowOne, PositiveInt
 from cdb_video.models.backbone import InputFormat
 from cdb_video.models.layers.framewise import FrameWise
 from cdb_video.models.layers.residual import BasicBlock, initialise, make_stages
-from cdb_video.option_types import FractionBelowOne, PositiveInt
 from cdb_video.registry import BACKBONES
 
 

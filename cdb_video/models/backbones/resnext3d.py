@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from cdb_video.config.types import PositiveInt
 from cdb_video.models.layers.residual import BOTTLENECKS, Bottleneck
 from cdb_video.models.layers.residual3d import Residual3D
-from cdb_video.option_types import PositiveInt
 from cdb_video.registry import BACKBONES
 
 EXPANSION = 2

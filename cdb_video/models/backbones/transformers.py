@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from cdb_video.config.types import FractionBelowOne, PositiveInt
 from cdb_video.errors import ConfigError
 from cdb_video.models.backbone import Backbone, InputFormat
-from cdb_video.option_types import FractionBelowOne, PositiveInt
 from cdb_video.registry import BACKBONES
 
 IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)

@@ -11,9 +11,9 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cdb_video.config.types import FractionBelowOne, PositiveInt
 from cdb_video.models.backbone import Backbone
 from cdb_video.models.layers.residual import initialise, make_stages
-from cdb_video.option_types import FractionBelowOne, PositiveInt
 
 
 class Residual3D(Backbone):

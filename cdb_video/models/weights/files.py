@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cdb_video.errors import CheckpointError
-from cdb_video.file_kinds import what_instead
+from cdb_video.system.file_kinds import what_instead
 
 WRAPPERS = (
     *("state_dict_ema", "model_ema", "ema_state_dict"),

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from cdb_video.config.types import PositiveFraction
 from cdb_video.errors import CheckpointError
 from cdb_video.models.backbone import Backbone
 from cdb_video.models.weights.files import read_state_dict
 from cdb_video.models.weights.sources import locate
-from cdb_video.option_types import PositiveFraction
 
 HEAD = "fc."
 """Prefix of the classification head's names."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cdb_video.config.types import PositiveFloat, coerce
+from cdb_video.config.yaml_text import parse_yaml
 from cdb_video.errors import CheckpointError, ConfigError
 from cdb_video.models.classifier import Normalisation
 from cdb_video.models.weights.files import read_json
-from cdb_video.option_types import PositiveFloat, coerce
-from cdb_video.yaml_text import parse_yaml
 
 SETTINGS = ("video_preprocessor_config.json", "preprocessor_config.json")
 """Where transformers writes how the input is prepared; the first that is there counts."""

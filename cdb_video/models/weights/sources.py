@@ -9,10 +9,10 @@ from urllib.request import url2pathname
 
 import torch
 
-from cdb_video.download import DownloadError, download
 from cdb_video.errors import CheckpointError
-from cdb_video.files import sha256
 from cdb_video.models.weights.files import FOLDER_FILES, INDEX
+from cdb_video.system.download import DownloadError, download
+from cdb_video.system.files import sha256
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")

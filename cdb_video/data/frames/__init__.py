@@ -1,0 +1,1 @@
+"""Frames: which make up a clip, and what becomes of their pixels."""

@@ -1,0 +1,1 @@
+"""Packing: every clip again, small and quick to decode."""

@@ -1,0 +1,279 @@
+"""Where the time of training goes: the parts of each step, and of each clip."""
+
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from cdb_video.data.batches.batch import Batch, BatchLoader
+from cdb_video.data.batches.clip_dataset import ClipDataset, Key
+from cdb_video.data.batches.loading import Training
+from cdb_video.data.decode import VideoReader
+from cdb_video.data.frames.crops import decode_scale, random_crop
+from cdb_video.data.frames.sampling import frame_range
+from cdb_video.engine.prepare.data import clips_a_pass, make_loading
+from cdb_video.engine.prepare.device import choose_device
+from cdb_video.engine.record.log import progress_bar
+from cdb_video.engine.train.loop import train_one_epoch
+from cdb_video.engine.train.run import Run, prepare
+from cdb_video.engine.train.saving import Progress
+from cdb_video.options import Config
+
+PARTS = ("wait for data", "transfer", "forward", "backward", "optimiser", "rest")
+"""Of a step. The first is what decoding does not keep up with; the rest is bookkeeping."""
+WARM_UP = 3
+"""Steps that do not count."""
+NUM_CLIPS = 24
+"""That are decoded in this process to see what one costs."""
+MATRIX = {"cpu": 2048, "cuda": 8192}
+"""Side of the matrices whose product shows what the device can do."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What was found; times in seconds."""
+
+    steps: int
+    clips_a_step: int
+    seconds: dict[str, float]
+    """Of a step, by ``PARTS``."""
+    decode: float
+    """Of a clip in one process: to open the file and to decode what is needed; 0 without files."""
+    transform: float
+    """Of a clip: to crop, scale and turn it."""
+    teraflops: float
+    """A second, of the network."""
+    peak_teraflops: float
+    """A second, of a matrix product in the same precision on the same device."""
+    workers: int
+    cores: int
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step."""
+        return sum(self.seconds.values())
+
+    @property
+    def utilisation(self) -> float:
+        """Model FLOPs utilisation: the network's share of what the device can do, in [0, 1]."""
+        return self.teraflops / self.peak_teraflops
+
+    @property
+    def workers_needed(self) -> int:
+        """Decoding processes that would keep up with the network."""
+        busy = self.step - self.seconds["wait for data"]
+        return max(1, math.ceil((self.decode + self.transform) * self.clips_a_step / busy))
+
+    def verdict(self) -> str:
+        """What holds the run up most, and what to try, in a line."""
+        waits = self.seconds["wait for data"] / self.step
+        if waits > 0.1 and self.decode:
+            said = f"it waits for data {100 * waits:.0f} % of the time: "
+            needed, there = self.workers_needed, max(1, self.cores - 1)
+            if self.workers < min(needed, there):
+                said += f"try DATA_LOADER.NUM_WORKERS {min(needed, there)}"
+                if needed > there:
+                    said += f" ({needed} would keep up, cores are {self.cores}), and pack-data"
+                return said
+            return said + "its cores all decode, so make that cheaper with pack-data"
+        if self.seconds["rest"] > 0.1 * self.step:
+            return f"bookkeeping takes {100 * self.seconds['rest'] / self.step:.0f} % of the time"
+        works = 100 * (self.seconds["forward"] + self.seconds["backward"]) / self.step
+        return (
+            f"the network takes {works:.0f} % of the time, at {100 * self.utilisation:.0f} % of "
+            "what the device can do: try TRAIN.PRECISION auto"
+        )
+
+
+class _Marks:
+    """Notes when each part of a step ends, by hooks alone: the loop is the one that trains."""
+
+    def __init__(self, run: Run) -> None:
+        self._device, self._now = run.device, time.perf_counter()
+        self.steps: list[dict[str, float]] = []
+        self._step = dict.fromkeys(PARTS, 0.0)
+        network, optimizer = run.network, run.state.optimizer
+        network.register_forward_pre_hook(lambda *_: self.mark("transfer"))
+        run.state.loss.register_forward_hook(lambda *_: self.mark("forward"))
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                hooked: Any = parameter
+                hooked.register_post_accumulate_grad_hook(lambda _: self.mark("backward"))
+        optimizer.register_step_pre_hook(lambda *_: self.mark("rest"))
+        optimizer.register_step_post_hook(lambda *_: self.mark("optimiser"))
+
+    def mark(self, part: str) -> None:
+        """What went before since the last mark was ``part``."""
+        # In the backward pass of CUDA every gradient would wait; the last one does in "rest".
+        if self._device.type == "cuda" and part != "backward":
+            torch.cuda.synchronize(self._device)
+        now = time.perf_counter()
+        self._step[part] += now - self._now
+        self._now = now
+
+    def end_step(self) -> None:
+        """The next mark belongs to the next step."""
+        self.steps.append(self._step)
+        self._step = dict.fromkeys(PARTS, 0.0)
+
+
+class _Few(BatchLoader):
+    """The first batches of a loader, noting how long each lets wait."""
+
+    def __init__(self, loader: BatchLoader, count: int, a_step: int) -> None:
+        self._loader, self._count, self._a_step = loader, min(count, len(loader)), a_step
+        self.marks: _Marks | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        """As in ``BatchLoader``."""
+        batches = self._loader.batches(epoch, first)
+        for number in range(self._count):
+            if self.marks:
+                self.marks.mark("rest")
+                if number and number % self._a_step == 0:
+                    self.marks.end_step()
+            batch = next(batches)
+            if self.marks:
+                self.marks.mark("wait for data")
+            yield batch
+        if self.marks:
+            self.marks.mark("rest")
+            self.marks.end_step()
+
+
+def profile_run(config: Config, steps: int, trace: Path | None = None) -> Profile:
+    """Trains ``steps`` steps as ``config`` says, in a folder that is then thrown away.
+
+    Args:
+        steps: at most; those of an epoch, if it has fewer.
+        trace: where to write what the profiler of torch sees in three more steps, for
+            ``chrome://tracing`` or Perfetto.
+
+    Raises:
+        CdbVideoError: as ``train``.
+    """
+    device = choose_device(config)
+    with tempfile.TemporaryDirectory() as folder:
+        own = replace(
+            config,
+            output_dir=folder,
+            logger=(),
+            train=replace(config.train, auto_resume=False, checkpoint_minutes=0.0),
+        )
+        run = prepare(own, device)
+        a_step = config.solver.accumulation_steps
+        loader = _Few(run.train_loader, (steps + WARM_UP) * a_step, a_step)
+        run = run._replace(train_loader=loader, steps_per_epoch=-(-len(loader) // a_step))
+        loader.marks = _Marks(run)
+        with progress_bar(run.screen) as bar:
+            bar.add_task("profiling", total=run.steps_per_epoch)
+            train_one_epoch(run, Progress(), bar)
+        seen = loader.marks.steps[WARM_UP:] or loader.marks.steps
+        seconds = {part: mean(step[part] for step in seen) for part in PARTS}
+        busy = seconds["forward"] + seconds["backward"]
+        flops = _flops(run, own) * a_step
+        loader.marks = None
+        if trace:
+            _trace(run, trace)
+        decode, transform = _clip_seconds(run, own)
+    return Profile(
+        steps=len(seen),
+        clips_a_step=clips_a_pass(config) * a_step,
+        seconds=seconds,
+        decode=decode,
+        transform=transform,
+        teraflops=flops / busy / 1e12,
+        peak_teraflops=_peak(device, run.state.model.precision) / 1e12,
+        workers=config.data_loader.num_workers,
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+    )
+
+
+def _example(run: Run, config: Config) -> torch.Tensor:
+    shape = (clips_a_pass(config), 3, config.data.num_frames)
+    side = config.data.crop_size
+    return torch.zeros(*shape, side, side, dtype=torch.uint8, device=run.device)
+
+
+def _flops(run: Run, config: Config) -> float:
+    """Of a forward and a backward pass."""
+    with FlopCounterMode(display=False) as counter:
+        run.state.model(_example(run, config)).float().sum().backward()
+    run.state.optimizer.zero_grad()
+    return float(counter.get_total_flops())
+
+
+def _peak(device: torch.device, precision: str) -> float:
+    """Floating-point operations a second of a large matrix product."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+    side, times = MATRIX[device.type], []
+    one = torch.ones(side, side, dtype=dtype, device=device)
+    for _ in range(4):
+        begin = time.perf_counter()
+        one @ one
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - begin)
+    return float(2 * side**3 / min(times))
+
+
+def _clip_seconds(run: Run, config: Config) -> tuple[float, float]:
+    """Seconds to decode a clip, and to transform it, in this process."""
+    records = run.splits["train"].files
+    if not len(records):
+        return 0.0, 0.0
+    loading = make_loading(config, 1, torch.device("cpu"))
+    training = Training(
+        sampler=run.state.sampler,
+        augmentation=config.aug,
+        class_names=run.splits.class_names,
+        seed=config.rng_seed,
+    )
+    dataset = ClipDataset(records, loading, training)
+    whole, decode = [], []
+    for number in np.linspace(0, len(records) - 1, NUM_CLIPS).astype(int).tolist():
+        begin = time.perf_counter()
+        dataset[Key(1, number, 0)]
+        whole.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        _decode(dataset, number, np.random.default_rng(number))
+        decode.append(time.perf_counter() - begin)
+    # The first finds its file and its libraries cold.
+    return mean(decode[1:]), max(0.0, mean(whole[1:]) - mean(decode[1:]))
+
+
+def _decode(dataset: ClipDataset, number: int, rng: Any) -> None:
+    record = dataset.records[number]
+    span = (record.start, record.end)
+    with VideoReader(record.path, dataset.decoding, span) as video:
+        first, last = frame_range(video.times, video.end_s, *span)
+        wanted = np.unique(dataset.sampling.indices(first, last, rng=rng, times=video.times))
+        crop = random_crop(*video.size, dataset.size, dataset.augmentation, rng)  # type: ignore[arg-type]
+        for _ in video.stream(wanted, decode_scale(crop, dataset.size)):
+            pass
+
+
+def _trace(run: Run, path: Path) -> None:
+    from torch.profiler import ProfilerActivity, profile
+
+    kinds = [ProfilerActivity.CPU]
+    if run.device.type == "cuda":
+        kinds.append(ProfilerActivity.CUDA)
+    loader = _Few(run.train_loader, 3 * run.solver.accumulation_steps, 1)
+    run = run._replace(train_loader=loader, steps_per_epoch=3)
+    with profile(activities=kinds) as seen, progress_bar(run.screen) as bar:
+        bar.add_task("tracing", total=3)
+        train_one_epoch(run, Progress(), bar)
+    seen.export_chrome_trace(str(path))

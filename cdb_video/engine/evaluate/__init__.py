@@ -1,0 +1,1 @@
+"""Evaluate: from batches to votes, from votes to numbers."""

@@ -1,0 +1,186 @@
+"""Tests a checkpoint on the test split and writes OUTPUT_DIR/test."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cdb_video import distributed
+from cdb_video.data.batches.batch import Batch
+from cdb_video.data.lists.splits import Splits
+from cdb_video.engine.evaluate.evaluation import Evaluation, evaluate
+from cdb_video.engine.evaluate.quarantine import Quarantine
+from cdb_video.engine.prepare.data import check_output_dir, make_eval_loader, read_splits, tolerated
+from cdb_video.engine.prepare.device import choose_device
+from cdb_video.engine.prepare.groups import class_groups, grouping_of
+from cdb_video.engine.prepare.model import make_model
+from cdb_video.engine.prepare.normalisation import set_normalisation
+from cdb_video.engine.prepare.objective import parts_of
+from cdb_video.engine.prepare.precision import compute_as_trained
+from cdb_video.engine.record.log import console, progress_bar
+from cdb_video.errors import CheckpointError
+from cdb_video.metrics.groups import Grouping
+from cdb_video.metrics.pairs import pair_metrics
+from cdb_video.metrics.tables import confusion_rows, per_class_table
+from cdb_video.models import Checkpoint
+from cdb_video.options import Config
+from cdb_video.output.rows import ClassRow, PredictionRow
+from cdb_video.output.run_folder import RunFolder
+from cdb_video.sections import Test
+
+
+def test(config: Config) -> dict[str, Any]:
+    """Tests TEST.CHECKPOINT_FILE_PATH, or OUTPUT_DIR's best, and returns ``metrics.json``.
+
+    Raises:
+        CdbVideoError: there is no checkpoint, it does not fit, or options or data are wrong.
+    """
+    device, folder = choose_device(config), RunFolder(config.output_dir)
+    with distributed.process_group(device), folder.locked("test"):
+        check_output_dir(config)
+        folder.check_test_folder()
+        checkpoint = tested_checkpoint(config)
+        splits = read_splits(config, "test")
+        splits.check_files("test", max_bad_fraction=tolerated(config))
+        grouping = class_groups(config, splits)
+        checkpoint.check_classes(splits.class_names)
+        parts = parts_of(config, splits)
+        model = make_model(config, len(splits.class_names), device, parts)
+        checkpoint.load_into(model)
+        compute_as_trained(model, config.train.precision, checkpoint)
+        set_normalisation(model, config.data, checkpoint, console(), strict=True)
+        views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
+        loader = make_eval_loader(config, splits, "test", device, views)
+        labels, num_classes = splits.labels("test"), len(splits.class_names)
+        quarantine = Quarantine(folder, splits, config.data, console())
+        with progress_bar(console()) as bar:
+            task = bar.add_task("testing", total=len(loader))
+
+            def on_batch(batch: Batch) -> None:
+                quarantine.see("test", batch)
+                bar.advance(task)
+
+            result = evaluate(
+                model,
+                loader,
+                labels,
+                num_classes,
+                leave_out=config.test.on_bad_clip == "leave_out",
+                average=config.test.ensemble_method,
+                top_k=config.test.top_k,
+                num_views=views[0] * views[1],
+                parts=parts,
+                on_batch=on_batch,
+            )
+        quarantine.tell("test", checkpoint.epoch)
+        tested = (checkpoint.path, checkpoint.epoch)
+        metrics = write_test(folder, config.test, splits, grouping, result, *tested)
+        distributed.barrier()
+    return metrics
+
+
+def write_test(
+    folder: RunFolder,
+    options: Test,
+    splits: Splits,
+    grouping: Grouping,
+    result: Evaluation,
+    checkpoint: Path,
+    epoch: int,
+) -> dict[str, Any]:
+    """Writes ``test`` and its line of ``log.jsonl``; returns ``metrics.json``.
+
+    Args:
+        options: that the test was made with.
+        checkpoint: that was tested, and ``epoch``, those it was trained for.
+    """
+    names = splits.class_names
+    metrics = {
+        "split": "test",
+        **result.metrics(names, grouping),
+        "group_rule": grouping.rule,
+        **_heads(options, splits, result),
+        "views": {
+            "temporal": options.num_ensemble_views,
+            "spatial": options.num_spatial_crops,
+            "average": options.ensemble_method,
+        },
+        "checkpoint": str(checkpoint),
+    }
+    if distributed.is_main():
+        arguments = (*result.counted, len(names))
+        sizes = splits.counts("train").tolist()
+        per_class = per_class_table(
+            *arguments, class_names=names, train_counts=sizes, groups=grouping.groups
+        )
+        folder.write_test(
+            metrics,
+            [ClassRow(*row.values()) for row in per_class],
+            confusion_rows(*arguments, class_names=names),
+            score_names(result),
+            _predictions(splits, result),
+        )
+        folder.append_record("test", epoch, 0, loss=result.loss, **metrics)
+    return metrics
+
+
+def _heads(options: Test, splits: Splits, result: Evaluation) -> dict[str, Any]:
+    """What the heads of parts recognise each for itself, and of two the numbers of their pairs."""
+    if not result.parts:
+        return {}
+    found, sizes = {}, splits.part_counts(options.group_counts)
+    for part, own, size in zip(splits.parts, result.parts, sizes, strict=True):
+        grouping = grouping_of(options, size, part.class_names)
+        found[part.name] = own.metrics(part.class_names, grouping, average_precision=False)
+    if len(found) != 2:
+        return {"heads": found}
+    valid = result.counts.numpy()
+    unseen = splits.unseen("test")
+    pairs = pair_metrics(
+        [part.scores.numpy()[valid] for part in result.parts],
+        [part.target.numpy()[valid] for part in result.parts],
+        splits.part_counts("train"),
+        None if unseen is None else unseen[valid],
+    )
+    return {"heads": found, "pairs": pairs}
+
+
+def tested_checkpoint(config: Config) -> Checkpoint:
+    """TEST.CHECKPOINT_FILE_PATH, or OUTPUT_DIR's best.
+
+    Raises:
+        CheckpointError: there is none, or it cannot be read.
+    """
+    if config.test.checkpoint_file_path:
+        return Checkpoint.read(Path(config.test.checkpoint_file_path))
+    path = RunFolder(config.output_dir).best
+    if not path.exists():
+        raise CheckpointError(
+            f"no checkpoint {path}: train first, or set TEST.CHECKPOINT_FILE_PATH"
+        )
+    return Checkpoint.read(path)
+
+
+def score_names(result: Evaluation) -> list[str]:
+    """The columns that ``predictions.csv`` has after those of ``PredictionRow``."""
+    count = result.scores.shape[1]
+    if result.classes is None:
+        return [f"score_{c}" for c in range(count)]
+    return [f"{name}_{place}" for place in range(1, count + 1) for name in ("class", "score")]
+
+
+def _predictions(
+    splits: Splits, result: Evaluation
+) -> Iterator[tuple[PredictionRow, Sequence[float]]]:
+    predictions = result.prediction.tolist()
+    for index, record in enumerate(splits["test"].records):
+        scores = [round(score, 6) for score in result.scores[index].tolist()]
+        predicted = predictions[index]
+        span = (record.path, record.start, record.end)
+        if result.classes is not None:
+            classes = result.classes[index].tolist()
+            best, score = list(zip(classes, scores, strict=True)), scores[0]
+            scores = [value for pair in best for value in pair]
+        else:
+            score = scores[predicted] if predicted >= 0 else 0.0
+        row = PredictionRow(index, *span, record.label, predicted, score)
+        yield row, scores

@@ -1,0 +1,1 @@
+"""Build: options become parts of a run. Nothing below reads the options."""

@@ -1,0 +1,1 @@
+"""Train: the loop (``loop.py``, read it first) and what it needs."""

@@ -1,0 +1,204 @@
+"""Brings a run back to where its checkpoints left it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch.optim import Optimizer
+
+from cdb_video import distributed
+from cdb_video.config.yaml_text import parse_yaml
+from cdb_video.engine.train.saving import Identity, Progress, State
+from cdb_video.errors import CheckpointError
+from cdb_video.models import Checkpoint
+from cdb_video.output.run_folder import RunFolder
+from cdb_video.system.files import point
+
+FREE_TO_CHANGE = (
+    "OUTPUT_DIR",
+    "DEVICE",
+    "NUM_THREADS",
+    "IMPORTS",
+    "LOG_PERIOD",
+    "LOGGER",
+    "TEST.",
+    "RETRAIN.",
+    "DATA_LOADER.",
+    "PARALLEL.",
+    "DATA.MEAN",  # what the model was trained with is checked instead
+    "DATA.STD",
+    "DATA.DAMAGE",
+    "DATA.MAX_",
+    "DATA.ON_BAD_CLIP",
+    "TRAIN.AUTO_RESUME",
+    "TRAIN.CHECKPOINT_",
+    "TRAIN.MAX_SKIPPED",
+    "TRAIN.ON_NAN",
+    "TRAIN.KEEP_CHECKPOINTS",
+    "SOLVER.MAX_EPOCH",
+    "SOLVER.ACCUMULATION_STEPS",
+    "MODEL.PRETRAINED",
+    "MODEL.ACT_CHECKPOINT",
+)
+"""Beginnings of the keys that may differ between a run and its resumption; ROOT may, too."""
+
+
+ADVICE = "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME false"
+
+
+def newest(folder: RunFolder, identity: Identity, screen: Console) -> Checkpoint | None:
+    """The checkpoint that the run goes on from, read; None where there is none.
+
+    A damaged one is named, and the one before it taken.
+
+    Raises:
+        CheckpointError: none can be read, or it is of a run with other options.
+    """
+    epochs = folder.epoch_checkpoints()[::-1]
+    paths = [folder.latest] if folder.latest.exists() else []
+    # The end of an epoch is latest.pt and that epoch's checkpoint in one.
+    paths += [path for path in epochs if not (paths and os.path.samefile(path, paths[0]))]
+    faults = []
+    for path in paths:
+        try:
+            checkpoint = _read(path)
+        except CheckpointError as error:
+            faults.append(str(error))
+            screen.print(f"warning: {error}; trying the checkpoint before")
+            continue
+        _check_same_run(checkpoint, identity)
+        if path != folder.latest:
+            screen.print(f"warning: going on from {path}, as {folder.latest} is not to be had")
+        return checkpoint
+    if faults:
+        raise CheckpointError(
+            f"none of {len(faults)} checkpoints can be read: {faults[0]}; {ADVICE}"
+        )
+    return None
+
+
+def _read(path: Path) -> Checkpoint:
+    checkpoint = Checkpoint.read(path, training=True)
+    content = checkpoint.training or {}
+    numbers = [content.get("epoch"), content.get("step", 0)]
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise CheckpointError(f"{path} must say how far its run was, got {numbers}")
+    best = content.get("best")
+    if not (best is None or isinstance(best, float)):
+        raise CheckpointError(f"{path}: best must be a number or nothing, got {best!r:.50}")
+    return checkpoint
+
+
+def _check_same_run(checkpoint: Checkpoint, identity: Identity) -> None:
+    path = checkpoint.path
+    if checkpoint.class_names != identity.class_names:
+        raise CheckpointError(f"{path} is of a run with other classes; {ADVICE}")
+    before = _leaves(checkpoint.config)
+    now = _leaves(parse_yaml(identity.config))
+    # An option of only one of them came or went with a version, or with a NAME that differs.
+    for key in sorted(before.keys() & now.keys()):
+        free = key.startswith(FREE_TO_CHANGE) or key.endswith(".ROOT")
+        if not free and before.get(key) != now.get(key):
+            raise CheckpointError(
+                f"{path} is of a run with {key} {before.get(key)}, got {now.get(key)}; {ADVICE}"
+            )
+
+
+def go_on(state: State, latest: Checkpoint, folder: RunFolder, screen: Console) -> Progress:
+    """Puts ``state`` where ``latest`` left it, and ``best.pt`` where it was, on every process.
+
+    Raises:
+        CheckpointError: it does not fit.
+    """
+    progress = recover_best(folder, restore(state, latest), screen)
+    before, now = (latest.training or {}).get("world_size"), distributed.world_size()
+    if before not in (None, now):
+        screen.print(
+            f"{now} processes go on where {before} were: the clips of a step are the same, sums "
+            "are rounded otherwise, and what a network draws at random is other"
+        )
+    return progress
+
+
+def restore(state: State, checkpoint: Checkpoint) -> Progress:
+    """Puts ``state`` where ``checkpoint`` left it.
+
+    Raises:
+        CheckpointError: it does not fit.
+    """
+    content: Mapping[str, Any] = checkpoint.training or {}
+    try:
+        model, average = state.model.state_dict(), state.average.state_dict()
+        own = content.get("tuned_state") or content["model_state"]
+        state.model.load_state_dict(distributed.parted(own, model))
+        state.average.load_state_dict(distributed.parted(content["average_state"], average))
+        state.optimizer.load_state_dict(_parted(content["optimizer_state"], state.optimizer))
+        state.loss.load_state_dict(content["loss_state"])
+        state.sampler.load_state_dict(content["sampler_state"])
+        state.mixer.load_state_dict(content.get("mixer_state", {}))
+        state.scaler.load_state_dict(content.get("scaler_state", {}))
+        processes = content.get("processes", [])
+        if len(processes) == distributed.world_size():
+            own = processes[distributed.rank()]
+            state.seen.load_state_dict(own["seen"])
+            state.average.load_own_buffers(own["averaged"])
+        elif distributed.is_main():
+            state.seen.load_sum([own["seen"] for own in processes])
+        return Progress(content["epoch"], content.get("step", 0), content["best"])
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{checkpoint.path} does not fit this run: {reason}") from None
+
+
+def _parted(saved: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
+    """What an optimiser saved, sharded as its parameters are."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    states = {
+        # Scalars, such as the number of steps, are of the whole parameter.
+        i: {key: distributed.parted(v, parameters[i] if v.ndim else None) for key, v in own.items()}
+        for i, own in saved["state"].items()
+    }
+    return {**saved, "state": states}
+
+
+def recover_best(folder: RunFolder, progress: Progress, screen: Console) -> Progress:
+    """``progress``, whose best is the one in ``best.pt``: which is found again if it is gone.
+
+    Every process must call it. Where no checkpoint holds the best, the next validation is.
+    """
+    lost = False
+    if distributed.is_main() and progress.best is not None and not folder.best.exists():
+        holder = _holder(folder, progress.best)
+        lost = holder is None
+        if holder is not None:
+            point(folder.best, holder)
+        outcome = f"is {holder.name} again" if holder else "is the best of what comes"
+        screen.print(f"warning: {folder.best} was gone; it {outcome}")
+    return progress._replace(best=None) if distributed.anywhere(lost) else progress
+
+
+def _holder(folder: RunFolder, best: float) -> Path | None:
+    """The checkpoint of the epoch that reached ``best``; None where that cannot be told."""
+    before = 0
+    for path in folder.epoch_checkpoints():
+        try:
+            content = Checkpoint.read(path, training=True).training or {}
+        except CheckpointError:
+            continue
+        # Those after it have the same best, so the epoch before must be known to lack it.
+        if content.get("best") == best:
+            return path if content.get("epoch") == before + 1 else None
+        before = content.get("epoch", 0)
+    return None
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            leaves |= _leaves(value, f"{prefix}{key}.")
+        else:
+            leaves[prefix + key] = value
+    return leaves

@@ -1,0 +1,240 @@
+"""Saves a run, at the end of an epoch or within one."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.optim import Optimizer
+
+from cdb_video import distributed
+from cdb_video.data.batches.batch import Batch
+from cdb_video.data.samplers.base import Sampler
+from cdb_video.engine.train.average import WeightAverage
+from cdb_video.engine.train.seen import Seen
+from cdb_video.errors import CheckpointError, TrainingError
+from cdb_video.losses.base import Loss
+from cdb_video.losses.by_part import PartLosses
+from cdb_video.mixing.base import Mixer
+from cdb_video.models import Classifier
+from cdb_video.models.tuning.light import is_light, plain_state
+from cdb_video.output.run_folder import RunFolder
+from cdb_video.sections import Train
+from cdb_video.system.files import free_space, point, replacing
+from cdb_video.version import __version__
+
+
+class State(NamedTuple):
+    """The parts of a run that change as it trains."""
+
+    model: Classifier
+    optimizer: Optimizer
+    loss: Loss | PartLosses
+    sampler: Sampler
+    mixer: Mixer
+    average: WeightAverage
+    scaler: torch.amp.GradScaler
+    """Of the loss for fp16; it does nothing in another precision."""
+    seen: Seen
+
+
+class Progress(NamedTuple):
+    """How far a run is."""
+
+    epoch: int = 0
+    """Epochs finished."""
+    step: int = 0
+    """Optimiser steps of the epoch after those."""
+    best: float | None = None
+    """Highest TRAIN.BEST_METRIC so far."""
+
+
+class Identity(NamedTuple):
+    """What goes into every checkpoint of a run as it is."""
+
+    class_names: list[str]
+    groups: list[str]
+    """(K,) the name of each class's group."""
+    config: str
+    """YAML text of the options."""
+    parts: dict[str, Any] = {}
+    """Of the classes, where each has a head, as plain values."""
+
+
+class Checkpoints:
+    """The checkpoints in a run folder.
+
+    Args:
+        folder: of the run.
+        identity: of the run.
+        options: which to keep, and how often to save within an epoch.
+    """
+
+    def __init__(self, folder: RunFolder, identity: Identity, options: Train) -> None:
+        self._folder = folder
+        self._identity = identity
+        self._keep = options.keep_checkpoints
+        self._seconds = 60 * options.checkpoint_minutes
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether a checkpoint within the epoch should be saved now, by this process's clock."""
+        return self._seconds > 0 and time.monotonic() - self._saved >= self._seconds
+
+    def save(self, state: State, progress: Progress, *, keep: bool, best: bool) -> None:
+        """Writes the state after an epoch: the main process does; every process must call it.
+
+        Args:
+            keep: write it as this epoch's checkpoint and as ``latest.pt``.
+            best: write it as ``best.pt``.
+
+        Raises:
+            CheckpointError: it cannot be written; those that are there stay.
+        """
+        if not (keep or best):
+            return
+        content = self._content(state, progress, [])
+        if not distributed.is_main():
+            return
+        path = self._folder.of_epoch(progress.epoch) if keep else self._folder.best
+        with written(path) as partial:
+            torch.save(content, partial)
+        self._saved = time.monotonic()
+        # The best first: whoever goes on from latest.pt relies on it.
+        if best and keep:
+            point(self._folder.best, path)
+        if keep:
+            point(self._folder.latest, path)
+            for old in self._folder.epoch_checkpoints()[: -self._keep] if self._keep else []:
+                old.unlink()
+
+    def save_within(self, state: State, progress: Progress) -> None:
+        """Writes the state within an epoch as ``latest.pt``; every process must call it.
+
+        Raises:
+            CheckpointError: it cannot be written; the one that is there stays.
+        """
+        own = {"seen": state.seen.state_dict(), "averaged": state.average.own_buffers()}
+        content = self._content(state, progress, distributed.gather(own))
+        if distributed.is_main():
+            with written(self._folder.latest) as partial:
+                torch.save(content, partial)
+        self._saved = time.monotonic()
+
+    def save_batch(
+        self, state: State, epoch: int, step: int, batches: Sequence[Batch], paths: list[str]
+    ) -> Path:
+        """Writes the clips of a step, with the weights before it, to be run again; any process may.
+
+        Returns:
+            where.
+        """
+        path = self._folder.bad_batch(distributed.rank())
+        content = {
+            "epoch": epoch,
+            "step": step,
+            "rank": distributed.rank(),
+            "paths": paths,
+            "batches": [tuple(batch[:3]) for batch in batches],
+            "class_weights": state.loss.weights_in(epoch),
+            "model_state": plain_state(state.model),
+            **describe(state.model, self._identity),
+        }
+        with written(path) as partial:
+            torch.save(content, partial)
+        return path
+
+    def _content(self, state: State, progress: Progress, processes: list[Any]) -> dict[str, Any]:
+        parts = {
+            "model_state": plain_state(state.average.model),
+            "tuned_state": state.model.state_dict() if is_light(state.model) else {},
+            "average_state": state.average.state_dict(),
+            "optimizer_state": state.optimizer.state_dict(),
+        }
+        return {
+            **progress._asdict(),
+            **distributed.gathered(parts),
+            "loss_state": state.loss.state_dict(),
+            "sampler_state": state.sampler.state_dict(),
+            "mixer_state": state.mixer.state_dict(),
+            "scaler_state": state.scaler.state_dict(),
+            "processes": processes,
+            "world_size": distributed.world_size(),
+            "threads": torch.get_num_threads(),
+            **describe(state.model, self._identity),
+        }
+
+
+def save_model(
+    folder: RunFolder, identity: Identity, model: Classifier, epoch: int, origin: dict[str, Any]
+) -> None:
+    """Writes ``best.pt`` of a model that is to be tested, not trained on.
+
+    Args:
+        epoch: epochs that made the model.
+        origin: plain values that say how it was made.
+    """
+    content = {
+        "epoch": epoch,
+        "model_state": model.state_dict(),
+        "origin": origin,
+        **describe(model, identity),
+    }
+    with written(folder.best) as partial:
+        torch.save(content, partial)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """As ``replacing``, of a checkpoint.
+
+    Raises:
+        CheckpointError: it cannot be written; the message says how much room there is.
+    """
+    try:
+        with replacing(path) as partial:
+            yield partial
+    except (OSError, RuntimeError) as error:  # torch tells of a full disk by the latter
+        free = free_space(path.parent)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:100]
+        raise CheckpointError(
+            f"cannot write {path}: {reason}; {free / 1e6:,.0f} MB are free there and a checkpoint "
+            "takes as much as the one before; what was saved before is as it was"
+        ) from None
+
+
+def check_finite(state: State, epoch: int, step: int) -> None:
+    """Raises ``TrainingError`` where a weight or a statistic of the model is not finite.
+
+    Every process must call it, and all raise.
+    """
+    # Without an average they are the same; one read from the device for each.
+    for model in dict.fromkeys((state.model, state.average.model)):
+        tensors = model.state_dict()
+        found = [~distributed.own(tensor).isfinite().all() for tensor in tensors.values()]
+        # Of a sharded model each process has looked at its share.
+        faults = distributed.sum_(torch.stack(found).float()).tolist()
+        if any(faults):
+            name = list(tensors)[next(i for i, fault in enumerate(faults) if fault)]
+            raise TrainingError(
+                f"epoch {epoch}, step {step}: {name} is not finite, the weights have "
+                "overflowed; nothing of this is saved, and what was saved before is as it was"
+            )
+
+
+def describe(model: Classifier, identity: Identity) -> dict[str, Any]:
+    """What a checkpoint says about its model beside the tensors."""
+    mean, std = model.normalisation
+    return {
+        **identity._asdict(),
+        "precision": model.precision,
+        "normalisation": {"mean": list(mean), "std": list(std)},
+        "versions": {
+            "cdb_video": __version__,
+            "torch": str(torch.__version__),
+            "python": sys.version.split()[0],
+        },
+    }

@@ -1,0 +1,190 @@
+"""What a run has seen of the epoch that it trains: losses and recall, on the device."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from cdb_video import distributed
+from cdb_video.data.batches.batch import Batch
+from cdb_video.errors import TrainingError
+from cdb_video.parts import Parts
+
+
+class Look(NamedTuple):
+    """What one read from the device has told."""
+
+    mean_loss: float
+    """Over this process's clips of the epoch so far."""
+    save: bool
+    """Whether the main process asks for a checkpoint."""
+    stop: bool
+    """Whether any process was asked to stop."""
+    losses: list[tuple[int, torch.Tensor, float]]
+    """What has come since the last look: step, indices of clips, their loss."""
+
+
+class Seen:
+    """Sums over the clips of an epoch that this process has trained on.
+
+    Nothing is read from the device until somebody looks: a read waits for all that the device still
+    has to do.
+
+    Args:
+        num_classes: K.
+        device: of the logits.
+        parts: of the classes, where the network has a head for each; what was recognised of each
+            is counted behind the classes.
+    """
+
+    def __init__(self, num_classes: int, device: torch.device, parts: Parts = ()) -> None:
+        self._parts = [
+            (len(part.class_names), torch.tensor(part.of_class, device=device)) for part in parts
+        ]
+        slots = num_classes + sum(size for size, _ in self._parts)
+        self._num_classes = num_classes
+        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        self._step_loss = torch.zeros_like(self._loss)
+        self._num_clips, self._step_clips = 0, 0
+        self._counts = torch.zeros(2, slots, dtype=torch.int64, device=device)
+        self._step_counts = torch.zeros_like(self._counts)
+        self.num_skipped = 0
+        """Steps of the epoch that were left out."""
+        self._unread: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+
+    def add(
+        self,
+        step: int,
+        batch: Batch,
+        logits: torch.Tensor,
+        loss: torch.Tensor,
+        counting: torch.Tensor,
+    ) -> None:
+        """Takes in a part of optimiser step ``step``.
+
+        Args:
+            batch: on the device.
+            logits: (B, K), and ``loss`` (), their mean loss.
+            counting: (B,) bool: clips whose recognition says something of their class.
+        """
+        recognised, total = self._step_counts
+        for slots, hits in self._hits(logits.detach(), batch.label):
+            recognised.index_add_(0, slots, (hits & counting).long())
+            total.index_add_(0, slots, counting.long())
+        self._step_loss += loss.detach() * len(batch.label)
+        self._step_clips += len(batch.label)
+        self._unread.append((step, loss.detach(), batch.index))
+
+    def _hits(
+        self, logits: torch.Tensor, label: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(B,) where clips are counted, and whether they were recognised: classes, then parts."""
+        if not self._parts:
+            yield label, logits.argmax(dim=1) == label
+            return
+        begin, all_right = self._num_classes, torch.ones_like(label, dtype=torch.bool)
+        split = torch.split(logits, [size for size, _ in self._parts], dim=1)
+        for (size, of_class), own in zip(self._parts, split, strict=True):
+            right = own.argmax(dim=1) == of_class[label]
+            yield begin + of_class[label], right
+            begin, all_right = begin + size, all_right & right
+        yield label, all_right
+
+    def end_step(self) -> None:
+        """Says that all parts of a step are in: they join those of the epoch."""
+        self._loss += self._step_loss
+        self._counts += self._step_counts
+        self._num_clips += self._step_clips
+        self._clear_step()
+
+    def drop_step(self) -> None:
+        """Forgets the parts of the step that is not at its end: it is left out."""
+        self.num_skipped += 1
+        first = self._unread[-1][0] if self._unread else 0
+        self._unread = [part for part in self._unread if part[0] != first]
+        self._clear_step()
+
+    def _clear_step(self) -> None:
+        self._step_loss.zero_()
+        self._step_counts.zero_()
+        self._step_clips = 0
+
+    def look(
+        self, name: Callable[[int, list[int], str], str], save: bool = False, stop: bool = False
+    ) -> Look:
+        """Reads, once, what has come since the last look; every process must look.
+
+        Args:
+            name: (step, indices of clips, what is wrong) -> the error's message.
+            save: whether this process asks for a checkpoint; the main process's word counts.
+            stop: whether this process was asked to stop.
+
+        Raises:
+            TrainingError: a loss is not finite, here or in another process.
+        """
+        # The first is of no step: all may have been left out.
+        parts = [torch.zeros_like(self._loss), *(loss for _, loss, _ in self._unread)]
+        losses = torch.stack([part.double() for part in parts])[1:]
+        flags = torch.stack(
+            [
+                (~losses.isfinite()).any().double(),
+                losses.new_tensor(float(save and distributed.is_main())),
+                losses.new_tensor(float(stop)),
+            ]
+        )
+        read = torch.cat([distributed.sum_(flags), self._loss[None], losses]).tolist()
+        broken, save_asked, stop_asked, total, *values = read
+        if broken:
+            self._stop(values, name)
+        parts_read = [
+            (step, index, loss) for (step, _, index), loss in zip(self._unread, values, strict=True)
+        ]
+        self._unread.clear()
+        mean = total / max(1, self._num_clips)
+        return Look(mean, bool(save_asked), bool(stop_asked), parts_read)
+
+    def _stop(self, losses: list[float], name: Callable[[int, list[int], str], str]) -> None:
+        for (step, _, index), loss in zip(self._unread, losses, strict=True):
+            if not math.isfinite(loss):
+                raise TrainingError(name(step, index.tolist(), str(loss)))
+        raise TrainingError(name(self._unread[-1][0], [], "not finite on another process"))
+
+    def take(self) -> tuple[float, torch.Tensor, torch.Tensor]:
+        """What all processes together have seen; then everything counts anew.
+
+        Returns:
+            the mean loss; (K,) float64 recall of each class, 0 without clips; (K,) its clips. The
+            parts of the classes follow behind them.
+        """
+        sums = torch.stack([self._loss, self._loss.new_tensor(self._num_clips)])
+        loss, num_clips = distributed.sum_(sums).tolist()
+        recognised, total = distributed.sum_(self._counts.clone())
+        self._loss.zero_()
+        self._counts.zero_()
+        self._num_clips = self.num_skipped = 0
+        return loss / max(1, num_clips), recognised.double() / total.clamp(min=1), total
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far, on the CPU."""
+        return {
+            "loss": self._loss.cpu(),
+            "num_clips": self._num_clips,
+            "counts": self._counts.cpu(),
+            "num_skipped": self.num_skipped,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what ``state_dict`` gave."""
+        self._loss.copy_(state["loss"])
+        self._num_clips = state["num_clips"]
+        self._counts.copy_(state["counts"])
+        self.num_skipped = state.get("num_skipped", 0)
+
+    def load_sum(self, states: Sequence[dict[str, Any]]) -> None:
+        """Takes over what other processes had seen, however many they were."""
+        for state in states:
+            self._loss += state["loss"].to(self._loss.device)
+            self._num_clips += state["num_clips"]
+            self._counts += state["counts"].to(self._counts.device)
+            self.num_skipped = max(self.num_skipped, state.get("num_skipped", 0))

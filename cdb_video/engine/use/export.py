@@ -1,0 +1,239 @@
+"""Writes a model for programs without this package, and checks it on real clips."""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from cdb_video.data.lists.records import Record
+from cdb_video.engine.use.embedding import split_records
+from cdb_video.engine.use.predictor import Predictor
+from cdb_video.errors import CdbVideoError, ConfigError, DataError
+from cdb_video.system.files import replacing
+
+Format = Literal["onnx", "torch_export", "safetensors"]
+TOLERANCE = 1e-3
+"""Largest difference of a class probability that is taken for rounding."""
+BATCHES = (1, 3)
+"""Clips a batch in the check, in turn: a batch size that was written down would show."""
+Clips = npt.NDArray[np.uint8]
+
+
+class ParityError(CdbVideoError):
+    """The written model gives other probabilities; nothing is left of it."""
+
+
+class Parity(NamedTuple):
+    """How a written model compares with the one it was made of."""
+
+    num_clips: int
+    num_same: int
+    """Clips with the same class."""
+    largest_difference: float
+    """Of a class probability."""
+
+
+class Exported(nn.Module):
+    """What is written: bytes in, probabilities out, the normalisation inside."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, video: Tensor) -> Tensor:
+        """uint8 (B, 3, T, H, W) RGB -> (B, K)."""
+        logits: Tensor = self.model(video)
+        return logits.softmax(dim=1)
+
+
+def own_records(predictor: Predictor, count: int) -> list[Record]:
+    """``count`` clips of the data set that the model was trained on, spread over its test split.
+
+    Raises:
+        DataError: the data set is not where it was.
+    """
+    records = split_records(predictor, "test")
+    chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    return [records[place] for place in chosen]
+
+
+def export(predictor: Predictor, kind: Format, path: Path, records: list[Record]) -> Parity:
+    """Writes ``path``, once it has proved to give what the model gives on ``records``.
+
+    Args:
+        predictor: on the CPU; it is written, and compared, in float32.
+
+    Raises:
+        ParityError: it does not.
+        ConfigError: the backbone cannot be written so, or a package is missing.
+        DataError: no clip can be decoded.
+    """
+    clips, fps = _clips(predictor, records)
+    precision = predictor.model.precision
+    predictor.model.set_precision("fp32")
+    model = Exported(predictor.model).eval()
+    metadata = {**describe(predictor), "fps": fps}
+    try:
+        with replacing(path) as partial:
+            run = WRITERS[kind](model, predictor, clips, partial, metadata)
+            parity = compare(model, run, clips)
+            if parity.num_same < parity.num_clips or not parity.largest_difference <= TOLERANCE:
+                raise ParityError(
+                    f"{path} is not written: the class is the same in {parity.num_same} of "
+                    f"{parity.num_clips} clips, probabilities differ by up to "
+                    f"{parity.largest_difference:.2g}"
+                )
+    finally:
+        predictor.model.set_precision(precision)
+    return parity
+
+
+def describe(predictor: Predictor) -> dict[str, Any]:
+    """What a program needs to know to use the model, and where it comes from."""
+    checkpoint = predictor.checkpoint
+    mean, std = predictor.model.normalisation
+    return {
+        "class_names": predictor.class_names,
+        "groups": checkpoint.groups,
+        "input": "uint8 (B, 3, T, H, W) RGB; short side to crop_size, then the centre square",
+        "output": "(B, K) class probabilities",
+        "num_frames": predictor.sampling.num_frames,
+        "sampling": predictor.sampling.sampling,
+        "sampling_rate": predictor.sampling.sampling_rate,
+        "crop_size": predictor.size,
+        "normalisation": {"mean": list(mean), "std": list(std), "inside": True},
+        "backbone": predictor.model.backbone_name,
+        "epoch": checkpoint.epoch,
+        "versions": checkpoint.versions,
+    }
+
+
+def compare(model: nn.Module, run: Callable[[Clips], Clips], clips: Clips) -> Parity:
+    """Compares ``run`` with ``model`` on ``clips`` (N, 3, T, S, S), in batches of ``BATCHES``."""
+    same, largest, begin, turn = 0, 0.0, 0, 0
+    with torch.inference_mode():
+        while begin < len(clips):
+            part = clips[begin : begin + BATCHES[turn % len(BATCHES)]]
+            wanted, got = model(torch.from_numpy(part)).numpy(), run(part)
+            same += int((wanted.argmax(axis=1) == got.argmax(axis=1)).sum())
+            largest = float(np.fmax(largest, np.abs(wanted - got).max()))
+            largest = largest if np.isfinite(got).all() else float("nan")
+            begin, turn = begin + len(part), turn + 1
+    return Parity(len(clips), same, largest)
+
+
+def _clips(predictor: Predictor, records: list[Record]) -> tuple[Clips, float]:
+    """The clips that decode, and how many frames a second their files have on average."""
+    batches = predictor.loader(records, (1, 1), 1, 0).batches()
+    clips = [batch.video for batch in batches if len(batch.label)]
+    if not clips:
+        raise DataError(f"none of the {len(records)} clips decodes, so that nothing can be checked")
+    return torch.cat(clips).numpy(), predictor.frame_rate(records)
+
+
+def _to_onnx(
+    model: Exported, predictor: Predictor, clips: Clips, path: Path, metadata: dict[str, Any]
+) -> Callable[[Clips], Clips]:
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  # which torch needs
+    except ImportError as error:
+        raise ConfigError(f"ONNX needs pip install 'cdb_video[export]': {error}") from None
+    with _quiet(), _refused("onnx", predictor):
+        program: Any = torch.onnx.export(
+            model,
+            (_example(clips),),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            input_names=["video"],
+            output_names=["probabilities"],
+            verbose=False,
+        )
+        program.save(str(path), external_data=False)
+    written = onnx.load(str(path))
+    texts = {key: json.dumps(value) for key, value in metadata.items()}
+    onnx.helper.set_model_props(written, texts)
+    onnx.save(written, str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda batch: session.run(None, {"video": batch})[0]
+
+
+def _to_torch_export(
+    model: Exported, predictor: Predictor, clips: Clips, path: Path, metadata: dict[str, Any]
+) -> Callable[[Clips], Clips]:
+    with _quiet(), _refused("torch_export", predictor):
+        program = torch.export.export(
+            model,
+            (_example(clips),),
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+        )
+        with open(path, "wb") as file:
+            torch.export.save(program, file, extra_files={"metadata.json": json.dumps(metadata)})
+    with open(path, "rb") as file:
+        written: Any = torch.export.load(file).module()
+    return lambda batch: written(torch.from_numpy(batch)).numpy()
+
+
+def _to_safetensors(
+    model: Exported, predictor: Predictor, clips: Clips, path: Path, metadata: dict[str, Any]
+) -> Callable[[Clips], Clips]:
+    """Weights alone: this package makes the network of them."""
+    import safetensors.torch
+
+    tensors = {name: t.contiguous().clone() for name, t in predictor.model.state_dict().items()}
+    config = json.dumps(predictor.checkpoint.config)
+    values = {"format": "pt", "metadata": json.dumps(metadata), "config": config}
+    safetensors.torch.save_file(tensors, path, values)
+    again = predictor.checkpoint.build_model().eval()
+    again.set_precision("fp32")
+    for name, tensor in safetensors.torch.load_file(path).items():
+        again.state_dict()[name].copy_(tensor)
+    exported = Exported(again)
+    return lambda batch: exported(torch.from_numpy(batch)).numpy()
+
+
+WRITERS: dict[str, Callable[..., Callable[[Clips], Clips]]] = {
+    "onnx": _to_onnx,
+    "torch_export": _to_torch_export,
+    "safetensors": _to_safetensors,
+}
+"""Format -> writes a file and gives what runs it."""
+
+
+def _example(clips: Clips) -> Tensor:
+    """Two clips: a batch of one would be taken for the only size."""
+    return torch.from_numpy(np.resize(clips, (2, *clips.shape[1:])))
+
+
+@contextmanager
+def _refused(kind: str, predictor: Predictor) -> Iterator[None]:
+    """One line where the exporter gives up, by whatever error."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"the backbone {predictor.model.backbone_name} cannot be written as {kind}: {reason}"
+        ) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters tell of every step."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

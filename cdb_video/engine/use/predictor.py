@@ -1,0 +1,286 @@
+"""Uses a trained model: classes of any videos, and of any moment of a long one."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cdb_video.data.batches.batch import BatchLoader
+from cdb_video.data.batches.clip_loader import ClipLoader
+from cdb_video.data.batches.loading import Loading, Share
+from cdb_video.data.batches.streamed import StreamedClips
+from cdb_video.data.decode import Decoding, VideoReader
+from cdb_video.data.decode.in_memory import InMemoryVideo
+from cdb_video.data.frames.crops import fixed_crop
+from cdb_video.data.frames.cutting import Clip, cut, cut_views
+from cdb_video.data.frames.sampling import ClipSampling, frame_range
+from cdb_video.data.lists.records import NO_LABEL, Record
+from cdb_video.engine.evaluate.votes import Average, elect, of_classes, votes
+from cdb_video.engine.prepare.device import device_named
+from cdb_video.engine.prepare.precision import set_precision
+from cdb_video.engine.use.prediction import Prediction
+from cdb_video.engine.use.timeline import Timeline, smoothed, window_spans
+from cdb_video.errors import ConfigError, DataError, DecodeError, TrainingError
+from cdb_video.models import Checkpoint
+from cdb_video.parts import sizes_of
+from cdb_video.registry import import_modules
+from cdb_video.system.memory import keep_freed_memory
+
+Video: TypeAlias = str | Path | Record | npt.NDArray[np.uint8] | torch.Tensor
+"""A file, a part of one, or pictures (T, H, W, 3) uint8 RGB."""
+CLIP_TIMEOUT_S = 120.0
+"""That a decoding process may take for one file."""
+
+
+def load(checkpoint: str | Path, device: str = "auto", imports: Sequence[str] = ()) -> "Predictor":
+    """A trained model, ready for any video.
+
+    Args:
+        checkpoint: of a run, such as ``output/mine/checkpoints/best.pt``.
+        device: auto (CUDA where there is one), cpu or cuda.
+        imports: your modules that register its backbone or decoder, as in IMPORTS.
+
+    Raises:
+        CdbVideoError: it cannot be read, is no checkpoint of this program, or ``device`` is not
+            there.
+    """
+    import_modules(imports)
+    return Predictor(Checkpoint.read(checkpoint), device)
+
+
+class Predictor:
+    """A model with all that it needs to know of its input, both from one checkpoint.
+
+    Attributes:
+        model: the classifier, in eval mode on ``device``.
+        class_names: (K,).
+        views: temporal and spatial, that ``test`` would take, and here are taken by default.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+        self.checkpoint = checkpoint
+        self.model = checkpoint.build_model()
+        self.device = device_named(device)
+        keep_freed_memory()  # not all of it: the process may be somebody's server
+        set_precision(self.model, checkpoint.precision)
+        self.model.to(self.device).to(memory_format=torch.channels_last_3d)
+        self.class_names: list[str] = list(checkpoint.class_names or [])
+        self.sampling = checkpoint.section("DATA", ClipSampling)
+        self.decoding = checkpoint.section("DATA", Decoding)
+        self.size: int = checkpoint.option("DATA", "CROP_SIZE")
+        test = checkpoint.config.get("TEST", {})
+        self.views: tuple[int, int] = (
+            test.get("NUM_ENSEMBLE_VIEWS", 1),
+            test.get("NUM_SPATIAL_CROPS", 1),
+        )
+        self.average: Average = test.get("ENSEMBLE_METHOD", "probabilities")
+
+    def __call__(self, video: Video, views: tuple[int, int] | None = None) -> Prediction:
+        """The classes of one video.
+
+        Raises:
+            DataError, DecodeError: it cannot be decoded.
+        """
+        (found,) = self.predict([video], views=views)
+        if found.error:
+            raise DataError(found.error)
+        return found
+
+    def predict(
+        self,
+        videos: Sequence[Video] | Video,
+        *,
+        views: tuple[int, int] | None = None,
+        batch_size: int = 8,
+        num_workers: int = 0,
+    ) -> list[Prediction]:
+        """The classes of each video, or of one; a file that cannot be decoded says why.
+
+        Args:
+            views: clips along time, and crops of each (1 or 3); those of the test by default.
+            batch_size: clips in one forward pass.
+            num_workers: processes that decode files; 0 decodes in this one.
+
+        Raises:
+            DataError: an array is not uint8 (T, H, W, 3).
+            ConfigError: ``views``, ``batch_size`` or ``num_workers`` is out of range.
+        """
+        check_loading(views or self.views, batch_size, num_workers)
+        one = _is_file(videos) or getattr(videos, "ndim", 0) == 4
+        several: list[Any] = [videos] if one else list(videos)  # type: ignore[arg-type]
+        records = {i: as_record(v) for i, v in enumerate(several) if _is_file(v)}
+        arrays = {i: InMemoryVideo(v) for i, v in enumerate(several) if i not in records}
+        of_files = self.stream(list(records.values()), views, batch_size, num_workers)
+        of_arrays = self._of_arrays(list(arrays.values()), views, batch_size)
+        found = dict(zip(records, of_files, strict=True))
+        found |= dict(zip(arrays, of_arrays, strict=True))
+        return [found[i] for i in range(len(several))]
+
+    def stream(
+        self,
+        records: Sequence[Record],
+        views: tuple[int, int] | None = None,
+        batch_size: int = 8,
+        num_workers: int = 0,
+    ) -> Iterator[Prediction]:
+        """As ``predict``, of files, one after another as they are done: any number of them."""
+        if records:
+            views = views or self.views
+            loader = self.loader(records, views, batch_size, num_workers)
+            yield from self._elected(loader, records, views)
+
+    def loader(
+        self, records: Sequence[Record], views: tuple[int, int], batch_size: int, num_workers: int
+    ) -> ClipLoader:
+        """The clips of files, as the model takes them; what cannot be decoded is told."""
+        check_loading(views, batch_size, num_workers)
+        loading = Loading(
+            sampling=self.sampling,
+            size=self.size,
+            batch_size=batch_size,
+            decoding=self.decoding,
+            tolerant=True,
+            share=Share(num_workers=num_workers, clip_timeout=CLIP_TIMEOUT_S),
+        )
+        return ClipLoader(records, loading, views=views)
+
+    @property
+    def minority(self) -> list[bool]:
+        """(K,) whether a class is of the smallest group of its run."""
+        groups = self.checkpoint.groups or [""] * len(self.class_names)
+        names = self.checkpoint.config.get("TEST", {}).get("GROUP_NAMES") or [None]
+        return [group == names[0] for group in groups]
+
+    def frame_rate(self, records: Sequence[Record]) -> float:
+        """Frames a second of the files of ``records``, on average over those that open."""
+        rates = []
+        for record in records:
+            with suppress(DecodeError), VideoReader(record.path, self.decoding) as video:
+                rates.append(video.fps)
+        return round(float(np.mean(rates)), 3) if rates else 0.0
+
+    def windows(
+        self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
+    ) -> Iterator[Prediction]:
+        """The classes of each window of a video, in order; it is decoded once, and not held.
+
+        Raises:
+            ConfigError: ``window`` or ``stride`` is not above 0, or windows would leave gaps.
+            DecodeError: the file does not decode any further; the windows before it have come.
+        """
+        check_loading((1, 1), batch_size, 0)
+        with ExitStack() as opened:
+            source: VideoReader | InMemoryVideo
+            if _is_file(video):
+                source = opened.enter_context(VideoReader(as_record(video).path, self.decoding))
+            else:
+                source = InMemoryVideo(video)
+            spans = window_spans(float(source.times[0]), source.end_s, window, stride)
+            ranges = [frame_range(source.times, source.end_s, *span) for span in spans]
+            indices = partial(self.sampling.indices, times=source.times)
+            wanted = [indices(first, last) for first, last in ranges]
+            clips = enumerate(cut(source, wanted, [fixed_crop(*source.size)], self.size))
+            path = as_record(video).path if _is_file(video) else ""
+            records = [Record(path, NO_LABEL, *span) for span in spans]
+            yield from self._elected(StreamedClips(clips, len(spans), batch_size), records, (1, 1))
+
+    def timeline(
+        self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
+    ) -> Timeline:
+        """The classes along a video of any length: one prediction a window, averaged and joined.
+
+        Args:
+            window: seconds that the model sees at once.
+            stride: seconds from one window to the next, at most ``window``.
+
+        Raises:
+            CdbVideoError: as ``windows``.
+        """
+        windows = self.windows(video, window, stride, batch_size)
+        return joined(self.class_names, windows, stride)
+
+    def _of_arrays(
+        self, videos: Sequence[InMemoryVideo], views: tuple[int, int] | None, batch_size: int
+    ) -> Iterator[Prediction]:
+        if not videos:
+            return
+        views = views or self.views
+
+        def clips() -> Iterator[tuple[int, Clip]]:
+            for number, video in enumerate(videos):
+                for clip in cut_views(video, 0, len(video.times), self.sampling, views, self.size):
+                    yield number, clip
+
+        count = views[0] * views[1] * len(videos)
+        records = [Record("", NO_LABEL)] * len(videos)
+        yield from self._elected(StreamedClips(clips(), count, batch_size), records, views)
+
+    def _elected(
+        self, loader: BatchLoader, records: Sequence[Record], views: tuple[int, int]
+    ) -> Iterator[Prediction]:
+        """Each record's prediction, in their order, as soon as all of its views have voted."""
+        num_views = torch.tensor([views[0] * views[1]])
+        parts = self.checkpoint.parts
+        sizes = sizes_of(parts)
+        number, voters = 0, 0
+        sums: Any = 0
+        bad: dict[int, str] = {}
+        none = np.zeros(len(self.class_names))
+
+        def made(scores: npt.NDArray[np.float64], error: str = "") -> Prediction:
+            record = records[number]
+            return Prediction(
+                record.path, record.start, record.end, self.class_names, scores, error
+            )
+
+        for batch, voted in votes(self.model, loader, self.average):
+            bad.update({one.record: one.reason for one in batch.bad})
+            for vote in voted.cpu():
+                while number in bad:
+                    yield made(none, bad.pop(number))
+                    number += 1
+                sums, voters = sums + vote, voters + 1
+                if voters == num_views:
+                    elected = elect(sums[None], num_views, self.average, sizes)
+                    scores = of_classes(elected, parts)[0]
+                    if not scores.isfinite().all():
+                        raise TrainingError(f"{self.checkpoint.path}: its scores are not finite")
+                    yield made(scores.numpy())
+                    number, voters, sums = number + 1, 0, 0
+            while number in bad:
+                yield made(none, bad.pop(number))
+                number += 1
+
+
+def check_loading(views: tuple[int, int], batch_size: int, num_workers: int) -> None:
+    """Raises ``ConfigError`` where one is out of range."""
+    temporal, spatial = views
+    if temporal < 1 or spatial not in (1, 3):
+        raise ConfigError(f"views must be (1 or more along time, 1 or 3 crops), got {views}")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be >= 1, got {batch_size}")
+    if num_workers < 0:
+        raise ConfigError(f"num_workers must be >= 0, got {num_workers}")
+
+
+def joined(class_names: list[str], windows: Iterable[Prediction], stride: float) -> Timeline:
+    """The timeline that windows make, which come in order, ``stride`` seconds apart."""
+    spans, scores = [], []
+    for one in windows:
+        spans.append((one.start or 0.0, one.end or 0.0))
+        scores.append(one.scores.astype(np.float32))
+    return smoothed(class_names, spans, np.stack(scores), stride)
+
+
+def _is_file(video: Any) -> bool:
+    return isinstance(video, (str, Path, Record))
+
+
+def as_record(video: Any) -> Record:
+    """A file as a record without a label."""
+    return video if isinstance(video, Record) else Record(str(video), NO_LABEL)

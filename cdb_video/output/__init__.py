@@ -1,0 +1,1 @@
+"""What runs and predictions leave: which files, and what their lines are."""

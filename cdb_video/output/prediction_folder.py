@@ -1,0 +1,217 @@
+"""What a prediction leaves: its lines, written as they come, and what they were made with.
+
+Several processes may share the videos, by torchrun or as an array of jobs: each writes a part, and
+whoever is the last to finish joins them.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cdb_video.errors import ConfigError
+from cdb_video.system.csv_rows import write_csv
+from cdb_video.system.files import replacing, write_text
+from cdb_video.system.lock import locked
+
+FINISHED = "finished"
+WAIT_S = 60
+"""For another process that is at what only one may do."""
+Key = tuple[str, float | None, float | None]
+
+
+class PredictedRow(NamedTuple):
+    """One line: a video, a clip or a window of one."""
+
+    path: str
+    start: float | None
+    """Seconds; None is the beginning of the file."""
+    end: float | None
+    """Seconds; None is the end of the file."""
+    class_name: str
+    """Empty where there is an error."""
+    score: float
+    top: Sequence[tuple[str, float]]
+    """The classes that are most likely, and their probabilities, the best first."""
+    error: str
+    """Empty where there is none."""
+
+    def as_json(self) -> str:
+        """One line; ``class`` is a word of Python's and none of JSON's."""
+        names = ["class" if name == "class_name" else name for name in self._fields]
+        return json.dumps(dict(zip(names, self, strict=True)))
+
+
+class PredictionFolder:
+    """The folder of one prediction, or the share of one process in it.
+
+    Args:
+        path: made if absent.
+        shard: number of this process, and of all.
+    """
+
+    def __init__(self, path: Path, shard: tuple[int, int] = (0, 1)) -> None:
+        self.path, self._shard = path, shard
+        self.table = path / "predictions.csv"
+        self._lines = self._part(shard[0])
+        self._lock = path / ".predictions.lock"
+
+    def begin(self, identity: dict[str, Any], whole_files: bool) -> set[Key]:
+        """Makes the folder, or goes on in it.
+
+        Args:
+            identity: what the lines depend on.
+            whole_files: the lines of a file count only if all are there.
+
+        Returns:
+            the (path, start, end) that are done.
+
+        Raises:
+            ConfigError: it holds a prediction that was made otherwise.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self._lock, WAIT_S):
+            self._check(identity)
+        self._repair(whole_files)
+        return {(row.path, row.start, row.end) for row in _rows(self._lines)}
+
+    def _check(self, identity: dict[str, Any]) -> None:
+        made_with = self.path / "predictions.json"
+        text = json.dumps(identity, indent=2) + "\n"
+        if made_with.is_file():
+            there = made_with.read_text(encoding="utf-8")
+            if there != text:
+                with suppress(ValueError):
+                    old = json.loads(there)
+                    names = [name for name in identity if old.get(name) != identity[name]]
+                    raise ConfigError(
+                        f"{self.path} holds predictions with another {', '.join(names)}; choose "
+                        "another --out"
+                    )
+                raise ConfigError(f"{made_with} is damaged; choose another --out")
+        elif self._lines.exists():
+            raise ConfigError(f"{self.path} holds other predictions; choose another --out")
+        else:
+            write_text(made_with, text)
+
+    def append(self, rows: Iterable[PredictedRow]) -> None:
+        """Writes the lines of one video."""
+        with open(self._lines, "a", encoding="utf-8") as file:
+            file.write("".join(row.as_json() + "\n" for row in rows))
+
+    def finish(self, segments: bool) -> bool:
+        """Says that this share is done; the last one to say so joins all.
+
+        Args:
+            segments: there are segments beside the lines.
+
+        Returns:
+            whether all are done.
+        """
+        with open(self._lines, "a", encoding="utf-8") as file:
+            file.write(json.dumps(FINISHED) + "\n")
+        if not self.is_finished():
+            return False
+        with locked(self._lock, WAIT_S):
+            self._join(segments)
+        return True
+
+    def _join(self, segments: bool) -> None:
+        parts = [self._part(number) for number in range(self._shard[1])]
+        if len(parts) > 1:
+            with replacing(self._part(None)) as partial, open(partial, "w") as file:
+                for part in parts:
+                    file.writelines(row.as_json() + "\n" for row in _rows(part))
+        with replacing(self.table) as partial:
+            write_csv(partial, _table(self._part(None)))
+        if segments:
+            lists = [self._segments(number) for number in range(self._shard[1])]
+            rows = [json.loads(line) for one in lists for line in _lines(one)]
+            with replacing(self.path / "segments.csv") as partial:
+                write_csv(partial, [["path", "start", "end", "class", "score"], *rows])
+
+    def is_finished(self) -> bool:
+        """Whether every process has said that its share is done."""
+        parts = [self._part(number) for number in range(self._shard[1])]
+        return all(part.is_file() and _is_finished(part) for part in parts)
+
+    def append_segments(self, path: str, segments: Iterable[Sequence[Any]]) -> None:
+        """Writes (start, end, class name, score) of the stretches of one video."""
+        with open(self._segments(self._shard[0]), "a", encoding="utf-8") as file:
+            file.writelines(json.dumps([path, *one]) + "\n" for one in segments)
+
+    def rows(self) -> Iterator[PredictedRow]:
+        """The lines of this share."""
+        return _rows(self._lines)
+
+    def picture_of(self, number: int | None, path: str, name: str) -> Path:
+        """Where a picture or film of a video goes: to a folder of its own, if it has a number."""
+        if number is None:
+            return self.path / name
+        return self.path / f"{number:06d}_{Path(path).stem}" / name
+
+    def _part(self, number: int | None) -> Path:
+        if number is None or self._shard[1] == 1:
+            return self.path / "predictions.jsonl"
+        return self.path / f"predictions_{number}_of_{self._shard[1]}.jsonl"
+
+    def _segments(self, number: int) -> Path:
+        if self._shard[1] == 1:
+            return self.path / "segments.jsonl"
+        return self.path / f"segments_{number}_of_{self._shard[1]}.jsonl"
+
+    def _repair(self, whole_files: bool) -> None:
+        """Drops what a process left that was killed: a line cut short, a file not at its end."""
+        if not self._lines.is_file():
+            return
+        cut_off, done = None, set()
+        if whole_files and not _is_finished(self._lines):
+            for row in _rows(self._lines):
+                cut_off = row.path
+        with replacing(self._lines) as partial, open(partial, "w", encoding="utf-8") as file:
+            for row in _rows(self._lines):
+                if row.path != cut_off:
+                    file.write(row.as_json() + "\n")
+                    done.add(row.path)
+        segments = self._segments(self._shard[0])
+        if segments.is_file():
+            kept = [line for line in _lines(segments) if json.loads(line)[0] in done]
+            write_text(segments, "".join(line + "\n" for line in kept))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Those that are whole."""
+    if not path.is_file():
+        return
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            with suppress(ValueError):
+                json.loads(line)
+                yield line.rstrip("\n")
+
+
+def _rows(path: Path) -> Iterator[PredictedRow]:
+    for line in _lines(path):
+        row = json.loads(line)
+        if row != FINISHED:
+            row["class_name"] = row.pop("class")
+            yield PredictedRow(**{**row, "top": [(name, score) for name, score in row["top"]]})
+
+
+def _is_finished(path: Path) -> bool:
+    last = json.dumps(FINISHED).encode() + b"\n"
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - len(last)))
+        return file.read() == last
+
+
+def _table(path: Path) -> Iterator[list[Any]]:
+    """The lines as a table; as many classes a line as the fullest has."""
+    most = max((len(row.top) for row in _rows(path)), default=1)
+    names = [f"{what}_{place}" for place in range(2, most + 1) for what in ("class", "score")]
+    yield ["path", "start", "end", "class", "score", *names, "error"]
+    for row in _rows(path):
+        others: list[Any] = [cell for pair in row.top[1:] for cell in pair]
+        others += [None] * (2 * (most - 1) - len(others))
+        yield [row.path, row.start, row.end, row.class_name, row.score, *others, row.error]

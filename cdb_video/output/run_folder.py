@@ -1,0 +1,293 @@
+"""OUTPUT_DIR: which files a run leaves there, what their lines are, and who may write them.
+
+No other module names a file in OUTPUT_DIR. What is deleted is what this module names, and nothing
+else: a folder may hold files of its user's, too.
+"""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cdb_video import distributed
+from cdb_video.errors import ConfigError, DataError
+from cdb_video.output.rows import BadClipRow, ClassRow, Confusion, DifficultyRow, PredictionRow
+from cdb_video.system.csv_rows import header, open_csv, plain, read_rows, write_csv
+from cdb_video.system.files import replacing, replacing_folder, write_text
+from cdb_video.system.lock import InUse, locked
+
+METHODS = ("crt", "lws", "tau_norm", "ncm", "logit_adjust", "las", "los", "lmr")
+"""Names of the retrained classifiers, each a run folder in the run folder."""
+FILES = {
+    "": (
+        *("config.yaml", "log.jsonl", "difficulty.csv", "quarantine.jsonl", "report.html"),
+        *("facts.jsonl", "bad_batch*.pt"),
+    ),
+    "checkpoints": ("epoch_*.pt", "latest.pt", "best.pt"),
+    "tensorboard": ("events.out.tfevents.*",),
+    "test": ("metrics.json", "per_class.csv", "predictions.csv", "confusion.csv"),
+    "features": ("train.safetensors", "val.safetensors", "test.safetensors"),
+}
+"""Folder -> what a run writes into it; beside each file there may be a ``.partial`` one."""
+
+
+class RunFolder:
+    """One OUTPUT_DIR. A file that is not there yet reads as empty."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.log = self.path / "log.jsonl"
+        self.difficulty = self.path / "difficulty.csv"
+        self.facts_file = self.path / "facts.jsonl"
+        self.quarantine = self.path / "quarantine.jsonl"
+        self.tensorboard = self.path / "tensorboard"
+        self.report = self.path / "report.html"
+        self.latest = self.path / "checkpoints" / "latest.pt"
+        self.best = self.path / "checkpoints" / "best.pt"
+        self._test = self.path / "test"
+
+    def of_epoch(self, epoch: int) -> Path:
+        """The checkpoint that an epoch leaves."""
+        return self.latest.with_name(f"epoch_{epoch:04d}.pt")
+
+    def epoch_checkpoints(self) -> list[Path]:
+        """Those that are there, oldest first."""
+        return sorted(self.latest.parent.glob("epoch_*.pt"))
+
+    def bad_batch(self, rank: int) -> Path:
+        """Where a process leaves the clips of a step whose loss is not finite."""
+        return self.path / f"bad_batch{rank or ''}.pt"
+
+    def features(self, split: str) -> Path:
+        """Where the features of a split are kept."""
+        return self.path / "features" / f"{split}.safetensors"
+
+    def retrained(self, method: str) -> "RunFolder":
+        """The run folder of a retrained classifier, one of ``METHODS``."""
+        return RunFolder(self.path / method)
+
+    @contextmanager
+    def locked(self, work: str) -> Iterator[None]:
+        """Keeps every other run from the same ``work`` (train, test, retrain) in this folder.
+
+        The main process holds the lock for all of a run; it goes with the process, whatever ends
+        that. A folder that was made for it and is still empty at the end goes, too.
+
+        Raises:
+            ConfigError: another process holds it, or the folder cannot be written.
+        """
+        if not distributed.is_main():
+            yield
+            return
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        with ExitStack() as held:
+            for folder in reversed(new):
+                held.callback(_remove_if_empty, folder)
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.path / f".{work}.lock"))
+            except InUse as holder:
+                raise ConfigError(
+                    f"OUTPUT_DIR must be of one process at a time, but {self.path} is in use for "
+                    f"{work} by {holder}"
+                ) from None
+            except OSError as error:
+                raise ConfigError(
+                    f"OUTPUT_DIR must be a folder to write in, got {self.path}: {error.strerror}"
+                ) from None
+            yield
+
+    def check_test_folder(self) -> None:
+        """Raises ``ConfigError`` where ``test`` holds what no test has written."""
+        names = os.listdir(self._test) if self._test.is_dir() else []
+        if strangers := sorted(set(names) - set(FILES["test"])):
+            raise ConfigError(
+                f"OUTPUT_DIR/test must hold the files of a test and nothing else, got {self._test} "
+                f"with {', '.join(strangers[:3])}; choose another OUTPUT_DIR"
+            )
+
+    def clear(self) -> None:
+        """Deletes an earlier run, if there is one, with its test and retrained classifiers."""
+        if not self.config.is_file():
+            return
+        for folder, patterns in FILES.items():
+            for pattern in patterns:
+                for name in (pattern, f"{pattern}.partial"):
+                    for path in (self.path / folder).glob(name):
+                        path.unlink()
+            if folder:
+                _remove_if_empty(self.path / folder)
+        for method in METHODS:
+            self.retrained(method).clear()
+            _remove_if_empty(self.path / method)
+
+    def append_record(self, kind: str, epoch: int, step: int, **numbers: Any) -> None:
+        """Appends one object to ``log.jsonl``; a number that is not finite becomes null."""
+        clean = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in numbers.items()
+        }
+        record = {"kind": kind, "epoch": epoch, "step": step, **clean}
+        with open(self.log, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def append_facts(self, facts: dict[str, Any]) -> None:
+        """Appends one object to ``facts.jsonl``: what differs when a run is run again."""
+        with open(self.facts_file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The objects in ``facts.jsonl``; lines that an interruption has cut short are not."""
+        found = []
+        for line in _lines(self.facts_file):
+            with suppress(ValueError):
+                fact = json.loads(line)
+                found += [fact] if isinstance(fact, dict) else []
+        return found
+
+    def records(self) -> tuple[list[dict[str, Any]], int]:
+        """The objects in ``log.jsonl``, and how many lines an interruption has cut short."""
+        records, num_bad = [], 0
+        for line in filter(None, _lines(self.log)):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                num_bad += 1
+                continue
+            if isinstance(record, dict):
+                record.setdefault("step", 0)
+                kinds = {"kind": str, "epoch": int, "step": int}
+                if all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
+                    records.append(record)
+        return records, num_bad
+
+    def append_difficulty(self, rows: Sequence[DifficultyRow]) -> None:
+        """Appends to ``difficulty.csv``, whose header comes with its first rows."""
+        first = [] if self.difficulty.exists() else [header(DifficultyRow)]
+        write_csv(self.difficulty, [*first, *rows], append=True)
+
+    def difficulties(self) -> list[DifficultyRow]:
+        """The lines of ``difficulty.csv``."""
+        return read_rows(self.difficulty, DifficultyRow)
+
+    def append_bad_clips(self, rows: Iterable[BadClipRow]) -> None:
+        """Appends to ``quarantine.jsonl`` those clips of a split that are not in it yet."""
+        known = {(row.path, row.start, row.end, row.split) for row in self.bad_clips()}
+        new = [row for row in rows if (row.path, row.start, row.end, row.split) not in known]
+        with open(self.quarantine, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row._asdict()) + "\n" for row in new)
+
+    def bad_clips(self) -> list[BadClipRow]:
+        """The lines of ``quarantine.jsonl``; those that an interruption has cut short are not."""
+        rows = []
+        for line in _lines(self.quarantine):
+            with suppress(ValueError, TypeError):
+                rows.append(BadClipRow(**json.loads(line)))
+        return rows
+
+    def keep_until(self, epoch: int, step: int) -> int:
+        """Drops the lines of log and difficulties that were written after a point of a run.
+
+        Args:
+            epoch: epochs that were finished.
+            step: optimiser steps since the run began; those of an epoch that was begun count.
+
+        Returns:
+            the last step of what is left.
+        """
+        kept = [
+            record
+            for record in self.records()[0]
+            if record["epoch"] <= epoch
+            or (record["kind"].startswith("train_") and record["step"] <= step)
+        ]
+        if self.log.exists():
+            write_text(self.log, "".join(json.dumps(record) + "\n" for record in kept))
+        if self.difficulty.exists():
+            rows = read_rows(self.difficulty, DifficultyRow, skip_damaged=True)
+            with replacing(self.difficulty) as partial:
+                write_csv(
+                    partial, [header(DifficultyRow), *(row for row in rows if row.epoch <= epoch)]
+                )
+        return max((record["step"] for record in kept), default=0)
+
+    def write_test(
+        self,
+        metrics: dict[str, Any],
+        per_class: Iterable[ClassRow],
+        confusion: Sequence[Sequence[Any]],
+        score_names: Sequence[str],
+        predictions: Iterable[tuple[PredictionRow, Sequence[float]]],
+    ) -> None:
+        """Writes ``test``, all of it or nothing, in the place of an earlier one.
+
+        Args:
+            confusion: header and rows.
+            score_names: the columns of scores in ``predictions.csv``.
+            predictions: each with its scores.
+
+        Raises:
+            ConfigError: as ``check_test_folder``.
+        """
+        self.check_test_folder()
+        with replacing_folder(self._test) as folder:
+            text = json.dumps(metrics, indent=2) + "\n"
+            (folder / "metrics.json").write_text(text, encoding="utf-8")
+            write_csv(folder / "per_class.csv", [header(ClassRow), *per_class])
+            write_csv(folder / "confusion.csv", confusion)
+            rows = ([*row, *scores] for row, scores in predictions)
+            write_csv(folder / "predictions.csv", [[*header(PredictionRow), *score_names], *rows])
+
+    def metrics(self) -> dict[str, Any] | None:
+        """``test/metrics.json``, None before the test. Raises ``DataError`` if it is no object."""
+        path = self._test / "metrics.json"
+        if not path.is_file():
+            return None
+        try:
+            metrics = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{path} is not JSON: {error}") from None
+        if not isinstance(metrics, dict):
+            raise DataError(f"{path} must hold a JSON object, got {type(metrics).__name__}")
+        return metrics
+
+    def per_class(self) -> list[ClassRow]:
+        """The lines of ``test/per_class.csv``."""
+        return read_rows(self._test / "per_class.csv", ClassRow)
+
+    def predictions(self) -> list[PredictionRow]:
+        """The lines of ``test/predictions.csv``, without the scores of all classes."""
+        return read_rows(self._test / "predictions.csv", PredictionRow)
+
+    def confusion(self) -> Confusion | None:
+        """``test/confusion.csv``. Raises ``DataError`` where it is not square."""
+        path = self._test / "confusion.csv"
+        if not path.is_file():
+            return None
+        with open_csv(path) as file:
+            first, *rows = list(csv.reader(file)) or [[]]
+        names = [plain(name) for name in first[1:]]
+        try:
+            counts = np.array([[int(cell) for cell in row[1:]] for row in rows], dtype=np.int64)
+        except ValueError as error:
+            raise DataError(f"{path} must hold integer counts: {error}") from None
+        if not names or counts.shape != (len(names), len(names)):
+            raise DataError(f"{path} must be square with {len(names)} names, got {counts.shape}")
+        return Confusion(names, counts)
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a file that an interruption, or somebody, may have damaged."""
+    return path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,1 @@
+"""Files, locks, threads, memory, downloads, signals: what knows nothing of video."""
