@@ -19,7 +19,7 @@ from typing import Any
 import av
 import numpy as np
 
-from cdb_video.data import clip_dataset, workers
+from cdb_video.data.batches import clip_dataset, workers
 from cdb_video.data.batches.clip_dataset import ClipDataset, Key
 from cdb_video.data.batches.loading import Loading
 from cdb_video.data.frames.sampling import ClipSampling

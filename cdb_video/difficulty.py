@@ -55,6 +55,24 @@ class ClassState(NamedTuple):
     """The exponent between the two; 0 where none is."""
 
 
+class ClassRecall(NamedTuple):
+    """How much of each class was recognised."""
+
+    recall: torch.Tensor
+    """(K,) in [0, 1]; 0 without samples."""
+    counts: torch.Tensor
+    """(K,) samples of each class."""
+
+
+class Recalls(NamedTuple):
+    """What a network has recognised of a split."""
+
+    classes: ClassRecall
+    """Of the K classes of the data set."""
+    outputs: list[ClassRecall]
+    """Of what each output tells apart; of a single output that is ``classes``."""
+
+
 class Feedback(Protocol):
     """What losses and samplers have in common: they may learn from recall, and show what of it."""
 

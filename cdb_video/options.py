@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from cdb_video import distributed
-from cdb_video.config.moved_keys import MOVED, PYSLOWFAST
+from cdb_video.config.moved_keys import OF_EACH, PYSLOWFAST, spread
 from cdb_video.config.tree import (
     Selection,
     UnknownKeyError,
@@ -19,10 +18,8 @@ from cdb_video.config.tree import (
 )
 from cdb_video.config.types import (
     Fraction,
-    FractionBelowOne,
     NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     coerce,
 )
@@ -30,10 +27,10 @@ from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.frames.augmentation import Augmentation
 from cdb_video.data.frames.sampling import ClipSampling
 from cdb_video.errors import ConfigError
+from cdb_video.models.architecture import Architecture
 from cdb_video.models.weights.fit import Pretrained
 from cdb_video.models.weights.normalisation import InputNormalisation
 from cdb_video.registry import (
-    BACKBONES,
     DATASETS,
     LOSSES,
     MIXERS,
@@ -64,60 +61,25 @@ class Data(InputNormalisation, Decoding, ClipSampling, Selection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(Pretrained, Selection):
-    """Which network."""
+class Model(Pretrained, Architecture):
+    """Which network, what it starts from, and what of it is trained."""
 
-    registry: ClassVar[Registry] = BACKBONES
-
-    name: str = "resnext3d"
-    """Backbone; its own options stand in the section of its name."""
-    options: Any
-    dropout_rate: FractionBelowOne = 0.0
-    """Share of features dropped before the classifier in training, in [0, 1)."""
-    head: Literal["linear", "cosine", "attentive"] = "linear"
-    """Classifier: 'cosine' gives HEAD_SCALE times the cosines of features and class weights;
-    'attentive' lets a learnt query look at the last tokens of a transformer, in place of its own
-    average; with FREEZE_STAGES all it is an attentive probe."""
-    heads: Literal["one", "parts"] = "one"
-    """'parts' gives a data set whose classes have parts, such as the verb and the noun of an
-    action, a linear head for each, with a loss and a difficulty of its own; a class is as likely as
-    its parts together."""
-    head_scale: PositiveFloat = 1.0
-    """Factor on the cosines of HEAD cosine: 1 for LOSS.NAME ldam, which has its own; such as 25
-    for losses of the cross-entropy family."""
     head_init: Literal["random", "class_means"] = "random"
-    """How the classifier starts: 'class_means' from the mean feature of each class's training clips
-    under the weights the run starts from, which takes one pass over them."""
-    lora_rank: NonNegativeInt = 0
-    """Light tuning by LoRA: linear layers get a product of two matrices of this rank, and it and
-    the classifier alone are trained; 0 is off. Checkpoints hold the weights with it added."""
-    lora_alpha: PositiveFloat = 16.0
-    """The product is multiplied with LORA_ALPHA / LORA_RANK."""
-    lora_targets: Literal["attention", "all"] = "attention"
-    """Linear layers that get it: those of the attentions, or all of the backbone."""
-    adapter_dim: NonNegativeInt = 0
-    """Light tuning by adapters: a bottleneck of this width after each block's MLP, and these and
-    the classifier alone are trained; 0 is off."""
+    """How the classifier starts. 'class_means' takes the mean feature of each class's training
+    clips under the weights that the run starts from, in one pass over them."""
     freeze_stages: NonNegativeInt | Literal["all"] = 0
-    """First stages of the backbone that are not trained, batch-norm statistics included; 'all'
+    """First stages of the backbone that are not trained, batch-norm statistics included. 'all'
     trains the classifier only."""
     frozen_bn: bool = False
     """Keep the scales, shifts and statistics of all batch-norm layers as they are."""
     act_checkpoint: bool = False
     """Activation checkpointing: compute each block of the backbone a second time for the gradient
-    in place of keeping what is inside it in memory. The gradient is the same."""
+    instead of keeping what is inside it in memory. The gradient is the same."""
 
     def __post_init__(self) -> None:
-        if self.heads == "parts" and (self.head, self.head_init) != ("linear", "random"):
-            raise ValueError(
-                "HEADS parts needs HEAD linear and HEAD_INIT random, got "
-                f"{self.head} and {self.head_init}"
-            )
-        if self.lora_rank and self.adapter_dim:
-            raise ValueError(
-                f"LORA_RANK and ADAPTER_DIM exclude each other, got {self.lora_rank} and "
-                f"{self.adapter_dim}"
-            )
+        super().__post_init__()
+        if self.heads == "parts" and self.head_init != "random":
+            raise ValueError(f"HEADS parts needs HEAD_INIT random, got {self.head_init}")
         if self.freeze_stages and (self.lora_rank or self.adapter_dim):
             raise ValueError(
                 "FREEZE_STAGES must be 0 with LORA_RANK or ADAPTER_DIM, which freeze all stages, "
@@ -243,13 +205,9 @@ def load(
 
 
 def _moved(tree: dict[str, Any]) -> dict[str, Any]:
-    """``tree`` with the sections of MOVED under their names of now, and a line of advice."""
-    for old, new in MOVED.items():
-        if old in tree:
-            if distributed.is_main():
-                print(f"{old} is {new} now; the old name is understood", file=sys.stderr)
-            tree = merge({new: tree[old]}, {k: v for k, v in tree.items() if k != old})
-    return tree
+    """``tree`` with what stood in RETRAIN until 0.1 in the sections of its methods."""
+    section = tree.get(OF_EACH)
+    return {**tree, OF_EACH: spread(section, Retrain)} if isinstance(section, dict) else tree
 
 
 def _what_was_meant(key: str) -> str:

@@ -111,12 +111,17 @@ MIXERS = Registry(
     """Built as ``Class(Class.Options(...), num_classes=K, class_counts=(K,) int tensor)``: see
     ``cdb_video.mixing.base.Mixer``.""",
 )
+RETRAINERS = Registry(
+    "way of retraining",
+    "cdb_video.engine.retrain.methods",
+    """Built as ``Class(Class.Options(...))``: see ``cdb_video.engine.retrain.base.Retrainer``.""",
+)
 DECODERS = Registry(
     "decoder",
     "cdb_video.data.decode",
     """Built as ``Class(path, decoding, span)``: see ``cdb_video.data.decode.Decoder``.""",
 )
-REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS, MIXERS, DECODERS)
+REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS, MIXERS, RETRAINERS, DECODERS)
 
 
 class Registered:

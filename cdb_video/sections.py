@@ -1,8 +1,9 @@
 """Sections of the config that belong to no single component: how a run trains, tests and loads."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
+from cdb_video.config.tree import Selection
 from cdb_video.config.types import (
     FractionBelowOne,
     NonNegativeFloat,
@@ -11,6 +12,7 @@ from cdb_video.config.types import (
     PositiveFraction,
     PositiveInt,
 )
+from cdb_video.registry import RETRAINERS, Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,54 +205,17 @@ class Test:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retrain:
+class Retrain(Selection):
     """How ``cdb-video retrain`` makes another classifier on the frozen backbone (Kang et al.,
     "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020)."""
 
-    method: Literal["crt", "lws", "tau_norm", "ncm", "logit_adjust", "las", "los", "lmr"] = "crt"
-    """'crt' trains a fresh classifier on class-balanced samples; 'lws' so trains one scale for each
-    class of the trained classifier; 'tau_norm' divides its weights by their length to the power of
-    tau; 'ncm' takes the nearest class mean; 'logit_adjust' takes tau times the log of a class's
-    share from its logit (Menon et al., ICLR 2021); 'las' trains the trained classifier and its
-    scales on with labels smoothed by class size (Zhong et al., MiSLAS, CVPR 2021); 'los' is 'crt'
-    with labels smoothed by far (Sun et al., ICLR 2025); 'lmr' is 'crt' with features rebuilt and
-    mixed, by the options in MIX.LMR. docs/retrain.md."""
-    max_epoch: PositiveInt = 10
-    """Epochs of the methods that train; each draws as many features as there are training clips."""
-    base_lr: PositiveFloat = 0.2
-    """Their learning rate at the first step; it falls to 0 along half a cosine."""
-    batch_size: PositiveInt = 512
-    """Features in one of their optimiser steps."""
-    momentum: FractionBelowOne = 0.9
-    """Momentum of their SGD, in [0, 1)."""
-    weight_decay: NonNegativeFloat = 5e-4
-    """L2 penalty of their SGD."""
-    max_norm: NonNegativeFloat = 0.0
-    """Longest weight vector of a class, to which longer ones are shortened after each step
-    (Alshammari et al., "Long-Tailed Recognition via Weight Balancing", CVPR 2022); 0 is no limit.
-    Not for 'lws' and 'las'."""
-    smoothing_head: FractionBelowOne = 0.4
-    """Share of the label that 'las' takes from the largest class, in [0, 1)."""
-    smoothing_tail: FractionBelowOne = 0.1
-    """Share that it takes from the smallest, at most as much; between the two along a sine."""
-    over_smoothing: FractionBelowOne = 0.98
-    """Share of the label that 'los' spreads over all classes, in [0, 1)."""
-    taus: tuple[NonNegativeFloat, ...] = tuple(step / 10 for step in range(21))
-    """Choices for tau of 'tau_norm' and 'logit_adjust'; the best by TRAIN.BEST_METRIC on the
-    validation split, the smallest where several are equal."""
-    distance: Literal["cosine", "euclidean"] = "cosine"
-    """What 'ncm' measures between a feature and the class means."""
+    registry: ClassVar[Registry] = RETRAINERS
+    choice: ClassVar[str] = "method"
 
-    def __post_init__(self) -> None:
-        if not self.taus:
-            raise ValueError("TAUS must hold at least one number, got none")
-        if self.max_norm and self.method in ("lws", "las"):
-            raise ValueError(f"MAX_NORM must be 0 for METHOD {self.method}, got {self.max_norm:g}")
-        if self.smoothing_tail > self.smoothing_head:
-            raise ValueError(
-                f"SMOOTHING_TAIL must be at most SMOOTHING_HEAD {self.smoothing_head:g}, got "
-                f"{self.smoothing_tail:g}"
-            )
+    method: str = "crt"
+    """Way of retraining. Its own options are in the section of its name; docs/retrain.md compares
+    the methods."""
+    options: Any
 
 
 @dataclass(frozen=True, kw_only=True)

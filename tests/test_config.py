@@ -91,15 +91,6 @@ def test_configs_of_short_runs_have_the_safeguards(stem):
     assert {key: getattr(loss, key) for key in SAFEGUARDS} == SAFEGUARDS
 
 
-@pytest.mark.parametrize("words", [(), ("STAGE2.BASE_LR", "0.5"), ("RETRAIN.BASE_LR", "0.5")])
-def test_the_old_name_of_a_section_is_understood_with_a_line_of_advice(load, capsys, words):
-    loaded = load(BASE + "STAGE2: {METHOD: ncm, BASE_LR: 0.1}\n", *words)
-    assert loaded.retrain.method == "ncm"
-    assert loaded.retrain.base_lr == (0.5 if words else 0.1)
-    advice = "STAGE2 is RETRAIN now; the old name is understood\n"
-    assert capsys.readouterr().err == advice * (2 if words[:1] == ("STAGE2.BASE_LR",) else 1)
-
-
 def test_what_pyslowfast_calls_otherwise_is_no_key_of_ours():
     known = {key for key, _, _ in known_keys(options.Config)}
     assert not known & set(options.PYSLOWFAST)

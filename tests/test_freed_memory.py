@@ -45,7 +45,8 @@ def test_frames_that_are_freed_make_room_for_others_without_the_system():
 @glibc
 def test_a_run_on_a_cpu_keeps_all_and_its_workers_do_not():
     ready = (
-        "from types import SimpleNamespace as Config; from cdb_video.engine import build; "
+        "from types import SimpleNamespace as Config; "
+        "from cdb_video.engine.prepare.device import choose_device; "
         "choose_device(Config(device='cpu'))"
     )
     assert fault_share("keep_freed_memory()", ACTIVATIONS, 2) > 0.9

@@ -30,7 +30,7 @@ ENGINE = {
     "engine.retrain": {"engine.prepare", "engine.record", "engine.evaluate", "engine.train"},
     "engine.use": {"engine.prepare", "engine.record", "engine.evaluate"},
 }
-BELOW_ENGINE = {*GROUND, *DATA, *PARTS, "data", "distributed", "difficulty", "parts", "output"}
+BELOW_ENGINE = {*GROUND, *DATA, *PARTS, "data", "distributed", "difficulty", "outputs", "output"}
 ALLOWED = {
     "errors": set(),
     "version": set(),
@@ -39,17 +39,17 @@ ALLOWED = {
     "config": {"errors", "registry"},
     "distributed": {"errors"},
     "difficulty": {"config"},
-    "parts": set(),
+    "outputs": set(),
     "output": {"errors", "distributed", "system"},
     "data": set(),
-    **{room: GROUND | {"parts"} | below for room, below in DATA.items()},
-    "models": GROUND | {"parts"},
-    "losses": GROUND | {"parts", "difficulty"},
+    **{room: GROUND | {"outputs"} | below for room, below in DATA.items()},
+    "models": GROUND | {"outputs"},
+    "losses": GROUND | {"outputs", "difficulty"},
     "mixing": GROUND | {"difficulty", "distributed"},
     "metrics": GROUND,
     "demo": GROUND,
     "fetch": GROUND | {"demo"},
-    "sections": {"config"},
+    "sections": {"config", "registry"},
     "options": {"config", "registry", "errors", "distributed", "sections", "models"}
     | {"data.decode", "data.frames"},
     "report": GROUND | {"output", "metrics", "data.decode", "data.frames"},

@@ -5,10 +5,9 @@ import os
 
 import pytest
 
-from cdb_video.engine.retrain.second_stage import METHODS as RETRAIN_METHODS
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.output.rows import ClassRow, DifficultyRow, PredictionRow
-from cdb_video.output.run_folder import METHODS, RunFolder
+from cdb_video.output.run_folder import RunFolder
 from cdb_video.system.csv_rows import header, read_rows, write_csv
 
 NAMES = ["score_0", "score_1"]
@@ -120,7 +119,7 @@ def test_clearing_a_run_leaves_what_is_not_of_it(folder):
     crt.path.mkdir()
     crt.config.write_text("x: 1")
     folder.of_epoch(2).with_suffix(".pt.partial").write_bytes(b"half")
-    folder.clear()
+    folder.clear(["crt", "ncm"])
     assert everything(folder) == sorted(mine)
     assert not crt.path.exists()
     assert not folder.tensorboard.exists()
@@ -157,7 +156,3 @@ def test_a_folder_made_for_a_lock_goes_when_nothing_came_of_it(tmp_path):
     with folder.locked("train"):
         folder.config.write_text("")
     assert everything(folder) == ["config.yaml"]
-
-
-def test_every_retrained_classifier_has_a_folder():
-    assert set(METHODS) == set(RETRAIN_METHODS)

@@ -7,8 +7,8 @@ from cdb_video.output.run_folder import RunFolder
 
 DESCRIPTION = (
     "Make and test another classifier on the frozen backbone of a checkpoint, OUTPUT_DIR's best.pt "
-    "unless TEST.CHECKPOINT_FILE_PATH. METHOD crt, lws, tau_norm, ncm, logit_adjust, las, los or "
-    "lmr (short for RETRAIN.METHOD) says how; the result goes to OUTPUT_DIR/<method>."
+    "unless TEST.CHECKPOINT_FILE_PATH. METHOD NAME (short for RETRAIN.METHOD) says how; the result "
+    "goes to OUTPUT_DIR/<method>. 'cdb-video list' names the methods."
 )
 
 

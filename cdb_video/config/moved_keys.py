@@ -1,7 +1,11 @@
 """What keys are called here that are, or were, called otherwise."""
 
-MOVED = {"STAGE2": "RETRAIN"}
-"""Old name of a section -> its name now; the old one is understood."""
+from typing import Any
+
+from cdb_video.config.tree import Selection, component_options
+
+OF_EACH = "RETRAIN"
+"""A section whose options stood in it once and are those of each of its components now."""
 PYSLOWFAST = {
     "MODEL.LOSS_FUNC": "LOSS.NAME",
     "MODEL.MODEL_NAME": "MODEL.NAME",
@@ -51,3 +55,21 @@ PYSLOWFAST = {
     "TENSORBOARD.ENABLE": "LOGGER '[]' without, LOGGER '[tensorboard]' with",
 }
 """Key of PySlowFast -> what to write here."""
+
+
+def spread(tree: dict[str, Any], kind: type[Selection]) -> dict[str, Any]:
+    """A section with the options that stand in it handed to every component that has them.
+
+    Args:
+        tree: of a section ``kind``.
+    """
+    own = {kind.choice.upper()}
+    components = component_options(kind)
+    found = {key: value for key, value in tree.items() if key in own or key in components}
+    for key, value in tree.items():
+        owners = [name for name, fields in components.items() if key in fields]
+        for name in owners:
+            found[name] = {key: value, **found.get(name, {})}
+        if not owners:
+            found.setdefault(key, value)
+    return found

@@ -29,9 +29,15 @@ class Selection:
     """
 
     registry: ClassVar[Registry]
+    choice: ClassVar[str] = "name"
+    """The field that picks."""
 
-    name: str
     options: Any
+
+    @property
+    def chosen(self) -> str:
+        """The name that is picked."""
+        return str(getattr(self, self.choice))
 
 
 class UnknownKeyError(ConfigError):
@@ -120,11 +126,11 @@ def from_node(cls: type[T], node: Any, key: str = "") -> T:
         else:
             values[field.name] = field.default
     if issubclass(cls, Selection):
-        name = values["name"]
+        name = values[cls.choice]
         try:
             component = cls.registry.get(name)
         except ConfigError as error:
-            raise ConfigError(f"{key}.NAME: {error}") from None
+            raise ConfigError(f"{key}.{cls.choice.upper()}: {error}") from None
         sub_key = f"{key}.{name.upper()}"
         values["options"] = from_node(component.Options, node.get(name.upper(), {}), sub_key)
     try:
@@ -163,7 +169,7 @@ def to_node(config: Any) -> CfgNode:
         value = getattr(config, name)
         node[name.upper()] = to_node(value) if dataclasses.is_dataclass(value) else _plain(value)
     if isinstance(config, Selection):
-        node[config.name.upper()] = to_node(config.options)
+        node[config.chosen.upper()] = to_node(config.options)
     return node
 
 
@@ -196,6 +202,12 @@ def known_keys(cls: type, key: str = "") -> Iterator[tuple[str, type, str]]:
             yield _join(key, name), cls, name
     for name, options in _component_options(cls).items():
         yield from known_keys(options, _join(key, name))
+
+
+def component_options(cls: type[Selection]) -> dict[str, set[str]]:
+    """Section of each component of ``cls`` -> the keys that it may hold."""
+    options = _component_options(cls)
+    return {name: {field.upper() for field in _field_names(own)} for name, own in options.items()}
 
 
 def nearest_key(cls: type, wrong: str) -> str | None:

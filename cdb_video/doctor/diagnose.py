@@ -17,11 +17,12 @@ from cdb_video.doctor.leaks import check_duplicates, check_leaks
 from cdb_video.doctor.probing import Probe, probe
 from cdb_video.engine.prepare.data import make_train_loader, tolerated
 from cdb_video.engine.prepare.device import choose_device
-from cdb_video.engine.prepare.model import make_model
+from cdb_video.engine.prepare.model import new_model
 from cdb_video.engine.prepare.objective import make_sampler
 from cdb_video.engine.record.log import progress_bar
 from cdb_video.errors import CdbVideoError
 from cdb_video.options import Config
+from cdb_video.outputs import Outputs
 from cdb_video.registry import DATASETS
 
 TIMED_CLIPS = 8
@@ -166,7 +167,7 @@ def estimate_epoch(config: Config, splits: Splits, diagnosis: Diagnosis) -> None
             if clips >= TIMED_CLIPS:
                 break
         loading = (time.perf_counter() - begun) / clips
-        model = make_model(config, len(splits.class_names), device).train()
+        model = new_model(config, Outputs(splits.class_names), device).train()
         moved = batch.to(device)
         for _ in range(2):  # the first sets things up
             begun = time.perf_counter()

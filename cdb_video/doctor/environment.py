@@ -10,9 +10,10 @@ import torch
 
 from cdb_video.doctor.findings import Diagnosis, Level
 from cdb_video.engine.prepare.data import shared_memory
-from cdb_video.engine.prepare.model import make_model
+from cdb_video.engine.prepare.model import new_model
 from cdb_video.errors import CdbVideoError
 from cdb_video.options import Config
+from cdb_video.outputs import Outputs
 from cdb_video.registry import DECODERS
 from cdb_video.system.files import free_space
 from cdb_video.version import __version__
@@ -64,7 +65,7 @@ def check_shared_memory(config: Config, diagnosis: Diagnosis) -> None:
 def check_disk(config: Config, num_classes: int, diagnosis: Diagnosis) -> None:
     """Whether the checkpoints to come fit on the disk of OUTPUT_DIR."""
     try:
-        model = make_model(config, num_classes, torch.device("cpu"))
+        model = new_model(config, Outputs.unnamed(num_classes), torch.device("cpu"))
     except CdbVideoError as error:
         diagnosis.add("error", "model", str(error))
         return

@@ -1,11 +1,11 @@
 """Where the time of training goes: the parts of each step, and of each clip."""
 
 import math
-import os
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -24,12 +24,11 @@ from cdb_video.engine.prepare.data import clips_a_pass, make_loading
 from cdb_video.engine.prepare.device import choose_device
 from cdb_video.engine.record.log import progress_bar
 from cdb_video.engine.train.loop import train_one_epoch
+from cdb_video.engine.train.plan import Progress
 from cdb_video.engine.train.run import Run, prepare
-from cdb_video.engine.train.saving import Progress
 from cdb_video.options import Config
+from cdb_video.system.threads import usable_cores
 
-PARTS = ("wait for data", "transfer", "forward", "backward", "optimiser", "rest")
-"""Of a step. The first is what decoding does not keep up with; the rest is bookkeeping."""
 WARM_UP = 3
 """Steps that do not count."""
 NUM_CLIPS = 24
@@ -45,7 +44,7 @@ class Profile:
     steps: int
     clips_a_step: int
     seconds: dict[str, float]
-    """Of a step, by ``PARTS``."""
+    """Of a step, by part: as ``Clock.seconds`` names them."""
     decode: float
     """Of a clip in one process: to open the file and to decode what is needed; 0 without files."""
     transform: float
@@ -70,12 +69,12 @@ class Profile:
     @property
     def workers_needed(self) -> int:
         """Decoding processes that would keep up with the network."""
-        busy = self.step - self.seconds["wait for data"]
+        busy = self.step - self.seconds["waiting"]
         return max(1, math.ceil((self.decode + self.transform) * self.clips_a_step / busy))
 
     def verdict(self) -> str:
         """What holds the run up most, and what to try, in a line."""
-        waits = self.seconds["wait for data"] / self.step
+        waits = self.seconds["waiting"] / self.step
         if waits > 0.1 and self.decode:
             said = f"it waits for data {100 * waits:.0f} % of the time: "
             needed, there = self.workers_needed, max(1, self.cores - 1)
@@ -94,63 +93,18 @@ class Profile:
         )
 
 
-class _Marks:
-    """Notes when each part of a step ends, by hooks alone: the loop is the one that trains."""
-
-    def __init__(self, run: Run) -> None:
-        self._device, self._now = run.device, time.perf_counter()
-        self.steps: list[dict[str, float]] = []
-        self._step = dict.fromkeys(PARTS, 0.0)
-        network, optimizer = run.network, run.state.optimizer
-        network.register_forward_pre_hook(lambda *_: self.mark("transfer"))
-        run.state.loss.register_forward_hook(lambda *_: self.mark("forward"))
-        for parameter in network.parameters():
-            if parameter.requires_grad:
-                hooked: Any = parameter
-                hooked.register_post_accumulate_grad_hook(lambda _: self.mark("backward"))
-        optimizer.register_step_pre_hook(lambda *_: self.mark("rest"))
-        optimizer.register_step_post_hook(lambda *_: self.mark("optimiser"))
-
-    def mark(self, part: str) -> None:
-        """What went before since the last mark was ``part``."""
-        # In the backward pass of CUDA every gradient would wait; the last one does in "rest".
-        if self._device.type == "cuda" and part != "backward":
-            torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
-        self._step[part] += now - self._now
-        self._now = now
-
-    def end_step(self) -> None:
-        """The next mark belongs to the next step."""
-        self.steps.append(self._step)
-        self._step = dict.fromkeys(PARTS, 0.0)
-
-
 class _Few(BatchLoader):
-    """The first batches of a loader, noting how long each lets wait."""
+    """The first batches of a loader."""
 
-    def __init__(self, loader: BatchLoader, count: int, a_step: int) -> None:
-        self._loader, self._count, self._a_step = loader, min(count, len(loader)), a_step
-        self.marks: _Marks | None = None
+    def __init__(self, loader: BatchLoader, count: int) -> None:
+        self._loader, self._count = loader, min(count, len(loader))
 
     def __len__(self) -> int:
         return self._count
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """As in ``BatchLoader``."""
-        batches = self._loader.batches(epoch, first)
-        for number in range(self._count):
-            if self.marks:
-                self.marks.mark("rest")
-                if number and number % self._a_step == 0:
-                    self.marks.end_step()
-            batch = next(batches)
-            if self.marks:
-                self.marks.mark("wait for data")
-            yield batch
-        if self.marks:
-            self.marks.mark("rest")
-            self.marks.end_step()
+        return islice(self._loader.batches(epoch, first), self._count)
 
 
 def profile_run(config: Config, steps: int, trace: Path | None = None) -> Profile:
@@ -173,45 +127,51 @@ def profile_run(config: Config, steps: int, trace: Path | None = None) -> Profil
             train=replace(config.train, auto_resume=False, checkpoint_minutes=0.0),
         )
         run = prepare(own, device)
-        a_step = config.solver.accumulation_steps
-        loader = _Few(run.train_loader, (steps + WARM_UP) * a_step, a_step)
-        run = run._replace(train_loader=loader, steps_per_epoch=-(-len(loader) // a_step))
-        loader.marks = _Marks(run)
-        with progress_bar(run.screen) as bar:
-            bar.add_task("profiling", total=run.steps_per_epoch)
-            train_one_epoch(run, Progress(), bar)
-        seen = loader.marks.steps[WARM_UP:] or loader.marks.steps
-        seconds = {part: mean(step[part] for step in seen) for part in PARTS}
+        _train(run, WARM_UP, "warming up")
+        seen, seconds = _train(run, steps, "profiling")
         busy = seconds["forward"] + seconds["backward"]
-        flops = _flops(run, own) * a_step
-        loader.marks = None
+        flops = _flops(run, own) * config.solver.accumulation_steps
         if trace:
             _trace(run, trace)
         decode, transform = _clip_seconds(run, own)
     return Profile(
-        steps=len(seen),
-        clips_a_step=clips_a_pass(config) * a_step,
+        steps=seen,
+        clips_a_step=clips_a_pass(config) * config.solver.accumulation_steps,
         seconds=seconds,
         decode=decode,
         transform=transform,
         teraflops=flops / busy / 1e12,
-        peak_teraflops=_peak(device, run.state.model.precision) / 1e12,
+        peak_teraflops=_peak(device, run.learner.model.precision) / 1e12,
         workers=config.data_loader.num_workers,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+        cores=usable_cores(),
     )
+
+
+def _train(run: Run, steps: int, task: str) -> tuple[int, dict[str, float]]:
+    """Trains the first steps of an epoch; returns how many, and seconds of a step by part."""
+    plan = run.plan
+    loader = _Few(plan.train_loader, steps * plan.accumulation_steps)
+    num_steps = -(-len(loader) // plan.accumulation_steps)
+    plan = replace(plan, train_loader=loader, steps_per_epoch=num_steps)
+    with progress_bar(run.recorder.screen) as bar:
+        bar.add_task(task, total=num_steps)
+        train_one_epoch(run._replace(plan=plan), Progress(), bar)
+    spent = run.recorder.clock.seconds()
+    del spent["whole"]
+    return num_steps, {part: seconds / num_steps for part, seconds in spent.items()}
 
 
 def _example(run: Run, config: Config) -> torch.Tensor:
     shape = (clips_a_pass(config), 3, config.data.num_frames)
     side = config.data.crop_size
-    return torch.zeros(*shape, side, side, dtype=torch.uint8, device=run.device)
+    return torch.zeros(*shape, side, side, dtype=torch.uint8, device=run.plan.device)
 
 
 def _flops(run: Run, config: Config) -> float:
     """Of a forward and a backward pass."""
     with FlopCounterMode(display=False) as counter:
-        run.state.model(_example(run, config)).float().sum().backward()
-    run.state.optimizer.zero_grad()
+        run.learner.model(_example(run, config)).float().sum().backward()
+    run.learner.optimizer.zero_grad()
     return float(counter.get_total_flops())
 
 
@@ -231,14 +191,14 @@ def _peak(device: torch.device, precision: str) -> float:
 
 def _clip_seconds(run: Run, config: Config) -> tuple[float, float]:
     """Seconds to decode a clip, and to transform it, in this process."""
-    records = run.splits["train"].files
+    records = run.plan.task.splits["train"].files
     if not len(records):
         return 0.0, 0.0
     loading = make_loading(config, 1, torch.device("cpu"))
     training = Training(
-        sampler=run.state.sampler,
+        sampler=run.learner.sampler,
         augmentation=config.aug,
-        class_names=run.splits.class_names,
+        class_names=run.plan.task.splits.class_names,
         seed=config.rng_seed,
     )
     dataset = ClipDataset(records, loading, training)
@@ -269,11 +229,8 @@ def _trace(run: Run, path: Path) -> None:
     from torch.profiler import ProfilerActivity, profile
 
     kinds = [ProfilerActivity.CPU]
-    if run.device.type == "cuda":
+    if run.plan.device.type == "cuda":
         kinds.append(ProfilerActivity.CUDA)
-    loader = _Few(run.train_loader, 3 * run.solver.accumulation_steps, 1)
-    run = run._replace(train_loader=loader, steps_per_epoch=3)
-    with profile(activities=kinds) as seen, progress_bar(run.screen) as bar:
-        bar.add_task("tracing", total=3)
-        train_one_epoch(run, Progress(), bar)
+    with profile(activities=kinds) as seen:
+        _train(run, 3, "tracing")
     seen.export_chrome_trace(str(path))

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from cdb_video.engine.train.loop import seed_step
+from cdb_video.engine.train.learner import seed_step
 from cdb_video.errors import CheckpointError
 from cdb_video.models import Checkpoint
+from cdb_video.models.joint import joint_logits
 
 
 class Replayed(NamedTuple):
@@ -45,15 +46,14 @@ def replay(path: Path) -> Replay:
     content: Any = checkpoint.training or {}
     if "batches" not in content:
         raise CheckpointError(f"{path} must be the bad batch of a run, got another checkpoint")
-    model = checkpoint.build_model().train()
-    model.set_precision("fp32")
+    model = checkpoint.open(precision="fp32").train()
     seed_step(checkpoint.config.get("RNG_SEED", 0), content["epoch"], content["step"])
     first = _first_not_finite(model)
     clips: list[Replayed] = []
     names = checkpoint.class_names or []
     paths = iter(content["paths"])
     for video, label, _ in content["batches"]:
-        logits = model(video)
+        logits = joint_logits(model(video), model.outputs)
         losses = nn.functional.cross_entropy(logits, label, reduction="none")
         losses.mean().backward()  # type: ignore[no-untyped-call]
         for row, one, c in zip(logits.detach(), losses.tolist(), label.tolist(), strict=True):

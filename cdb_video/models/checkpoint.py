@@ -6,18 +6,20 @@ from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from cdb_video.config.tree import from_node
 from cdb_video.config.yaml_text import parse_yaml
 from cdb_video.errors import CheckpointError, ConfigError
+from cdb_video.models.architecture import Architecture
 from cdb_video.models.backbone import InputFormat
-from cdb_video.models.classifier import AUTOCAST, Classifier, Normalisation, build_model
+from cdb_video.models.classifier import AUTOCAST, Classifier, Normalisation, build
 from cdb_video.models.weights.files import read_content, tensors_in
 from cdb_video.models.weights.fit import WeightReport, fit_tensors
 from cdb_video.models.weights.normalisation import normalisation_in
 from cdb_video.models.weights.sources import forget, locate
-from cdb_video.parts import Parts, from_plain
+from cdb_video.outputs import Outputs
 from cdb_video.registry import BACKBONES
 
 SAMPLING = ("NUM_FRAMES", "SAMPLING", "SAMPLING_RATE")
@@ -35,8 +37,10 @@ class Checkpoint:
     """The model's, by name, on the CPU."""
     normalisation: Normalisation | None
     """Of the input it was trained on; None where it does not say."""
-    class_names: list[str] | None
-    """(K,) by label; None in a file of another program."""
+    outputs: Outputs | None
+    """What its network tells apart; None in a file of another program."""
+    model_options: dict[str, Any]
+    """Section MODEL of a config that says what its network is; empty where it does not say."""
     groups: list[str] | None
     """(K,) name of each class's group, as TEST.GROUP_* said in training; None where unknown."""
     precision: str
@@ -47,8 +51,6 @@ class Checkpoint:
     """The options of its run, as in ``config.yaml``; empty in a file of another program."""
     versions: dict[str, str]
     """Of the programs that wrote it."""
-    parts: Parts
-    """Of its classes, where it has a head for each part."""
     training: Mapping[str, Any] | None
     """What a run needs to go on; None where it was not asked for, or is not there."""
 
@@ -76,15 +78,21 @@ class Checkpoint:
             path=path,
             tensors=tensors_in(content, path),
             normalisation=normalisation_in(content, path),
-            class_names=_names(content.get("class_names")),
+            outputs=_outputs(path, content, ours),
+            model_options=Architecture.tree_of(content.get("architecture"))
+            or config.get("MODEL", {}),
             groups=_names(content.get("groups")),
             precision=_precision(content.get("precision"), config, path),
             epoch=epoch if isinstance(epoch, int) else 0,
-            parts=_parts(path, content) if ours else (),
             config=config,
             versions=dict(content["versions"]) if ours else {},
             training=content if training and ours else None,
         )
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """(K,) by label; None in a file of another program."""
+        return None if self.outputs is None else self.outputs.class_names
 
     @property
     def input_format(self) -> InputFormat:
@@ -119,37 +127,46 @@ class Checkpoint:
         except ConfigError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 
-    def build_model(self) -> Classifier:
-        """The model, in eval mode on the CPU, without any YAML.
-
-        The module of a backbone that is not of this package must have been imported.
+    @property
+    def architecture(self) -> Architecture:
+        """What its network is. The module of a backbone of your own must have been imported.
 
         Raises:
-            CheckpointError: it is no checkpoint of ours, or does not hold the whole model.
+            CheckpointError: it does not say, or an option is wrong.
             ConfigError: nothing is registered under the name of its backbone.
         """
-        if self.class_names is None:
-            raise self._lacks("class names")
-        name = self.option("MODEL", "NAME")
-        kind = BACKBONES.get(name).Options
-        tree = self.config["MODEL"].get(str(name).upper(), {})
+        if "NAME" not in self.model_options:
+            raise self._lacks("MODEL.NAME")
+        BACKBONES.get(str(self.model_options["NAME"]))
         try:
-            options = from_node(kind, tree, f"MODEL.{name}".upper())
+            return Architecture.of_tree(self.model_options)
         except ConfigError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
-        given = self.config["MODEL"]
-        model = build_model(
-            name,
-            len(self.class_names),
-            head=self.option("MODEL", "HEAD"),
-            # Checkpoints of before these options have neither.
-            head_scale=given.get("HEAD_SCALE", 1.0),
-            adapter_dim=given.get("ADAPTER_DIM", 0),
-            parts=self.parts,
-            **vars(options),
-        )
-        model.set_precision(self.precision)
+
+    def open(
+        self,
+        device: torch.device | str = "cpu",
+        architecture: Architecture | None = None,
+        outputs: Outputs | None = None,
+        precision: str = "",
+    ) -> Classifier:
+        """Its model, in eval mode on ``device``.
+
+        Args:
+            architecture: of the network, as the checkpoint says where not given.
+            outputs: of the network, as the checkpoint says where not given.
+            precision: that it computes in, as the checkpoint says where empty.
+
+        Raises:
+            CheckpointError: it does not hold the whole model, or does not say what it is.
+            ConfigError: as ``architecture``.
+        """
+        if outputs is None and self.outputs is None:
+            raise self._lacks("class names")
+        model = build(architecture or self.architecture, outputs or self.outputs)  # type: ignore[arg-type]
+        model.set_precision(precision or self.precision)
         self.load_into(model)
+        model.to(device).to(memory_format=torch.channels_last_3d)
         return model.eval()
 
     def load_into(self, model: Classifier) -> None:
@@ -184,9 +201,12 @@ def _names(value: object) -> list[str] | None:
     return value if is_list else None  # type: ignore[return-value]
 
 
-def _parts(path: Path, content: dict[str, Any]) -> Parts:
+def _outputs(path: Path, content: dict[str, Any], ours: bool) -> Outputs | None:
+    names = _names(content.get("class_names"))
+    if names is None:
+        return None
     try:
-        return from_plain(content.get("parts"), len(_names(content.get("class_names")) or ()))
+        return Outputs.of_plain(names, content.get("parts") if ours else None)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from None
 

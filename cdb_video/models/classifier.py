@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from cdb_video.errors import ConfigError
+from cdb_video.models.architecture import OWN, Architecture
 from cdb_video.models.backbone import RGB, Backbone
-from cdb_video.models.heads import AttentiveHead, Head, make_head
+from cdb_video.models.heads import AttentiveHead, make_head
 from cdb_video.models.layers.half_convolution import prepare_convolutions
 from cdb_video.models.mixed import mixed
-from cdb_video.models.part_heads import PartHeads
 from cdb_video.models.tuning.light import add_adapters
-from cdb_video.parts import Parts
+from cdb_video.outputs import Outputs
 from cdb_video.registry import BACKBONES
 
 Self = TypeVar("Self", bound="Classifier")
@@ -65,35 +65,30 @@ class Classifier(nn.Module):
     num_features: int
     input_format: Any
     token_layer: str
-    backbone_name: str
-    """Under which the backbone is registered."""
+    architecture: Architecture
+    outputs: Outputs
     own_names: ClassVar[tuple[str, ...]] = (
-        *("dropout", "fc", "normalise", "normalisation"),
-        *("precision", "backbone_name"),
+        "dropout",
+        "fc",
+        "normalise",
+        "normalisation",
+        "precision",
+        "architecture",
+        "outputs",
     )
 
     precision: str
     """What the network computes in, a key of ``AUTOCAST``; the parameters stay in float32."""
 
-    def __init__(
-        self,
-        options: Any,
-        num_classes: int,
-        dropout_rate: float,
-        head: Head,
-        head_scale: float = 1.0,
-        parts: Parts = (),
-    ) -> None:
-        super().__init__(options)
+    def __init__(self, architecture: Architecture, outputs: Outputs) -> None:
+        super().__init__(architecture.options)
         for name in self.own_names:
             if hasattr(self, name):
                 raise TypeError(f"{type(self).__name__}: {name!r} is a classifier's own, rename it")
-        self.dropout = nn.Dropout(dropout_rate)
-        self.fc: nn.Linear
-        if parts:
-            self.fc = PartHeads(self.num_features, parts)
-        else:
-            self.fc = make_head(head, self.num_features, num_classes, head_scale)
+        self.architecture, self.outputs = architecture, outputs
+        self.dropout = nn.Dropout(architecture.dropout_rate)
+        size, scale = sum(outputs.sizes), architecture.head_scale
+        self.fc: nn.Linear = make_head(architecture.head, self.num_features, size, scale)
         if isinstance(self.fc, AttentiveHead) and not getattr(self, "token_layer", ""):
             raise ConfigError(
                 f"MODEL.HEAD attentive needs a transformer, got {type(self).__name__}"
@@ -107,8 +102,15 @@ class Classifier(nn.Module):
         self.normalisation = numbers
 
     def set_precision(self, name: str) -> None:
-        """Lets the network compute in ``name``, a key of ``AUTOCAST``."""
+        """Lets the network compute in ``name``, a key of ``AUTOCAST``.
+
+        fp32 leaves torch's own switches as they are, by which convolutions may take TF32 on a CUDA
+        device; tf32 lets matrix products do so, too, in the whole process.
+        """
         self.precision = name
+        if name == "tf32":
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
         if AUTOCAST[name] is not None:
             prepare_convolutions(self)
 
@@ -123,7 +125,10 @@ class Classifier(nn.Module):
         return super().to(*args, **kwargs)
 
     def forward(self, video: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Logits (B, num_classes) of clips (B, 3, T, H, W).
+        """Logits of all outputs (B, P1 + P2 + ...) of clips (B, 3, T, H, W).
+
+        Of a single output they are those of the classes (B, K); of several ``joint_logits`` makes
+        those of the classes.
 
         Args:
             video: uint8 RGB, which is normalised here, or float that is normalised already.
@@ -170,29 +175,31 @@ class Classifier(nn.Module):
         return nullcontext() if dtype is None else torch.autocast(device, dtype)
 
 
-def build_model(
-    name: str,
-    num_classes: int,
-    *,
-    dropout_rate: float = 0.0,
-    head: Head = "linear",
-    head_scale: float = 1.0,
-    adapter_dim: int = 0,
-    parts: Parts = (),
-    **options: Any,
-) -> Classifier:
-    """A freshly initialised classifier.
+def build(architecture: Architecture, outputs: Outputs) -> Classifier:
+    """A freshly initialised classifier: the one door to a network.
+
+    LoRA is not in it yet: it is added to the weights that a run starts from.
+
+    Raises:
+        ConfigError: the head or the adapters do not go with the backbone.
+    """
+    backbone = BACKBONES.get(architecture.name)
+    defaults = () if issubclass(backbone, Backbone) else (Backbone,)
+    kind = mixed(f"{backbone.__name__}Classifier", Classifier, backbone, *defaults)
+    model: Classifier = kind(architecture, outputs)
+    if architecture.adapter_dim:
+        add_adapters(model, architecture.adapter_dim)
+    return model
+
+
+def build_model(name: str, num_classes: int, **options: Any) -> Classifier:
+    """A freshly initialised classifier, which gives logits (B, num_classes).
 
     Args:
         name: a backbone in ``BACKBONES``.
-        num_classes: K, at least 1; the model gives logits (B, K).
-        dropout_rate: share of features set to zero before the head in training, [0, 1].
-        head: "linear"; "cosine" for logits in [-head_scale, head_scale]; or "attentive", which
-            looks at the tokens of a transformer.
-        head_scale: factor on the cosines of a cosine head, > 0.
-        adapter_dim: width of the adapters in the blocks; 0 is without.
-        parts: of the classes, with a linear head each in the place of ``head``.
-        **options: fields of the backbone's ``Options``.
+        num_classes: K, at least 1.
+        **options: fields of ``Architecture``, such as ``head="cosine"``, and of the backbone's
+            ``Options``.
 
     Raises:
         ConfigError: no backbone has this name.
@@ -200,12 +207,7 @@ def build_model(
     """
     if num_classes < 1:
         raise ValueError(f"num_classes must be >= 1, got {num_classes}")
-    backbone = BACKBONES.get(name)
-    defaults = () if issubclass(backbone, Backbone) else (Backbone,)
-    kind = mixed(f"{backbone.__name__}Classifier", Classifier, backbone, *defaults)
-    own = (backbone.Options(**options), num_classes, dropout_rate, head, head_scale, parts)
-    model: Classifier = kind(*own)
-    model.backbone_name = name
-    if adapter_dim:
-        add_adapters(model, adapter_dim)
-    return model
+    kind = BACKBONES.get(name).Options
+    own = {key: options.pop(key) for key in OWN if key in options}
+    architecture = Architecture(name=name, options=kind(**options), **own)
+    return build(architecture, Outputs.unnamed(num_classes))

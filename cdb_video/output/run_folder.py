@@ -22,8 +22,6 @@ from cdb_video.system.csv_rows import header, open_csv, plain, read_rows, write_
 from cdb_video.system.files import replacing, replacing_folder, write_text
 from cdb_video.system.lock import InUse, locked
 
-METHODS = ("crt", "lws", "tau_norm", "ncm", "logit_adjust", "las", "los", "lmr")
-"""Names of the retrained classifiers, each a run folder in the run folder."""
 FILES = {
     "": (
         *("config.yaml", "log.jsonl", "difficulty.csv", "quarantine.jsonl", "report.html"),
@@ -70,7 +68,7 @@ class RunFolder:
         return self.path / "features" / f"{split}.safetensors"
 
     def retrained(self, method: str) -> "RunFolder":
-        """The run folder of a retrained classifier, one of ``METHODS``."""
+        """The run folder of a classifier that was retrained by ``method``."""
         return RunFolder(self.path / method)
 
     @contextmanager
@@ -113,8 +111,12 @@ class RunFolder:
                 f"with {', '.join(strangers[:3])}; choose another OUTPUT_DIR"
             )
 
-    def clear(self) -> None:
-        """Deletes an earlier run, if there is one, with its test and retrained classifiers."""
+    def clear(self, methods: Sequence[str] = ()) -> None:
+        """Deletes an earlier run, if there is one, with its test and retrained classifiers.
+
+        Args:
+            methods: by which classifiers may have been retrained.
+        """
         if not self.config.is_file():
             return
         for folder, patterns in FILES.items():
@@ -124,7 +126,7 @@ class RunFolder:
                         path.unlink()
             if folder:
                 _remove_if_empty(self.path / folder)
-        for method in METHODS:
+        for method in methods:
             self.retrained(method).clear()
             _remove_if_empty(self.path / method)
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from videos import read_number, write_video
 
-from cdb_video.data import clip_dataset
+from cdb_video.data.batches import clip_dataset
 from cdb_video.data.batches.clip_dataset import ClipDataset
 from cdb_video.data.batches.clip_loader import ClipLoader
 from cdb_video.data.batches.loading import Loading, Share, Training

@@ -9,7 +9,6 @@ import pytest
 import torch
 from models.small import SMALL
 
-from cdb_video.engine.train.loop import accumulate_gradient, take_step, windows
 from cdb_video.engine.train.run import prepare
 from cdb_video.models import build_model
 from cdb_video.registry import BACKBONES, LOSSES, MIXERS
@@ -26,13 +25,14 @@ PARTS += [("LOSS.NAME", "cross_entropy", "MIX.NAME", name) for name in MIXERS.na
 )
 def test_a_step_reads_nothing_from_the_device(configured, words):
     run = prepare(configured("out", *COMMON, *words), torch.device("meta"))
-    for step, window in enumerate(islice(windows(run, run.progress), 2)):
-        accumulate_gradient(run, window, step)
-        run.state.seen.end_step()
-        take_step(run)
-        run.state.optimizer.zero_grad()
+    steps = run.plan.steps(run.progress, run.recorder.batches(run.plan, run.progress))
+    for step, window in islice(steps, 2):
+        run.learner.gradient(window, step)
+        run.learner.seen.end_step()
+        run.learner.update()
+        run.learner.optimizer.zero_grad()
     with pytest.raises(RuntimeError, match="no data"):
-        run.state.seen.look(lambda *_: "")
+        run.learner.seen.look()
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import torch
 
 import cdb_video
 from cdb_video.commands import run
-from cdb_video.engine import export as exporting
+from cdb_video.engine.use import export as exporting
 from cdb_video.engine.use.export import Exported, export, own_records
 from cdb_video.engine.use.predictor import Predictor
 from cdb_video.errors import ConfigError

@@ -6,15 +6,17 @@ import torch
 from torch import nn
 
 from cdb_video.data.batches.batch import Batch
-from cdb_video.engine.evaluate.evaluation import evaluate
+from cdb_video.engine.evaluate.scores import Evaluating, evaluate
 from cdb_video.metrics.groups import Grouping
+from cdb_video.outputs import Outputs
 
 
 class Given(nn.Module):
     """Logits that are in the pixels: the first of each channel."""
 
-    def __init__(self):
+    def __init__(self, num_classes):
         super().__init__()
+        self.outputs = Outputs.unnamed(num_classes)
         self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, video):
@@ -39,7 +41,7 @@ class Loader:
 def test_views_are_averaged_as_told(average):
     logits = [[0, 1, 2], [9, 0, 0]]
     labels = torch.tensor([0, 1]).numpy()
-    result = evaluate(Given(), Loader(logits), labels, 3, average=average)
+    result = evaluate(Given(3), Loader(logits), labels, Evaluating(average=average))
     one, other = torch.tensor(logits, dtype=torch.float64)
     wanted = (one.softmax(0) + other.softmax(0)) / 2
     if average == "logits":
@@ -70,7 +72,7 @@ def test_the_best_scores_give_the_numbers_of_all(average, leave_out):
     labels = np.array([0, 1, 2, 3, 0, 1, 2])
     names = [*"abcdefg"][:4]
     how = {"average": average, "leave_out": leave_out, "num_views": 2}
-    full, best = (evaluate(Given(), Many(), labels, 4, **how, top_k=k) for k in (0, 3))
+    full, best = (evaluate(Given(4), Many(), labels, Evaluating(**how, top_k=k)) for k in (0, 3))
     assert best.scores.shape == best.classes.shape == (7, 3)
     assert best.prediction.tolist() == full.prediction.tolist()
     assert best.valid.tolist() == full.valid.tolist() == [True] * 6 + [False]
@@ -91,7 +93,7 @@ def test_top5_comes_from_five_kept_scores():
 
     labels = np.array([5, 1, 2, 3, 4, 6, 2])
     how = {"num_views": 2, "leave_out": False}
-    full, best = (evaluate(Given(), Six(), labels, 7, **how, top_k=k) for k in (0, 5))
+    full, best = (evaluate(Given(7), Six(), labels, Evaluating(**how, top_k=k)) for k in (0, 5))
     expected, got = (
         one.metrics([*"abcdefg"], Grouping(["g"] * 7, ("g",), "")) for one in (full, best)
     )

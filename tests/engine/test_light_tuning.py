@@ -8,7 +8,7 @@ from torch import nn
 from cdb_video import options
 from cdb_video.engine.evaluate.test import test as run_test
 from cdb_video.engine.prepare.data import make_eval_loader, read_splits
-from cdb_video.engine.prepare.model import make_model, set_up_tuning
+from cdb_video.engine.prepare.model import new_model, set_up_tuning
 from cdb_video.engine.train.loop import train
 from cdb_video.engine.train.run import prepare
 from cdb_video.engine.use.predictor import load
@@ -16,6 +16,7 @@ from cdb_video.errors import ConfigError
 from cdb_video.models import build_model, read_checkpoint
 from cdb_video.models.tuning.light import add_lora, is_light, plain_state, train_additions_only
 from cdb_video.output.run_folder import RunFolder
+from cdb_video.outputs import Outputs
 
 CPU = torch.device("cpu")
 LORA = ("MODEL.LORA_RANK", 2)
@@ -68,7 +69,7 @@ def test_it_starts_as_the_plain_network_to_the_bit_and_few_parameters_learn(name
 @pytest.mark.parametrize("words", [LORA, (*LORA, "MODEL.LORA_TARGETS", "all"), ADAPTERS])
 def test_the_backbone_stays_and_the_checkpoint_is_tested(tuned, words):
     config = tuned("out", *words)
-    before = parameters(prepare(config, CPU).state.model)
+    before = parameters(prepare(config, CPU).learner.model)
     train(config)
     state = read_checkpoint(RunFolder(config.output_dir).latest)
     after = state["tuned_state"] or state["model_state"]
@@ -89,17 +90,17 @@ def test_lora_is_in_the_weights_of_the_checkpoint(tuned):
     train(config)
     content = read_checkpoint(RunFolder(config.output_dir).latest)
     splits = read_splits(config, "train")
-    plain = make_model(config, 3, CPU)
+    plain = new_model(config, Outputs.unnamed(3), CPU)
     plain.load_state_dict(content["model_state"])
-    tuned_model = make_model(config, 3, CPU)
-    set_up_tuning(config, tuned_model)
+    tuned_model = new_model(config, Outputs.unnamed(3), CPU)
+    set_up_tuning(config.model, config.rng_seed, tuned_model)
     tuned_model.load_state_dict(content["tuned_state"])
     video = clip()
     with torch.no_grad():
         one, other = plain.eval()(video), tuned_model.eval()(video)
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
     assert plain_state(tuned_model).keys() == plain.state_dict().keys()
-    untouched = make_model(config, len(splits.class_names), CPU)
+    untouched = new_model(config, Outputs(splits.class_names), CPU)
     assert not torch.allclose(untouched.eval()(video), one)
 
 
@@ -139,9 +140,9 @@ def test_a_network_of_convolutions_is_refused(configured, words):
 def test_the_classifier_starts_from_class_means(configured, head):
     config = configured("out", "MODEL.HEAD", head, "MODEL.HEAD_INIT", "class_means")
     run = prepare(config, CPU)
-    model = run.state.model.eval()
+    model = run.learner.model.eval()
     features, labels = [], []
-    for batch in make_eval_loader(config, run.splits, "train", CPU).batches():
+    for batch in make_eval_loader(config, run.plan.task.splits, "train", CPU).batches():
         with torch.no_grad():
             model(batch.video, lambda found: features.append(found) or found)
         labels.append(batch.label)
@@ -175,7 +176,7 @@ def test_an_attentive_head_looks_at_the_tokens(name):
 
 def test_an_attentive_probe_trains_the_head_alone(tuned):
     config = tuned("out", "MODEL.HEAD", "attentive", "MODEL.FREEZE_STAGES", "all")
-    before = parameters(prepare(config, CPU).state.model)
+    before = parameters(prepare(config, CPU).learner.model)
     train(config)
     after = read_checkpoint(RunFolder(config.output_dir).latest)["model_state"]
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}

@@ -12,14 +12,15 @@ from cdb_video import options
 from cdb_video.data.batches.batch import Batch
 from cdb_video.data.lists.records import Record
 from cdb_video.data.lists.splits import Split, Splits
-from cdb_video.engine.prepare.objective import make_objective, parts_of
+from cdb_video.engine.prepare.objective import make_objective
+from cdb_video.engine.prepare.task import Task, outputs_of
 from cdb_video.engine.train.forward import forward, mostly_own
 from cdb_video.engine.train.seen import Seen
 from cdb_video.errors import ConfigError
-from cdb_video.models import build_model
+from cdb_video.models import Architecture, build, build_model
 from cdb_video.models.tuning.light import train_additions_only
-from cdb_video.parts import Part
-from cdb_video.registry import LOSSES, MIXERS, SAMPLERS
+from cdb_video.outputs import Output
+from cdb_video.registry import BACKBONES, LOSSES, MIXERS, SAMPLERS
 
 CPU = torch.device("cpu")
 LABELS = np.array([0] * 24 + [1] * 8 + [2] * 5 + [3] * 3)
@@ -30,7 +31,10 @@ class Four:
     """Four actions of two verbs and two nouns, 40 clips."""
 
     class_names = ("a", "b", "c", "d")
-    parts = (Part("verb", ["x", "y"], [0, 0, 1, 1]), Part("noun", ["u", "v"], [0, 1, 0, 1]))
+    outputs = (
+        Output("verb", ["x", "y"], [0, 0, 1, 1]),
+        Output("noun", ["u", "v"], [0, 1, 0, 1]),
+    )
 
     def split(self, name):
         return Split([Record(f"{name} {n}", int(label)) for n, label in enumerate(LABELS)])
@@ -43,21 +47,20 @@ def config_of(tmp_path, **sections):
 
 
 def two_steps(config, splits):
-    loss, sampler, mixer = make_objective(config, splits, CPU)
-    parts = parts_of(config, splits)
-    model = build_model("lenet", 4, parts=parts)
-    if parts:
-        model.fc.apart = True
+    outputs = outputs_of(config, splits)
+    losses, sampler, mixer = make_objective(config, Task(splits, None, outputs), CPU)
+    lenet = BACKBONES.get("lenet").Options()
+    model = build(Architecture(name="lenet", options=lenet), outputs)
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
-    seen = Seen(4, CPU, parts)
+    seen = Seen(outputs, CPU)
     for epoch in (1, 2):
-        loss.start_epoch(epoch)
+        losses.start_epoch(epoch)
         order = sampler.indices(epoch)[:8]
         labels = torch.from_numpy(LABELS[order])
         video = torch.randint(0, 256, (8, 3, 2, 28, 28), dtype=torch.uint8)
         batch = Batch(video, labels, torch.from_numpy(order))
         logits, target = forward(model, model, mixer, batch)
-        value = loss(logits, target)
+        value = losses(logits, target)
         assert value.isfinite()
         value.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
@@ -65,11 +68,11 @@ def two_steps(config, splits):
         optimizer.zero_grad()
         seen.add(epoch, batch, logits, value, mostly_own(target, labels))
         seen.end_step()
-        _, recall, counts = seen.take()
-        loss.observe(*((recall[4:], counts[4:]) if parts else (recall[:4], counts[:4])))
+        _, recalls = seen.take()
+        losses.observe(recalls.outputs)
         for one in (sampler, mixer):
-            one.observe(recall[:4], counts[:4])
-    return loss
+            one.observe(*recalls.classes)
+    return losses
 
 
 def in_turn(loss, mix, heads):
@@ -117,11 +120,11 @@ def test_cdb_with_each_source_of_difficulty(tmp_path, loss, source, mix, heads):
         MIX={"NAME": mix},
         MODEL={"HEADS": heads},
     )
-    loss = two_steps(config, Splits(Four(), ["train", "val"]))
-    state = loss.class_state(3)
-    assert len(state.difficulty) == (4 if heads == "one" else 2 + 2)
-    assert (state.difficulty <= 1).all()
-    assert loss.source == source
+    losses = two_steps(config, Splits(Four(), ["train", "val"]))
+    states = losses.class_states(3)
+    assert [len(state.difficulty) for state in states] == ([4] if heads == "one" else [2, 2])
+    assert all((state.difficulty <= 1).all() for state in states)
+    assert losses.source == source
 
 
 @pytest.mark.parametrize("loss", LOSSES.names())

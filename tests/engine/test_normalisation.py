@@ -44,7 +44,7 @@ def unstated(tmp_path):
 
 
 def used(run):
-    return run.state.model.normalisation
+    return run.learner.model.normalisation
 
 
 def prepared(config):
@@ -54,7 +54,7 @@ def prepared(config):
 def left_behind(folder, name="latest"):
     """Mean and std in a checkpoint, which are the model's."""
     checkpoint = Checkpoint.read(f"{folder}/checkpoints/{name}.pt")
-    assert checkpoint.build_model().normalisation == checkpoint.normalisation
+    assert checkpoint.open().normalisation == checkpoint.normalisation
     return checkpoint.normalisation
 
 

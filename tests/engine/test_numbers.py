@@ -8,13 +8,15 @@ from rich.console import Console
 
 from cdb_video.commands import run as run_command
 from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.finite import FiniteCheck
 from cdb_video.engine.train.loop import fit, train
-from cdb_video.engine.train.numbers import LossWatch
+from cdb_video.engine.train.plan import Step
 from cdb_video.engine.train.run import prepare
 from cdb_video.engine.train.seen import Look
 from cdb_video.errors import CheckpointError, ConfigError, TrainingError
 from cdb_video.models import read_checkpoint
 from cdb_video.output.run_folder import RunFolder
+from cdb_video.sections import Train
 
 CPU = torch.device("cpu")
 SMALL = ("TRAIN.BATCH_SIZE", 2, "LOSS.NAME", "cross_entropy")
@@ -24,12 +26,14 @@ def breaking(run, calls, factor=float("nan")):
     """Lets the loss of some calls of ``run`` be multiplied; returns the run."""
     count = iter(range(1, 10_000))
 
-    class Breaks(type(run.state.loss)):
+    (loss,) = run.learner.losses
+
+    class Breaks(type(loss)):
         def compute(self, logits, target, weights):
             loss = super().compute(logits, target, weights)
             return loss * factor if next(count) in calls else loss
 
-    run.state.loss.__class__ = Breaks
+    loss.__class__ = Breaks
     return run
 
 
@@ -84,13 +88,13 @@ def test_a_step_may_be_skipped_and_leaves_no_trace(configured, capsys):
     )
     run = breaking(prepare(config, CPU), {2})
     weights = {}
-    original = type(run.state.average).update
+    original = type(run.learner.average).update
 
     def update(average):
         original(average)
-        weights[len(weights)] = [p.clone() for p in run.state.model.parameters()]
+        weights[len(weights)] = [p.clone() for p in run.learner.model.parameters()]
 
-    run.state.average.update = lambda: update(run.state.average)
+    run.learner.average.update = lambda: update(run.learner.average)
     fit(run)
     assert "epoch 1, step 2: the loss is not finite" in capsys.readouterr().err
     assert len(weights) == 9
@@ -118,10 +122,11 @@ def test_a_loss_that_explodes_is_told_with_its_clips(configured, capsys):
 @pytest.mark.parametrize(("loss", "told"), [(0.02, 0), (0.5, 0), (0.8, 1), (8.0, 1)])
 def test_a_loss_that_is_small_has_not_exploded_whatever_the_median(loss, told):
     said = io.StringIO()
-    watch = LossWatch()
-    for step, value in enumerate([0.0] * 60 + [loss]):
-        clips = torch.tensor([step, 7])
-        watch.see(Look(value, False, False, [(step, clips, value)]), Console(file=said))
+    check = FiniteCheck(Train(), [], None, Console(file=said))
+    for number, value in enumerate([0.0] * 60 + [loss]):
+        found = [(number, torch.tensor([number, 7]), value)]
+        look = Look(value, False, False, False, found)
+        check.losses(look, None, [], Step(1, number, number, False))
     assert said.getvalue().count("more than 10 times its median 0") == told
 
 

@@ -24,10 +24,10 @@ import json, sys
 import torch
 from cdb_video import distributed, options
 from cdb_video.engine.prepare.data import make_eval_loader
-from cdb_video.engine.prepare.model import make_model
-from cdb_video.engine.prepare.objective import make_loss
-from cdb_video.engine.evaluate.evaluation import evaluate
-from cdb_video.engine.train.validate import tell
+from cdb_video.engine.prepare.model import new_model
+from cdb_video.engine.prepare.objective import make_losses
+from cdb_video.outputs import Outputs
+from cdb_video.engine.evaluate.scores import evaluate
 from cdb_video.data.lists.splits import Split, Splits
 from cdb_video.metrics.groups import Grouping
 from cdb_video.registry import DATASETS
@@ -42,12 +42,12 @@ with distributed.process_group(device):
         clips = dataset.records("train")[::2] + dataset.records("train")[1::2]
         dataset.records = lambda name: clips[:size]
         splits = Splits(dataset, ["val", "train"])
-        model = make_model(config, 3, device)
-        loss = make_loss(config, splits, device)
+        outputs = Outputs(splits.class_names)
+        model = new_model(config, outputs, device)
+        (loss,) = make_losses(config, splits, outputs)
         loader = make_eval_loader(config, splits, "val", device)
-        result = evaluate(model, loader, splits.labels("val"), 3)
-        recall, counts = result.recall()
-        loss.observe(recall, counts)
+        result = evaluate(model, loader, splits.labels("val"))
+        loss.observe(*result.recalls.classes)
         grouping = Grouping(["g"] * 3, ("g",), "")
         metrics = result.metrics(["a", "b", "c"], grouping)
         state = loss.class_state(2)

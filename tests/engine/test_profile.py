@@ -2,12 +2,13 @@ import json
 
 import pytest
 
-from cdb_video.doctor.profile import PARTS, Profile, profile_run
+from cdb_video.doctor.profile import Profile, profile_run
+from cdb_video.engine.record.clock import PARTS
 
 
 def profile(waits, rest=0.0, *, decode=0.1, workers=1, cores=8):
-    seconds = dict.fromkeys(PARTS, 0.0)
-    seconds |= {"wait for data": waits, "forward": 0.1, "backward": 0.3, "rest": rest}
+    seconds = dict.fromkeys(("waiting", *PARTS, "rest"), 0.0)
+    seconds |= {"waiting": waits, "forward": 0.1, "backward": 0.3, "rest": rest}
     return Profile(
         steps=9,
         clips_a_step=15,
@@ -45,7 +46,7 @@ def test_the_parts_of_a_real_run_make_up_its_time(configured, tmp_path, accumula
     assert not (tmp_path / "out").exists()
     assert found.clips_a_step == 4
     assert found.steps >= 1
-    assert all(found.seconds[part] > 0 for part in PARTS)
+    assert all(found.seconds[part] > 0 for part in ("waiting", *PARTS, "rest"))
     assert found.decode > 0
     assert 0 < found.utilisation < 1
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]

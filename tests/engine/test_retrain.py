@@ -16,16 +16,16 @@ from cdb_video import options
 from cdb_video.engine.evaluate.features import Features
 from cdb_video.engine.evaluate.test import test as run_test
 from cdb_video.engine.prepare.data import make_eval_loader, read_splits
-from cdb_video.engine.prepare.model import make_model
 from cdb_video.engine.record.log import RunLog, console
+from cdb_video.engine.retrain.fitting import fit
 from cdb_video.engine.retrain.retrain import retrain
-from cdb_video.engine.retrain.second_stage import METHODS, Work, evaluate_head, fit
+from cdb_video.engine.retrain.work import Work, evaluate_head
 from cdb_video.engine.train.loop import train
 from cdb_video.errors import CheckpointError, ConfigError, DataError
 from cdb_video.metrics.groups import by_thresholds
 from cdb_video.models import Checkpoint, read_checkpoint
 from cdb_video.output.run_folder import RunFolder
-from cdb_video.registry import MIXERS
+from cdb_video.registry import RETRAINERS
 
 
 @pytest.fixture
@@ -88,9 +88,7 @@ def test_features_are_what_the_classifier_sees(trained):
     config = trained("RETRAIN.METHOD", "ncm")
     retrain(config)
     clips = read_splits(config, "train", "val")
-    model = make_model(config, 3, torch.device("cpu"))
-    Checkpoint.read(f"{config.output_dir}/checkpoints/best.pt").load_into(model)
-    model.eval()
+    model = Checkpoint.read(f"{config.output_dir}/checkpoints/best.pt").open()
     for split in ("train", "val"):
         features, labels, _ = kept(config, split)
         for batch in make_eval_loader(config, clips, split, torch.device("cpu")).batches():
@@ -120,10 +118,10 @@ def test_the_test_split_keeps_all_its_views(trained, tmp_path):
     assert torch.allclose(scores.float(), csv_scores(config.output_dir), atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RETRAINERS.names())
 def test_only_the_classifier_changes_and_test_net_agrees(trained, method):
     # The best tau may be 0, which changes nothing.
-    words = ("RETRAIN.TAUS", [1.0]) if method == "logit_adjust" else ()
+    words = ("RETRAIN.LOGIT_ADJUST.TAUS", [1.0]) if method == "logit_adjust" else ()
     config = trained("RETRAIN.METHOD", method, *words)
     metrics = retrain(config)
     before, after, _ = states(config, method)
@@ -155,7 +153,7 @@ def test_lws_scales_each_class(trained):
 
 def test_tau_is_the_smallest_that_validates_best(trained):
     taus = (1.5, 0.0, 0.5)
-    config = trained("RETRAIN.METHOD", "tau_norm", "RETRAIN.TAUS", list(taus))
+    config = trained("RETRAIN.METHOD", "tau_norm", "RETRAIN.TAU_NORM.TAUS", list(taus))
     retrain(config)
     before, after, origin = states(config, "tau_norm")
     w, (features, labels, _) = before["fc.weight"], kept(config, "val")
@@ -170,7 +168,7 @@ def test_tau_is_the_smallest_that_validates_best(trained):
 
 
 def test_ncm_takes_the_training_means(trained):
-    config = trained("RETRAIN.METHOD", "ncm", "RETRAIN.DISTANCE", "euclidean")
+    config = trained("RETRAIN.METHOD", "ncm", "RETRAIN.NCM.DISTANCE", "euclidean")
     retrain(config)
     features, labels, _ = kept(config, "train")
     _, after, _ = states(config, "ncm")
@@ -180,9 +178,26 @@ def test_ncm_takes_the_training_means(trained):
         assert float(after["fc.bias"][c]) == pytest.approx(-float(mean @ mean), rel=1e-4)
 
 
+def work_of(features, head, log):
+    counts = torch.bincount(features["train"].labels).tolist()
+    return Work(
+        best_metric="top1",
+        seed=0,
+        class_names=["blue", "green", "red"],
+        grouping=by_thresholds(counts, "mean", ("minority", "majority")),
+        features=features,
+        leave_out=True,
+        trained=head,
+        mix_options=None,
+        log=log,
+        screen=console(),
+    )
+
+
 def test_classes_are_drawn_equally_often(trained):
     """Where features say nothing, a classifier learns how often it has seen each class."""
-    config = trained("RETRAIN.MAX_EPOCH", 150, "RETRAIN.BATCH_SIZE", 200, "RETRAIN.BASE_LR", 1)
+    own = RETRAINERS.get("crt").Options(max_epoch=150, batch_size=200, base_lr=1)
+    config = trained()
     labels = torch.tensor([0] * 150 + [1] * 40 + [2] * 10)
     features = {
         split: Features(torch.zeros(len(of), 1, 5), of, torch.ones(len(of), dtype=torch.bool))
@@ -190,19 +205,14 @@ def test_classes_are_drawn_equally_often(trained):
     }
     log = RunLog(RunFolder(config.output_dir).retrained("crt"))
     head = nn.Linear(5, 3)
-    names = ["blue", "green", "red"]
-    grouping = by_thresholds([150, 40, 10], "mean", ("minority", "majority"))
-    own = (config.retrain, "top1", 0, names, grouping)
-    kind = MIXERS.get("none")
-    mixer = kind(kind.Options(), num_classes=3, class_counts=torch.tensor([150, 40, 10]))
-    fit(Work(*own, features, True, head, mixer, log, console()), head)
+    fit(work_of(features, head, log), own, head)
     log.close()
     assert head.bias.softmax(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
 
 
 def test_crt_learns_and_repeats_to_the_bit(trained):
     # The default rate suits the features of a trained network; those of this one are far larger.
-    words = ("RETRAIN.MAX_EPOCH", 40, "RETRAIN.BASE_LR", 1e-4, "RETRAIN.MOMENTUM", 0)
+    words = ("RETRAIN.CRT.MAX_EPOCH", 40, "RETRAIN.CRT.BASE_LR", 1e-4, "RETRAIN.CRT.MOMENTUM", 0)
     runs = {}
     for name, seed in (("one", 0), ("two", 0), ("other", 1)):
         config = trained(*words, "RNG_SEED", seed)
@@ -223,7 +233,7 @@ def test_the_second_call_needs_no_clips(trained, tmp_path):
     assert [file.stem for file in files] == ["test", "train", "val"]
     before = [(file.stat().st_mtime_ns, file.read_bytes()) for file in files]
     delete_clips(tmp_path)
-    for method in METHODS:
+    for method in RETRAINERS.names():
         retrain(trained("RETRAIN.METHOD", method))
     assert [(file.stat().st_mtime_ns, file.read_bytes()) for file in files] == before
 
@@ -268,16 +278,16 @@ def test_features_of_another_checkpoint_or_a_damaged_file_are_computed_anew(trai
 def test_mistakes(configured, tmp_path):
     with pytest.raises(CheckpointError, match="train first"):
         retrain(configured())
-    with pytest.raises(ConfigError, match="RETRAIN.METHOD must be 'crt', 'lws'"):
+    with pytest.raises(ConfigError, match="RETRAIN.METHOD: unknown way of retraining 'cct'"):
         configured("RETRAIN.METHOD", "cct")
     with pytest.raises(ConfigError, match="TAUS must hold at least one"):
-        configured("RETRAIN.TAUS", "[]")
+        configured("RETRAIN.METHOD", "tau_norm", "RETRAIN.TAU_NORM.TAUS", "[]")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_run_trained_before_and_after_goes_on(trained):
     """RETRAIN is no part of what a checkpoint must agree with."""
-    train(trained("RETRAIN.BASE_LR", 1, "SOLVER.MAX_EPOCH", 4))
+    train(trained("RETRAIN.CRT.BASE_LR", 1, "SOLVER.MAX_EPOCH", 4))
 
 
 def test_a_run_started_anew_takes_its_retrained_classifiers_with_it(trained, tmp_path):
@@ -296,7 +306,7 @@ def test_an_output_folder_that_cannot_be_written(trained, tmp_path):
 
 
 def test_a_cosine_head_can_be_retrained_where_that_makes_sense(configured):
-    words = ("MODEL.HEAD", "cosine", "LOSS.NAME", "ldam", "RETRAIN.MAX_EPOCH", 2)
+    words = ("MODEL.HEAD", "cosine", "LOSS.NAME", "ldam", "RETRAIN.CRT.MAX_EPOCH", 2)
     train(configured(*words))
     for method in ("lws", "tau_norm"):
         with pytest.raises(
@@ -311,7 +321,7 @@ def test_a_cosine_head_can_be_retrained_where_that_makes_sense(configured):
 
 
 def test_logit_adjust_lowers_the_bias_of_large_classes(trained):
-    config = trained("RETRAIN.METHOD", "logit_adjust", "RETRAIN.TAUS", [1.0])
+    config = trained("RETRAIN.METHOD", "logit_adjust", "RETRAIN.LOGIT_ADJUST.TAUS", [1.0])
     retrain(config)
     before, after, origin = states(config, "logit_adjust")
     assert torch.equal(after["fc.weight"], before["fc.weight"])
@@ -322,29 +332,28 @@ def test_logit_adjust_lowers_the_bias_of_large_classes(trained):
 
 def test_max_norm_bounds_every_class(trained):
     longest = 0.05
-    config = trained("RETRAIN.METHOD", "crt", "RETRAIN.MAX_NORM", longest)
+    config = trained("RETRAIN.METHOD", "crt", "RETRAIN.CRT.MAX_NORM", longest)
     retrain(config)
     _, after, _ = states(config, "crt")
     assert (after["fc.weight"].norm(dim=1) <= longest + 1e-6).all()
-    with pytest.raises(ConfigError, match="MAX_NORM must be 0 for METHOD las"):
-        trained("RETRAIN.METHOD", "las", "RETRAIN.MAX_NORM", 1)
+    with pytest.raises(ConfigError, match=r"unknown key RETRAIN\.LAS\.MAX_NORM"):
+        trained("RETRAIN.METHOD", "las", "RETRAIN.LAS.MAX_NORM", 1)
 
 
 def test_smoothed_labels_are_what_is_learnt_where_features_tell_all(trained):
     """Of features that are the class, the scores become the targets, by size for ``las``."""
-    words = ("RETRAIN.MAX_EPOCH", 200, "RETRAIN.BASE_LR", 1, "RETRAIN.WEIGHT_DECAY", 0)
-    config = trained(*words, "RETRAIN.OVER_SMOOTHING", 0.9, "RETRAIN.SMOOTHING_TAIL", 0.2)
+    common = {"max_epoch": 200, "base_lr": 1, "weight_decay": 0}
+    config = trained()
     labels = torch.tensor([0] * 30 + [1] * 15 + [2] * 5)
     split = Features(3 * torch.eye(3)[labels][:, None], labels, torch.ones(50, dtype=torch.bool))
-    grouping = by_thresholds([30, 15, 5], "mean", ("minority", "majority"))
-    kind = MIXERS.get("none")
-    mixer = kind(kind.Options(), num_classes=3, class_counts=torch.tensor([30, 15, 5]))
-    for method, own in (("los", [0.4, 0.4, 0.4]), ("las", [0.6, 0.6824, 0.8])):
+    for method, given, own in (
+        ("los", {"over_smoothing": 0.9}, [0.4, 0.4, 0.4]),
+        ("las", {"smoothing_tail": 0.2}, [0.6, 0.6824, 0.8]),
+    ):
         log = RunLog(RunFolder(config.output_dir).retrained(method))
-        names = ["blue", "green", "red"]
-        parts = (config.retrain, "top1", 0, names, grouping, {"train": split, "val": split}, True)
-        work = Work(*parts, nn.Linear(3, 3), mixer, log, console())
-        head, _ = METHODS[method](work)
+        work = work_of({"train": split, "val": split}, nn.Linear(3, 3), log)
+        kind = RETRAINERS.get(method)
+        head, _ = kind(kind.Options(**common, **given)).make(work)
         log.close()
         scores = head(3 * torch.eye(3)).softmax(dim=1)
         assert scores.diagonal().tolist() == pytest.approx(own, abs=0.005), method
@@ -356,3 +365,14 @@ def test_lmr_s_options_are_those_of_mix(trained):
     retrain(config)
     _, _, origin = states(config, "lmr")
     assert max(origin["contributions"]) == pytest.approx(0.25)
+
+
+def test_options_that_stood_in_the_section_itself_are_those_of_each_method(configured):
+    """As in config.yaml of version 0.1, and in commands of its time."""
+    words = ("RETRAIN.MAX_EPOCH", 3, "RETRAIN.TAUS", "[0.5]", "RETRAIN.LWS.MAX_EPOCH", 4)
+    for method, expected in (("crt", 3), ("las", 3), ("lws", 4)):
+        found = configured("RETRAIN.METHOD", method, *words).retrain
+        assert found.options.max_epoch == expected
+    assert configured("RETRAIN.METHOD", "tau_norm", *words).retrain.options.taus == (0.5,)
+    with pytest.raises(ConfigError, match=r"unknown key RETRAIN\.EPOCHS"):
+        configured("RETRAIN.EPOCHS", 3)

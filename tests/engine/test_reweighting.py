@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from cdb_video.data.batches.batch import Batch
-from cdb_video.engine.train.loop import accumulate_gradient, train
+from cdb_video.engine.train.loop import train
+from cdb_video.engine.train.plan import Step
 from cdb_video.engine.train.run import prepare
 from cdb_video.engine.train.seen import Seen
 from cdb_video.models import read_checkpoint
+from cdb_video.outputs import Outputs
 from cdb_video.registry import LOSSES
 
 
@@ -106,16 +108,18 @@ def test_difficulty_can_come_from_the_training_clips(configured):
 
 def test_training_recall_counts_each_clip_once_however_batches_are_split(configured):
     run = prepare(configured("out"), torch.device("cpu"))
-    window = list(run.train_loader.batches(1))
-    accumulate_gradient(run, window, 0)
-    run.state.seen.end_step()
-    loss, recall, counts = run.state.seen.take()
+    window = list(run.plan.train_loader.batches(1))
+    run.learner.gradient(window, Step(1, 0, 0, True))
+    run.learner.seen.end_step()
+    loss, (classes, outputs) = run.learner.seen.take()
+    recall, counts = classes
+    assert outputs == [classes]
     assert loss > 0
     assert counts.tolist() == [6, 3, 2]
     assert ((recall >= 0) & (recall <= 1)).all()
-    accumulate_gradient(run, window[:1], 1)
-    run.state.seen.end_step()
-    assert sum(run.state.seen.take()[2].tolist()) == 4
+    run.learner.gradient(window[:1], Step(1, 1, 1, True))
+    run.learner.seen.end_step()
+    assert sum(run.learner.seen.take()[1].classes.counts.tolist()) == 4
 
 
 def add(seen, step, logits, labels, loss):
@@ -131,14 +135,14 @@ def add(seen, step, logits, labels, loss):
 
 
 def test_what_was_seen_by_hand():
-    seen = Seen(4, torch.device("cpu"))
+    seen = Seen(Outputs.unnamed(4), torch.device("cpu"))
     logits = torch.tensor([[3.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 2.0, 0, 0], [0, 0, 0, 1.0]])
     add(seen, 0, logits, [0, 1, 0, 3], 2.0)
     add(seen, 1, logits[:2], [1, 1], 5.0)
-    look = seen.look(lambda *_: "")
-    assert look[:3] == (pytest.approx(3.0), False, False)
+    look = seen.look()
+    assert look[:4] == (pytest.approx(3.0), False, False, False)
     assert [(step, loss) for step, _, loss in look.losses] == [(0, 2.0), (1, 5.0)]
-    loss, recall, counts = seen.take()
+    loss, ((recall, counts), _) = seen.take()
     assert loss == pytest.approx(3.0)
     assert counts.tolist() == [2, 3, 0, 1]
     assert recall.tolist() == pytest.approx([1 / 2, 2 / 3, 0, 1])
@@ -146,7 +150,7 @@ def test_what_was_seen_by_hand():
 
 
 def test_a_step_that_is_left_out_was_not_seen():
-    seen = Seen(2, torch.device("cpu"))
+    seen = Seen(Outputs.unnamed(2), torch.device("cpu"))
     add(seen, 0, torch.eye(2), [0, 1], 1.0)
     label = torch.tensor([0, 0])
     for _ in range(2):
@@ -159,19 +163,24 @@ def test_a_step_that_is_left_out_was_not_seen():
         )
     seen.drop_step()
     assert seen.num_skipped == 1
-    assert seen.look(lambda *_: "").mean_loss == 1
-    loss, recall, counts = seen.take()
+    assert seen.look().mean_loss == 1
+    loss, ((recall, counts), _) = seen.take()
     assert (loss, recall.tolist(), counts.tolist()) == (1, [1, 1], [1, 1])
     assert seen.num_skipped == 0
 
 
 def test_what_was_seen_survives_a_checkpoint():
-    seen, other = Seen(2, torch.device("cpu")), Seen(2, torch.device("cpu"))
+    two, cpu = Outputs.unnamed(2), torch.device("cpu")
+    seen, other = Seen(two, cpu), Seen(two, cpu)
     add(seen, 0, torch.eye(2), [0, 0], 0.1)
     other.load_state_dict(seen.state_dict())
-    several = Seen(2, torch.device("cpu"))
+    several = Seen(two, cpu)
     several.load_sum([seen.state_dict()] * 2)
-    assert [x.take()[2].tolist() for x in (seen, other, several)] == [[2, 0], [2, 0], [4, 0]]
+    assert [x.take()[1].classes.counts.tolist() for x in (seen, other, several)] == [
+        [2, 0],
+        [2, 0],
+        [4, 0],
+    ]
 
 
 TWO_PROCESSES = """

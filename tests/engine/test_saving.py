@@ -15,6 +15,7 @@ import torch
 from test_steps import assert_same_runs, states
 
 from cdb_video.engine.evaluate.test import test as run_test
+from cdb_video.engine.train.learner import Learner
 from cdb_video.engine.train.loop import train
 from cdb_video.errors import CheckpointError, TrainingError
 from cdb_video.models.weights.files import read_checkpoint
@@ -164,18 +165,16 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(trained, configur
 
 def test_weights_that_overflow_in_the_last_step_are_not_saved(configured, monkeypatch):
     config = configured("out", "SOLVER.MAX_EPOCH", 2, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]")
-    module = sys.modules["cdb_video.engine.train.loop"]
-    original = module.take_step
-
+    original = Learner.update
     steps = iter(range(100))
 
-    def overflowing(run):
-        original(run)
+    def overflowing(learner):
+        original(learner)
         if next(steps) == 5:
             with torch.no_grad():
-                run.state.model.fc.bias[0] = float("inf")
+                learner.model.fc.bias[0] = float("inf")
 
-    monkeypatch.setattr(module, "take_step", overflowing)
+    monkeypatch.setattr(Learner, "update", overflowing)
     with pytest.raises(TrainingError, match=r"epoch 2, step 3: .* is not finite.*not.* saved"):
         train(config)
     monkeypatch.undo()

@@ -5,14 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from cdb_video.data.batches.batch import Batch
-from cdb_video.engine.train.loop import fit, seed_step, train, windows
+from cdb_video.engine.train.learner import Learner, seed_step
+from cdb_video.engine.train.loop import fit, train
+from cdb_video.engine.train.plan import Step
 from cdb_video.engine.train.run import prepare
 from cdb_video.errors import ConfigError, TrainingError
 from cdb_video.models import Checkpoint, read_checkpoint
@@ -38,17 +40,21 @@ class HostReads(TorchFunctionMode):
 
 def reads_of_each_step(run, monkeypatch):
     """Host reads between the beginnings of neighbouring steps of the first epoch."""
-    module, marks = sys.modules["cdb_video.engine.train.loop"], []
-    original = module.accumulate_gradient
+    original, marks = Learner.gradient, []
     with HostReads() as reads:
 
         def marked(*words):
             marks.append(reads.count)
-            return original(*words)
+            original(*words)
 
-        monkeypatch.setattr(module, "accumulate_gradient", marked)
+        monkeypatch.setattr(Learner, "gradient", marked)
         fit(run)
     return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+
+
+def looking(run, period):
+    """``run`` with a read of the device every so many steps."""
+    return run._replace(plan=replace(run.plan, look_period=period))
 
 
 SMALL_STEPS = ("TRAIN.BATCH_SIZE", 2, "SOLVER.MAX_EPOCH", 1, "SOLVER.STEPS", "[0]")
@@ -63,28 +69,28 @@ def test_a_step_reads_once_from_the_device(configured, monkeypatch):
 
 def test_on_a_gpu_nothing_is_read_between_log_periods(configured, monkeypatch):
     """With the period of looks that a GPU has; six steps, a line of the log after the third."""
-    run = prepare(configured("out", *SMALL_STEPS, "LOG_PERIOD", 3), CPU)._replace(look_period=3)
+    run = looking(prepare(configured("out", *SMALL_STEPS, "LOG_PERIOD", 3), CPU), 3)
     assert reads_of_each_step(run, monkeypatch)[:4] == [0, 0, 1, 0]
 
 
 @pytest.mark.parametrize("period", [1, 3])
 def test_the_clips_of_a_loss_that_is_not_finite_are_named(configured, monkeypatch, period):
     """Also when the device is looked at some steps later."""
-    run = prepare(configured("out", *SMALL_STEPS), CPU)._replace(look_period=period)
-    state, calls = run.state, []
+    run = looking(prepare(configured("out", *SMALL_STEPS), CPU), period)
+    (loss,), calls = run.learner.losses, []
 
-    class Breaks(type(state.loss)):
+    class Breaks(type(loss)):
         def compute(self, logits, target, weights):
             calls.append(len(calls))
             loss = super().compute(logits, target, weights)
             return loss * float("nan") if len(calls) == 2 else loss
 
-    state.loss.__class__ = Breaks
-    second = next(run.train_loader.batches(1, first=1))
+    loss.__class__ = Breaks
+    second = next(run.plan.train_loader.batches(1, first=1))
     with pytest.raises(TrainingError, match=r"epoch 1, step 2: the loss is nan; clips: ") as error:
         fit(run)
     for index in second.index.tolist():
-        assert run.splits["train"].records[index].path in str(error.value)
+        assert run.plan.task.splits["train"].records[index].path in str(error.value)
     assert len(calls) == max(2, period)
     assert not RunFolder(configured().output_dir).latest.exists()
 
@@ -97,9 +103,9 @@ def test_batches_from_the_middle_are_those_of_the_whole_epoch(configured, images
         words += ("IMPORTS", "[in_memory]", "DATA.NAME", "in_memory")
     run = prepare(configured("out", *words, "SAMPLER.NAME", "class_balanced"), CPU)
     for epoch in (1, 2):
-        whole = list(run.train_loader.batches(epoch))
+        whole = list(run.plan.train_loader.batches(epoch))
         for first in (0, 2, len(whole) - 1, len(whole)):
-            rest = list(run.train_loader.batches(epoch, first=first))
+            rest = list(run.plan.train_loader.batches(epoch, first=first))
             assert len(rest) == len(whole) - first
             for one, other in zip(rest, whole[first:], strict=True):
                 assert all(torch.equal(a, b) for a, b in zip(one[:3], other[:3], strict=True))
@@ -107,12 +113,12 @@ def test_batches_from_the_middle_are_those_of_the_whole_epoch(configured, images
 
 def test_what_comes_before_is_not_decoded(configured, colour_clips, tmp_path):
     run = prepare(configured("out"), CPU)
-    first = next(run.train_loader.batches(1))
+    first = next(run.plan.train_loader.batches(1))
     for index in first.index.tolist():
-        path = Path(run.splits["train"].records[index].path)
+        path = Path(run.plan.task.splits["train"].records[index].path)
         path.rename(path.with_suffix(".away"))
     try:
-        assert len(list(run.train_loader.batches(1, first=1))) == 2
+        assert len(list(run.plan.train_loader.batches(1, first=1))) == 2
     finally:
         for path in colour_clips.glob("*.away"):
             path.rename(path.with_suffix(".mp4"))
@@ -120,11 +126,14 @@ def test_what_comes_before_is_not_decoded(configured, colour_clips, tmp_path):
 
 def test_windows_begin_where_progress_left_off(configured):
     run = prepare(configured("out", "TRAIN.BATCH_SIZE", 4, "SOLVER.ACCUMULATION_STEPS", 2), CPU)
-    sizes = [[len(batch.label) for batch in window] for window in windows(run, run.progress)]
-    assert sizes == [[2, 2], [2, 2], [3]]
-    rest = list(windows(run, run.progress._replace(step=2)))
-    assert [[len(batch.label) for batch in window] for window in rest] == [[3]]
-    assert all(isinstance(batch, Batch) for batch in rest[0])
+
+    def windows(progress):
+        steps = run.plan.steps(progress, run.recorder.batches(run.plan, progress))
+        return [(step, [len(batch.label) for batch in window]) for step, window in steps]
+
+    assert [sizes for _, sizes in windows(run.progress)] == [[2, 2], [2, 2], [3]]
+    assert windows(run.progress._replace(step=2)) == [(Step(1, 2, 2, True), [3])]
+    assert [step.total for step, _ in windows(run.progress._replace(epoch=2))] == [6, 7, 8]
 
 
 def test_every_step_of_every_epoch_draws_other_numbers():
@@ -169,15 +178,14 @@ WITHIN += ("TRAIN.BATCH_SIZE", 2, "LOSS.CDB_CE.SOURCE", "train", "LOSS.CDB_CE.MO
 def test_a_run_that_stops_within_an_epoch_ends_bit_equal(configured, monkeypatch, step):
     whole, cut = configured("whole", *WITHIN[2:]), configured("cut", *WITHIN)
     train(whole)
-    module, original = sys.modules["cdb_video.engine.train.loop"], None
-    original = module.accumulate_gradient
+    original = Learner.gradient
 
-    def interrupted(run, window, done):
-        if done == 2 * run.steps_per_epoch + step:
+    def interrupted(learner, window, at):
+        if (at.epoch, at.number) == (3, step):
             raise KeyboardInterrupt
-        return original(run, window, done)
+        original(learner, window, at)
 
-    monkeypatch.setattr(module, "accumulate_gradient", interrupted)
+    monkeypatch.setattr(Learner, "gradient", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(cut)
     monkeypatch.undo()

@@ -10,6 +10,8 @@ import pytest
 from test_steps import assert_same_runs
 
 from cdb_video.commands import run as run_command
+from cdb_video.engine.train import saving
+from cdb_video.engine.train.learner import Learner
 from cdb_video.engine.train.loop import train
 from cdb_video.errors import Stopped
 from cdb_video.models import Checkpoint
@@ -19,18 +21,17 @@ ROOT = Path(__file__).parents[2]
 WORDS = ("MODEL.DROPOUT_RATE", 0.3, "TRAIN.EMA_DECAY", 0.9, "BN.USE_PRECISE_STATS", True)
 WORDS += ("LOSS.CDB_CE.SOURCE", "train", "LOSS.CDB_CE.MOMENTUM", 0.5, "TRAIN.BATCH_SIZE", 4)
 MOMENTS = {
-    "first step": ("train", "accumulate_gradient", 1),
-    "within an epoch": ("train", "accumulate_gradient", 5),
-    "last step of an epoch": ("train", "accumulate_gradient", 6),
-    "validation": ("evaluate", "recall_per_class", None),
-    "saving": ("checkpoint", "point", 3),
+    "first step": (Learner, "gradient", 1),
+    "within an epoch": (Learner, "gradient", 5),
+    "last step of an epoch": (Learner, "gradient", 6),
+    "validation": (None, "", 0),
+    "saving": (saving, "point", 3),
 }
 
 
 def ask(monkeypatch, moment, number):
     """Lets this process be asked to stop at a moment of a run."""
     module, name, call = MOMENTS[moment]
-    module = sys.modules[f"cdb_video.engine.{module}"]
     if moment == "validation":  # while its second batch is made
         validation = sys.modules["cdb_video.engine.train.validate"]
         original = validation.evaluate
@@ -99,8 +100,7 @@ def test_a_request_in_the_last_epoch_finishes_the_run(configured, monkeypatch):
 
 
 def test_a_second_ctrl_c_ends_at_once(configured, monkeypatch):
-    module = sys.modules["cdb_video.engine.train.loop"]
-    original = module.accumulate_gradient
+    original = Learner.gradient
 
     def impatient(*words):
         os.kill(os.getpid(), signal.SIGINT)
@@ -110,7 +110,7 @@ def test_a_second_ctrl_c_ends_at_once(configured, monkeypatch):
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        monkeypatch.setattr(module, "accumulate_gradient", impatient)
+        monkeypatch.setattr(Learner, "gradient", impatient)
         with pytest.raises(KeyboardInterrupt):
             train(configured("out"))
     finally:

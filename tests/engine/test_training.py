@@ -5,7 +5,6 @@ import filecmp
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cdb_video import options
 from cdb_video.data.batches.batch import Batch
 from cdb_video.engine.evaluate.test import test as run_test
-from cdb_video.engine.train.loop import accumulate_gradient, train
+from cdb_video.engine.train.learner import Learner
+from cdb_video.engine.train.loop import train
+from cdb_video.engine.train.plan import Step
 from cdb_video.engine.train.run import prepare
 from cdb_video.errors import CheckpointError, ConfigError, TrainingError
 from cdb_video.models import read_checkpoint
@@ -109,21 +110,19 @@ def test_a_resumed_run_ends_bit_equal(configured, stop_after, words, monkeypatch
 
 def _interrupt_in_epoch(epoch, monkeypatch):
     """Stops training as Ctrl-C would, at the second step of ``epoch``."""
-    module = sys.modules["cdb_video.engine.train.loop"]
-    original, calls = module.accumulate_gradient, []
+    original = Learner.gradient
 
-    def interrupted(run, window, step):
-        calls.append(step // run.steps_per_epoch + 1)
-        if calls.count(epoch) == 2:
+    def interrupted(learner, window, step):
+        if (step.epoch, step.number) == (epoch, 1):
             raise KeyboardInterrupt
-        return original(run, window, step)
+        original(learner, window, step)
 
-    monkeypatch.setattr(module, "accumulate_gradient", interrupted)
+    monkeypatch.setattr(Learner, "gradient", interrupted)
 
 
 def test_the_sampler_knows_how_long_the_run_is(configured):
     config = configured("out", "SAMPLER.NAME", "progressive", "SOLVER.MAX_EPOCH", 8)
-    sampler = prepare(config, torch.device("cpu")).state.sampler
+    sampler = prepare(config, torch.device("cpu")).learner.sampler
     assert sampler.probabilities(8).tolist() == pytest.approx([1 / 3] * 3)
     assert sampler.probabilities(4)[0] == pytest.approx((6 / 11 + 1 / 3) / 2)
 
@@ -242,16 +241,16 @@ def test_views_are_averaged_and_reported(configured):
 def test_accumulated_gradients_are_those_of_the_whole_batch(configured):
     config = configured("out", "LOSS.NAME", "cross_entropy", "TRAIN.BATCH_SIZE", 7)
     run = prepare(config, torch.device("cpu"))
-    model = run.state.model.eval()  # with fixed statistics batch norm treats each clip alike
-    whole = next(run.train_loader.batches(1))
+    model = run.learner.model.eval()  # with fixed statistics batch norm treats each clip alike
+    whole = next(run.plan.train_loader.batches(1))
     parts = [Batch(*(t[:5] for t in whole[:3])), Batch(*(t[5:] for t in whole[:3]))]
     results = []
     for window in ([whole], parts):
         model.zero_grad()
-        accumulate_gradient(run, window, 0)
-        run.state.seen.end_step()
-        loss, _, counts = run.state.seen.take()
-        assert counts.sum() == 7
+        run.learner.gradient(window, Step(1, 0, 0, True))
+        run.learner.seen.end_step()
+        loss, recalls = run.learner.seen.take()
+        assert recalls.classes.counts.sum() == 7
         results.append([torch.tensor(loss), *(p.grad.clone() for p in model.parameters())])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)

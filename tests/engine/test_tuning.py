@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from cdb_video import options
-from cdb_video.engine.evaluate.evaluation import evaluate
+from cdb_video.engine.evaluate.scores import evaluate
 from cdb_video.engine.train.average import WeightAverage
 from cdb_video.engine.train.loop import train
 from cdb_video.engine.train.run import prepare
@@ -66,7 +66,7 @@ def steps():
 
 def test_frozen_stages_leave_a_run_as_they_came(configured):
     config = configured("out", "MODEL.FREEZE_STAGES", 3, "SOLVER.WEIGHT_DECAY", 0.1)
-    before = copy.deepcopy(prepare(config, CPU).state.model.state_dict())
+    before = copy.deepcopy(prepare(config, CPU).learner.model.state_dict())
     train(config)
     after = checkpoint(config)["model_state"]
     frozen = ("conv1.", "bn1.", "layer1.", "layer2.")
@@ -76,7 +76,7 @@ def test_frozen_stages_leave_a_run_as_they_came(configured):
 
 def test_frozen_statistics_and_affine_parameters_leave_a_run_as_they_came(configured):
     config = configured("out", "MODEL.FROZEN_BN", "true", "BN.USE_PRECISE_STATS", "true")
-    model = prepare(config, CPU).state.model
+    model = prepare(config, CPU).learner.model
     before = copy.deepcopy(model.state_dict())
     norms = {name for name, m in model.named_modules() if isinstance(m, nn.BatchNorm3d)}
     train(config)
@@ -147,7 +147,8 @@ def test_an_average_changes_what_is_tested_not_what_is_trained(configured):
     assert not torch.equal(one["model_state"]["fc.weight"], other["model_state"]["fc.weight"])
     # What the run printed of its last validation is what the weights in the checkpoint give.
     run = prepare(configured("again", "MODEL.PRETRAINED", latest(averaged)), CPU)
-    again = evaluate(run.state.model, run.val_loader, run.splits.labels("val"), 3)
+    labels = run.plan.task.splits.labels("val")
+    again = evaluate(run.learner.model, run.plan.val_loader, labels)
     assert again.loss == pytest.approx(validation_losses(averaged.output_dir)[-1], rel=1e-6)
 
 
@@ -183,10 +184,10 @@ def activations_of_norms(model, clips):
 def test_precise_statistics_are_those_of_the_batches(configured):
     config = configured("out", "BN.NUM_BATCHES_PRECISE", 2, *DROPOUT)
     run = prepare(config, CPU)
-    model = run.state.model
-    batches = list(run.train_loader.batches(3))
+    model = run.learner.model
+    batches = list(run.plan.train_loader.batches(3))
     twin = copy.deepcopy(model)
-    precise_statistics(model, run.train_loader, 3, 2)
+    precise_statistics(model, run.plan.train_loader, 3, 2)
     clips = [batch.video for batch in batches[:2]]
     expected = activations_of_norms(twin.train(), clips)
     assert len(batches) > 2
@@ -201,7 +202,7 @@ def test_precise_statistics_are_those_of_the_batches(configured):
         ):
             torch.testing.assert_close(got, value.float(), rtol=1e-3, atol=1e-5, msg=name)
     # The order of training goes on as if nothing had been drawn.
-    for batch, again in zip(batches, run.train_loader.batches(3), strict=True):
+    for batch, again in zip(batches, run.plan.train_loader.batches(3), strict=True):
         assert torch.equal(batch.video, again.video)
 
 
@@ -227,11 +228,11 @@ def test_a_network_without_batch_norm_needs_no_precise_statistics(configured, mo
         raise AssertionError("drawn")
         yield
 
-    monkeypatch.setattr(run.train_loader, "batches", batches)
+    monkeypatch.setattr(run.plan.train_loader, "batches", batches)
     model = nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
-    for network in (model, run.state.model):
+    for network in (model, run.learner.model):
         before = copy.deepcopy(network.state_dict())
-        precise_statistics(network, run.train_loader, 1, 200)
+        precise_statistics(network, run.plan.train_loader, 1, 200)
         assert_same(network.state_dict(), before)
 
 
@@ -309,7 +310,7 @@ def test_all_together_on_two_processes(tiny_yaml, tmp_path):
         assert_same(whole[part], cut[part])
     # The scores of both processes are in the validation loss, the checkpoint is of one.
     assert validation_losses(tmp_path / "cut") == validation_losses(tmp_path / "whole")
-    fresh = prepare(options.load(tiny_yaml), CPU).state.model.state_dict()
+    fresh = prepare(options.load(tiny_yaml), CPU).learner.model.state_dict()
     for name, value in whole["model_state"].items():
         frozen = name.startswith(("conv1.", "bn1.", "layer1."))
         assert torch.equal(value, fresh[name]) == frozen, name

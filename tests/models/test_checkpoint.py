@@ -59,7 +59,7 @@ def test_the_model_is_rebuilt_without_its_yaml(best):
     torch.save(CLIPS, best.with_name("clips"))
     code = (
         "import sys, torch; from cdb_video.models import Checkpoint\n"
-        "model = Checkpoint.read(sys.argv[1]).build_model()\n"
+        "model = Checkpoint.read(sys.argv[1]).open()\n"
         "clips = torch.load(sys.argv[2], weights_only=True)\n"
         "torch.save(model(clips).detach(), sys.argv[3])"
     )
@@ -78,13 +78,13 @@ def test_the_model_is_rebuilt_without_its_yaml(best):
 def test_it_is_read_once(best, monkeypatch):
     reads, original = [], files.torch.load
     monkeypatch.setattr(files.torch, "load", lambda *a, **k: reads.append(a) or original(*a, **k))
-    model = Checkpoint.read(best).build_model()
+    model = Checkpoint.read(best).open()
     assert model.normalisation.std == (60, 60, 60)
     assert len(reads) == 1
 
 
 def test_bytes_are_normalised_in_the_model_and_floats_are_not(best):
-    model = Checkpoint.read(best).build_model()
+    model = Checkpoint.read(best).open()
     mean, std = (torch.tensor(x).view(3, 1, 1, 1) for x in model.normalisation)
     with torch.no_grad():
         torch.testing.assert_close(model(CLIPS), model((CLIPS.float() - mean) / std))
@@ -97,7 +97,7 @@ def test_precision_belongs_to_the_model(best):
     tree["TRAIN"]["MIXED_PRECISION"] = True
     del content["precision"]  # as before TRAIN.PRECISION
     torch.save({**content, "config": yaml.safe_dump(tree)}, best.with_name("half.pt"))
-    model = Checkpoint.read(best.with_name("half.pt")).build_model()
+    model = Checkpoint.read(best.with_name("half.pt")).open()
     assert model.precision == "bf16"
     with torch.no_grad():
         assert model(CLIPS).dtype == torch.bfloat16
@@ -108,7 +108,6 @@ def test_an_older_checkpoint_says_as_much(best):
     content = read_checkpoint(best)
     tree = yaml.safe_load(content["config"])
     tree["DATA"]["MEAN"] = [114.7748, 107.7354, 99.475]
-    tree["STAGE2"] = tree.pop("RETRAIN")
     del tree["TRAIN"]["CHECKPOINT_MINUTES"]
     old = {**content, "config": yaml.safe_dump(tree)}
     for name in ("normalisation", "groups", "step", "processes", "precision"):
@@ -118,7 +117,7 @@ def test_an_older_checkpoint_says_as_much(best):
     assert checkpoint.normalisation == Checkpoint.read(best).normalisation
     assert checkpoint.groups is None
     with torch.no_grad():
-        model, other = checkpoint.build_model(), Checkpoint.read(best).build_model()
+        model, other = checkpoint.open(), Checkpoint.read(best).open()
         assert torch.equal(model(CLIPS), other(CLIPS))
 
 
@@ -129,7 +128,7 @@ def test_a_file_of_another_program_gives_what_it_has(tmp_path):
     assert (checkpoint.normalisation, checkpoint.class_names, checkpoint.epoch) == (None, None, 0)
     message = r"weights\.pth must be a checkpoint of cdb_video with "
     with pytest.raises(CheckpointError, match=message + "class names"):
-        checkpoint.build_model()
+        checkpoint.open()
     with pytest.raises(CheckpointError, match=message + r"DATA\.NUM_FRAMES"):
         assert checkpoint.sampling
 

@@ -10,9 +10,9 @@ import pytest
 from videos import numbered_frame, read_number, write_video
 
 from cdb_video.commands import main
-from cdb_video.data import packing
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.lists.records import Record
+from cdb_video.data.pack import packing
 from cdb_video.data.pack.packing import Packing
 from cdb_video.errors import DecodeError
 

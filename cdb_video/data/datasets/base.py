@@ -17,7 +17,7 @@ import numpy.typing as npt
 from cdb_video.data.lists.records import Record, RecordTable
 from cdb_video.data.lists.splits import Split
 from cdb_video.errors import DataError
-from cdb_video.parts import Parts
+from cdb_video.outputs import Output
 
 SPLITS = ("train", "val", "test")
 MAX_CLASSES = 100_000
@@ -48,8 +48,8 @@ class LabelledClips(ABC):
 
     class_names: list[str]
     """(K,) names; a label is a position in this list, the same in all splits."""
-    parts: Parts = ()
-    """What the classes are made of, where that may be recognised by heads of its own."""
+    outputs: tuple[Output, ...] = ()
+    """What a class says, where heads of their own may tell it apart (MODEL.HEADS parts)."""
     image_fps: float | None = None
     """What DATA.IMAGE_FPS must be, where times in lists are those of folders of images."""
 

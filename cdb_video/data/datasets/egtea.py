@@ -8,7 +8,7 @@ from typing import Literal
 from cdb_video.data.datasets.base import LabelledClips, Line, Source, read_lines
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
-from cdb_video.parts import Part, Parts
+from cdb_video.outputs import Output
 from cdb_video.registry import DATASETS
 
 ANNOTATION = "action_annotation"
@@ -59,9 +59,9 @@ class Egtea(LabelledClips):
                 raise DataError(f"no folder {folder}: it should hold {content}")
         self.class_names = _read_names(self._annotation / f"{options.label}_idx.txt")
         if options.label == "action":
-            self.parts = self._parts()
+            self.outputs = self._verb_and_noun()
 
-    def _parts(self) -> Parts:
+    def _verb_and_noun(self) -> tuple[Output, ...]:
         """The verb and the first noun of each action, as the lists of all splits have them."""
         found: dict[int, tuple[int, int]] = {}
         for kind in ("train", "test"):
@@ -69,13 +69,13 @@ class Egtea(LabelledClips):
             for line in _lines(path) if path.is_file() else ():
                 action, verb, noun = (int(text) for text in line.text.split()[1:4])
                 if found.setdefault(action - 1, (verb - 1, noun - 1)) != (verb - 1, noun - 1):
-                    return ()  # then there are no parts
+                    return ()  # then they do not follow from the action
         # An action that no clip shows is never learnt; it gets the first of each.
         pairs = [found.get(action, (0, 0)) for action in range(len(self.class_names))]
         names = [_read_names(self._annotation / f"{part}_idx.txt") for part in ("verb", "noun")]
         return (
-            Part("verb", names[0], [verb for verb, _ in pairs]),
-            Part("noun", names[1], [noun for _, noun in pairs]),
+            Output("verb", names[0], [verb for verb, _ in pairs]),
+            Output("noun", names[1], [noun for _, noun in pairs]),
         )
 
     def _read(self, split: str) -> list[Record]:

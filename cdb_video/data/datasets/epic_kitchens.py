@@ -10,7 +10,7 @@ from cdb_video.data.datasets.base import LabelledClips, Line, Source, composed, 
 from cdb_video.data.datasets.csv_lists import csv_rows
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
-from cdb_video.parts import Part
+from cdb_video.outputs import Output
 from cdb_video.registry import DATASETS
 
 COLUMNS = (
@@ -46,7 +46,7 @@ class EpicKitchens(LabelledClips):
     A clip is what lies between the timestamps of its row. The ``start_frame`` of a row counts the
     released JPEGs, which are 60 a second in old videos and 50 in those with three digits, whatever
     the video has: it is used with FRAMES alone. Only the first noun of a row is its label. Actions
-    have a verb and a noun as parts, for MODEL.HEADS parts.
+    have a verb and a noun as outputs, for MODEL.HEADS parts.
     """
 
     @dataclass(frozen=True)
@@ -103,9 +103,9 @@ class EpicKitchens(LabelledClips):
         self.pairs = sorted({(row.verb, row.noun) for row in rows})
         self.class_names = [f"{self.verbs[v]} {self.nouns[n]}" for v, n in self.pairs]
         self._label_of = {pair: label for label, pair in enumerate(self.pairs)}
-        self.parts = (
-            Part("verb", self.verbs, [verb for verb, _ in self.pairs]),
-            Part("noun", self.nouns, [noun for _, noun in self.pairs]),
+        self.outputs = (
+            Output("verb", self.verbs, [verb for verb, _ in self.pairs]),
+            Output("noun", self.nouns, [noun for _, noun in self.pairs]),
         )
 
     def _read(self, split: str) -> list[Record]:

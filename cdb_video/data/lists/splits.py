@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.data.lists.records import Record, RecordTable
-from cdb_video.parts import Parts
+from cdb_video.outputs import Output, Outputs
 
 Labels = npt.NDArray[np.int64]
 Images = npt.NDArray[np.uint8]
@@ -74,7 +74,8 @@ class Splits:
     def __init__(self, dataset: HasSplits, names: Iterable[str]) -> None:
         self.class_names = dataset.class_names
         """(K,) names, by label."""
-        self.parts: Parts = getattr(dataset, "parts", ())
+        self.outputs: tuple[Output, ...] = getattr(dataset, "outputs", ())
+        """What a class says, where heads of their own may tell it apart."""
         self._dataset = dataset
         self._splits = {name: dataset.split(name) for name in dict.fromkeys(names)}
 
@@ -113,12 +114,12 @@ class Splits:
         joined = np.concatenate([self.labels(name) for name in names.split("+")])
         return np.bincount(joined, minlength=len(self.class_names))
 
-    def part_counts(self, names: str) -> list[Labels]:
-        """As ``counts``, of each part of the classes."""
+    def output_counts(self, names: str, outputs: Outputs) -> list[Labels]:
+        """As ``counts``, of what each of ``outputs`` tells apart."""
         counts = self.counts(names)
         return [
-            np.bincount(part.of_class, counts, len(part.class_names)).astype(np.int64)
-            for part in self.parts
+            np.bincount(output.of_class, counts, len(output.class_names)).astype(np.int64)
+            for output in outputs
         ]
 
     def absent_classes(self, name: str) -> tuple[list[str], str]:

@@ -1,73 +1,65 @@
-"""Gathers what views add to their records, over batches and processes."""
+"""Scores of every clip of a split exactly once, gathered over views, batches and processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from cdb_video import distributed
-from cdb_video.engine.evaluate.votes import Average, elect
+from cdb_video.data.batches.batch import Batch, BatchLoader
+from cdb_video.engine.evaluate.evaluation import Evaluation, Scores, of_outputs
+from cdb_video.engine.evaluate.votes import Average, elect, votes
+from cdb_video.errors import DataError, TrainingError
+from cdb_video.models import Classifier
+from cdb_video.outputs import Outputs
+from cdb_video.system.stopping import StopRequest
 
 
-class Gathered(NamedTuple):
-    """What all processes know of N records, on the CPU; 0 where there was no view."""
+class Evaluating(NamedTuple):
+    """How the clips of a split are scored."""
 
-    scores: Tensor
-    """(N, K) float64, or the highest, (N, k) float32, falling."""
-    valid: Tensor
-    """(N,) bool: whether there was a view."""
-    truth: Tensor
-    """(N,) score of the true class."""
-    classes: Tensor | None = None
-    """(N, k) of ``scores``; None where these are of all classes in their order."""
+    leave_out: bool = True
+    """As in ``Evaluation``."""
+    average: Average = "probabilities"
+    """What is averaged over the views of a clip."""
+    top_k: int = 0
+    """How many of the scores of a clip are kept; 0 for all. Of a single output only."""
+    num_views: int = 1
+    """Of each clip."""
 
 
 class AllScores:
-    """The scores of all K classes of N records: N times K times 8 bytes.
+    """The scores of all outputs of N records: N times their sizes times 8 bytes.
 
     Args:
         labels: (N,) true classes.
-        average: over the views of a record.
         device: of the votes.
-        sizes: of the parts of the K outputs, as of ``probabilities``.
     """
 
     def __init__(
-        self,
-        labels: Tensor,
-        num_classes: int,
-        average: Average,
-        device: torch.device,
-        sizes: Sequence[int] = (),
+        self, labels: Tensor, outputs: Outputs, how: Evaluating, device: torch.device
     ) -> None:
-        self._labels, self._average, self._sizes = labels, average, sizes
-        self._sums = torch.zeros(len(labels), num_classes, dtype=torch.float64, device=device)
+        self._labels, self._outputs, self._how = labels, outputs, how
+        shape = (len(labels), sum(outputs.sizes))
+        self._sums = torch.zeros(shape, dtype=torch.float64, device=device)
         self._views = torch.zeros(len(labels), dtype=torch.int64, device=device)
 
     def add(self, index: Tensor, voted: Tensor) -> None:
-        """Takes the votes (B, K) of views of the records ``index`` (B,)."""
+        """Takes the votes (B, P1 + P2 + ...) of views of the records ``index`` (B,)."""
         self._sums.index_add_(0, index, voted)
         self._views.index_add_(0, index, torch.ones_like(index))
 
-    def outputs(self) -> tuple[Tensor, Tensor]:
-        """Scores (N, K), and (N,) which records have a view; every process must call it."""
+    def evaluation(self) -> Evaluation:
+        """What has come of it; every process must call it."""
         distributed.sum_(self._sums)
         distributed.sum_(self._views)
-        scores = elect(self._sums, self._views, self._average, self._sizes).cpu()
+        scores = elect(self._sums, self._views, self._how.average, self._outputs).cpu()
         valid = self._views.cpu() > 0
         scores[~valid] = 0
-        return scores, valid
-
-    def gather(self) -> Gathered:
-        """The scores of classes; every process must call it."""
-        scores, valid = self.outputs()
-        return all_scores(scores, self._labels, valid)
-
-
-def all_scores(scores: Tensor, labels: Tensor, valid: Tensor) -> Gathered:
-    """From the scores (N, K) of all classes."""
-    return Gathered(scores, valid, scores.gather(1, labels[:, None])[:, 0])
+        return of_outputs(scores, valid, self._labels, self._outputs, self._how.leave_out)
 
 
 class BestScores:
@@ -75,13 +67,12 @@ class BestScores:
 
     Args:
         labels: (N,) true classes.
-        count: of the scores that are kept.
-        num_views: of each record.
-        average: over the views of a record.
+        outputs: of the network; a single one.
     """
 
-    def __init__(self, labels: Tensor, count: int, num_views: int, average: Average) -> None:
-        self._labels, self._num_views, self._average = labels, num_views, average
+    def __init__(self, labels: Tensor, outputs: Outputs, how: Evaluating) -> None:
+        self._labels, self._outputs, self._how = labels, outputs, how
+        count = min(how.top_k, len(outputs.class_names))
         self._pending: dict[int, tuple[Tensor, int]] = {}
         self._scores = torch.zeros(len(labels), count)
         self._classes = torch.zeros(len(labels), count, dtype=torch.int32)
@@ -93,7 +84,7 @@ class BestScores:
         for record, vote in zip(index.tolist(), voted, strict=True):
             before, num = self._pending.pop(record, (torch.zeros_like(vote), 0))
             self._pending[record] = (before + vote, num + 1)
-            if num + 1 == self._num_views:
+            if num + 1 == self._how.num_views:
                 done.append(record)
         if done:
             self._keep(done)
@@ -101,7 +92,8 @@ class BestScores:
     def _keep(self, records: list[int]) -> None:
         found = [self._pending.pop(record) for record in records]
         views = torch.tensor([num for _, num in found], device=found[0][0].device)
-        scores = elect(torch.stack([vote for vote, _ in found]), views, self._average).cpu()
+        sums = torch.stack([vote for vote, _ in found])
+        scores = elect(sums, views, self._how.average, self._outputs).cpu()
         # As argmax, the lowest of equal classes comes first.
         best = scores.sort(dim=1, descending=True, stable=True)
         count, place = self._scores.shape[1], torch.tensor(records)
@@ -109,9 +101,65 @@ class BestScores:
         self._classes[place] = best.indices[:, :count].int()
         self._truth[place] = scores.gather(1, self._labels[place, None])[:, 0].float()
 
-    def gather(self) -> Gathered:
-        """The scores; every process must call it."""
+    def evaluation(self) -> Evaluation:
+        """What has come of it; every process must call it."""
         if self._pending:
             self._keep([*self._pending])
         scores, truth, classes = map(distributed.total, (self._scores, self._truth, self._classes))
-        return Gathered(scores, scores.sum(dim=1) > 0, truth, classes)
+        found = Scores(scores, scores.sum(dim=1) > 0, truth, classes)
+        num_classes = len(self._outputs.class_names)
+        return Evaluation(found, self._labels, num_classes, self._how.leave_out)
+
+
+@torch.inference_mode()
+def evaluate(
+    model: Classifier,
+    loader: BatchLoader,
+    labels: npt.NDArray[np.int64],
+    how: Evaluating = Evaluating(),  # noqa: B008  # a tuple, which nobody changes
+    *,
+    on_batch: Callable[[Batch], object] = lambda batch: None,
+    stop: StopRequest | None = None,
+) -> Evaluation:
+    """Runs ``model`` over this process's share of a split; every process gets the whole result.
+
+    Args:
+        model: takes uint8 clips; without the wrapper for several processes, whose hidden exchanges
+            could hang here.
+        labels: (N,) true class of each record.
+        on_batch: called after each batch.
+        stop: by which this process can be asked to leave off.
+
+    Raises:
+        Stopped: a process was asked to.
+        DataError: no clip could be decoded.
+        TrainingError: the model gives scores that are not finite.
+    """
+    device, target = next(model.parameters()).device, torch.from_numpy(labels)
+    kept: AllScores | BestScores
+    if how.top_k:
+        kept = BestScores(target, model.outputs, how)
+    else:
+        kept = AllScores(target, model.outputs, how, device)
+    for batch, voted in votes(model, loader, how.average):
+        if len(voted):
+            kept.add(batch.index.to(device, non_blocking=True), voted)
+        on_batch(batch)
+        if stop is not None and stop.asked:
+            break
+    if stop is not None and distributed.anywhere(stop.asked):
+        raise stop.stopped("validation was begun")
+    return _checked(kept.evaluation())
+
+
+def _checked(result: Evaluation) -> Evaluation:
+    """``result``, or the error that it is of no use."""
+    if not result.valid.any():
+        raise DataError(f"none of the {len(result.target)} clips can be decoded")
+    finite = result.scores.isfinite().all(dim=1)
+    if not finite.all():
+        raise TrainingError(
+            f"the scores of {int((~finite).sum())} of {len(result.target)} clips "
+            "are not finite: the weights have overflowed"
+        )
+    return result

@@ -7,18 +7,16 @@ from typing import Any
 from cdb_video import distributed
 from cdb_video.data.batches.batch import Batch
 from cdb_video.data.lists.splits import Splits
-from cdb_video.engine.evaluate.evaluation import Evaluation, evaluate
+from cdb_video.engine.evaluate.evaluation import Evaluation
 from cdb_video.engine.evaluate.quarantine import Quarantine
-from cdb_video.engine.prepare.data import check_output_dir, make_eval_loader, read_splits, tolerated
+from cdb_video.engine.evaluate.scores import Evaluating, evaluate
+from cdb_video.engine.prepare.data import check_output_dir, make_eval_loader
 from cdb_video.engine.prepare.device import choose_device
-from cdb_video.engine.prepare.groups import class_groups, grouping_of
-from cdb_video.engine.prepare.model import make_model
-from cdb_video.engine.prepare.normalisation import set_normalisation
-from cdb_video.engine.prepare.objective import parts_of
-from cdb_video.engine.prepare.precision import compute_as_trained
+from cdb_video.engine.prepare.groups import grouping_of
+from cdb_video.engine.prepare.model import open_model
+from cdb_video.engine.prepare.task import Task, read_task
 from cdb_video.engine.record.log import console, progress_bar
 from cdb_video.errors import CheckpointError
-from cdb_video.metrics.groups import Grouping
 from cdb_video.metrics.pairs import pair_metrics
 from cdb_video.metrics.tables import confusion_rows, per_class_table
 from cdb_video.models import Checkpoint
@@ -39,41 +37,29 @@ def test(config: Config) -> dict[str, Any]:
         check_output_dir(config)
         folder.check_test_folder()
         checkpoint = tested_checkpoint(config)
-        splits = read_splits(config, "test")
-        splits.check_files("test", max_bad_fraction=tolerated(config))
-        grouping = class_groups(config, splits)
-        checkpoint.check_classes(splits.class_names)
-        parts = parts_of(config, splits)
-        model = make_model(config, len(splits.class_names), device, parts)
-        checkpoint.load_into(model)
-        compute_as_trained(model, config.train.precision, checkpoint)
-        set_normalisation(model, config.data, checkpoint, console(), strict=True)
+        task = read_task(config, "test")
+        checkpoint.check_classes(task.outputs.class_names)
+        model = open_model(config, checkpoint, task.outputs, device, console())
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
-        loader = make_eval_loader(config, splits, "test", device, views)
-        labels, num_classes = splits.labels("test"), len(splits.class_names)
-        quarantine = Quarantine(folder, splits, config.data, console())
+        loader = make_eval_loader(config, task.splits, "test", device, views)
+        quarantine = Quarantine(folder, task.splits, config.data, console())
         with progress_bar(console()) as bar:
-            task = bar.add_task("testing", total=len(loader))
+            shown = bar.add_task("testing", total=len(loader))
 
             def on_batch(batch: Batch) -> None:
                 quarantine.see("test", batch)
-                bar.advance(task)
+                bar.advance(shown)
 
-            result = evaluate(
-                model,
-                loader,
-                labels,
-                num_classes,
-                leave_out=config.test.on_bad_clip == "leave_out",
-                average=config.test.ensemble_method,
-                top_k=config.test.top_k,
-                num_views=views[0] * views[1],
-                parts=parts,
-                on_batch=on_batch,
+            how = Evaluating(
+                config.test.on_bad_clip == "leave_out",
+                config.test.ensemble_method,
+                config.test.top_k,
+                views[0] * views[1],
             )
+            labels = task.splits.labels("test")
+            result = evaluate(model, loader, labels, how, on_batch=on_batch)
         quarantine.tell("test", checkpoint.epoch)
-        tested = (checkpoint.path, checkpoint.epoch)
-        metrics = write_test(folder, config.test, splits, grouping, result, *tested)
+        metrics = write_test(folder, config.test, task, result, checkpoint.path, checkpoint.epoch)
         distributed.barrier()
     return metrics
 
@@ -81,8 +67,7 @@ def test(config: Config) -> dict[str, Any]:
 def write_test(
     folder: RunFolder,
     options: Test,
-    splits: Splits,
-    grouping: Grouping,
+    task: Task,
     result: Evaluation,
     checkpoint: Path,
     epoch: int,
@@ -93,12 +78,12 @@ def write_test(
         options: that the test was made with.
         checkpoint: that was tested, and ``epoch``, those it was trained for.
     """
-    names = splits.class_names
+    names, grouping = task.outputs.class_names, task.grouping
     metrics = {
         "split": "test",
         **result.metrics(names, grouping),
         "group_rule": grouping.rule,
-        **_heads(options, splits, result),
+        **_heads(options, task, result),
         "views": {
             "temporal": options.num_ensemble_views,
             "spatial": options.num_spatial_crops,
@@ -108,37 +93,38 @@ def write_test(
     }
     if distributed.is_main():
         arguments = (*result.counted, len(names))
-        sizes = splits.counts("train").tolist()
+        sizes = task.splits.counts("train").tolist()
         per_class = per_class_table(
             *arguments, class_names=names, train_counts=sizes, groups=grouping.groups
         )
         folder.write_test(
             metrics,
-            [ClassRow(*row.values()) for row in per_class],
+            [ClassRow(class_id=row.pop("class"), **row) for row in per_class],
             confusion_rows(*arguments, class_names=names),
             score_names(result),
-            _predictions(splits, result),
+            _predictions(task.splits, result),
         )
         folder.append_record("test", epoch, 0, loss=result.loss, **metrics)
     return metrics
 
 
-def _heads(options: Test, splits: Splits, result: Evaluation) -> dict[str, Any]:
-    """What the heads of parts recognise each for itself, and of two the numbers of their pairs."""
-    if not result.parts:
+def _heads(options: Test, task: Task, result: Evaluation) -> dict[str, Any]:
+    """What each of several outputs recognises for itself, and of two the numbers of their pairs."""
+    if not result.several:
         return {}
-    found, sizes = {}, splits.part_counts(options.group_counts)
-    for part, own, size in zip(splits.parts, result.parts, sizes, strict=True):
-        grouping = grouping_of(options, size, part.class_names)
-        found[part.name] = own.metrics(part.class_names, grouping, average_precision=False)
+    splits, outputs = task.splits, task.outputs
+    found, sizes = {}, splits.output_counts(options.group_counts, outputs)
+    for output, own, size in zip(outputs, result.several, sizes, strict=True):
+        grouping = grouping_of(options, size, output.class_names)
+        found[output.name] = own.metrics(output.class_names, grouping, average_precision=False)
     if len(found) != 2:
         return {"heads": found}
     valid = result.counts.numpy()
     unseen = splits.unseen("test")
     pairs = pair_metrics(
-        [part.scores.numpy()[valid] for part in result.parts],
-        [part.target.numpy()[valid] for part in result.parts],
-        splits.part_counts("train"),
+        [own.scores.numpy()[valid] for own in result.several],
+        [own.target.numpy()[valid] for own in result.several],
+        splits.output_counts("train", outputs),
         None if unseen is None else unseen[valid],
     )
     return {"heads": found, "pairs": pairs}

@@ -1,5 +1,7 @@
 """Starts the classifier from the mean feature of each class."""
 
+from functools import partial
+
 import torch
 from rich.console import Console
 
@@ -28,17 +30,15 @@ def set_head_to_class_means(
         if not len(batch.label):
             continue
         here = batch.to(device)
-        seen: list[torch.Tensor] = []
-
-        def keep(features: torch.Tensor, seen: list[torch.Tensor] = seen) -> torch.Tensor:
-            seen.append(features)
-            return features
-
-        model(here.video, keep)
-        sums.index_add_(0, here.label, seen[-1].double())
+        model(here.video, partial(_add_up, sums, here.label))
         counts.index_add_(0, here.label, torch.ones_like(here.label, dtype=torch.float64))
     head = head_of_means(distributed.sum_(sums), distributed.sum_(counts))
     model.fc.weight.copy_(head.weight)
     if model.fc.bias is not None:
         model.fc.bias.copy_(head.bias.clamp(min=-1.0))
     screen.print(f"the classifier starts from the mean features of {int(counts.sum())} clips")
+
+
+def _add_up(sums: torch.Tensor, label: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    sums.index_add_(0, label, features.double())
+    return features

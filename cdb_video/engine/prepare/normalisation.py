@@ -35,7 +35,7 @@ def set_normalisation(
     Raises:
         CheckpointError: ``strict`` refuses.
     """
-    own, name = model.input_format, model.backbone_name
+    own, name = model.input_format, model.architecture.name
     stated = source.normalisation if source else None
     known = stated or Normalisation(own.mean, own.std)
     used = Normalisation(

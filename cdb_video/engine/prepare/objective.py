@@ -1,6 +1,6 @@
-"""Builds what a run learns by: the loss, the order of clips, and how they are mixed."""
+"""Builds what a run learns by: the losses, the order of clips, and how they are mixed."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,44 +8,35 @@ import torch
 
 from cdb_video.data.lists.splits import Splits
 from cdb_video.data.samplers.base import Sampler
+from cdb_video.engine.prepare.task import Task
 from cdb_video.errors import ConfigError
 from cdb_video.losses.base import Loss
-from cdb_video.losses.by_part import PartLosses
+from cdb_video.losses.by_output import OutputLosses
 from cdb_video.mixing.base import Mixer
 from cdb_video.options import Config
-from cdb_video.parts import Parts
+from cdb_video.outputs import Outputs
 from cdb_video.registry import LOSSES, MIXERS, SAMPLERS
 
 
-def make_objective(
-    config: Config, splits: Splits, device: torch.device
-) -> tuple[Loss | PartLosses, Sampler, Mixer]:
-    """Loss, sampler and mixer, which go with each other.
+class Objective(NamedTuple):
+    """What a run learns by; each may learn from recall itself."""
+
+    losses: OutputLosses
+    sampler: Sampler
+    mixer: Mixer
+
+
+def make_objective(config: Config, task: Task, device: torch.device) -> Objective:
+    """Losses, sampler and mixer, which go with each other.
 
     Raises:
         ConfigError: they do not.
     """
-    loss, sampler = make_loss(config, splits, device), make_sampler(config, splits)
-    check_validation(config, loss, sampler)
-    return loss, sampler, make_mixer(config, splits, loss, device)
-
-
-def parts_of(config: Config, splits: Splits) -> Parts:
-    """The parts of the classes that have a head each; none without MODEL.HEADS parts.
-
-    Raises:
-        ConfigError: the classes have no parts.
-    """
-    if config.model.heads != "parts":
-        return ()
-    if not splits.parts:
-        raise ConfigError(
-            "MODEL.HEADS parts needs a data set whose classes have parts, such as "
-            f"epic_kitchens or egtea with LABEL action, got {config.data.name}"
-        )
-    if config.test.top_k:
-        raise ConfigError(f"TEST.TOP_K must be 0 for MODEL.HEADS parts, got {config.test.top_k}")
-    return splits.parts
+    losses = make_losses(config, task.splits, task.outputs).to(device)
+    sampler = make_sampler(config, task.splits)
+    _check_validation(config, losses, sampler)
+    mixer = make_mixer(config, task.splits, losses.accepts_soft_targets)
+    return Objective(losses, sampler, mixer.to(device))
 
 
 def make_sampler(config: Config, splits: Splits) -> Sampler:
@@ -60,20 +51,21 @@ def make_sampler(config: Config, splits: Splits) -> Sampler:
     return sampler
 
 
-def make_loss(config: Config, splits: Splits, device: torch.device) -> Loss | PartLosses:
-    """The loss, which knows how many training clips each class has; with MODEL.HEADS parts one
-    for each part."""
-    parts, counts = parts_of(config, splits), splits.counts("train")
-    if not parts:
-        return _one_loss(config, counts).to(device)
-    shares = config.loss.head_shares or (1 / len(parts),) * len(parts)
-    if len(shares) != len(parts):
+def make_losses(config: Config, splits: Splits, outputs: Outputs) -> OutputLosses:
+    """A loss for each output, which knows how many training clips each class of it has.
+
+    Raises:
+        ConfigError: LOSS.HEAD_SHARES are not one an output.
+    """
+    shares = config.loss.head_shares if outputs.several else ()
+    shares = shares or (1 / len(outputs),) * len(outputs)
+    if len(shares) != len(outputs):
         raise ConfigError(
-            f"LOSS.HEAD_SHARES must be {len(parts)} numbers, for "
-            f"{', '.join(part.name for part in parts)}, got {len(shares)}"
+            f"LOSS.HEAD_SHARES must be {len(outputs)} numbers, for "
+            f"{', '.join(output.name for output in outputs)}, got {len(shares)}"
         )
-    losses = [_one_loss(config, count) for count in splits.part_counts("train")]
-    return PartLosses(losses, parts, shares).to(device)
+    counts = splits.output_counts("train", outputs)
+    return OutputLosses([_one_loss(config, count) for count in counts], outputs, shares)
 
 
 def _one_loss(config: Config, counts: npt.NDArray[Any]) -> Loss:
@@ -86,10 +78,11 @@ def _one_loss(config: Config, counts: npt.NDArray[Any]) -> Loss:
     return loss
 
 
-def make_mixer(
-    config: Config, splits: Splits, loss: Loss | PartLosses, device: torch.device
-) -> Mixer:
+def make_mixer(config: Config, splits: Splits, accepts_shares: bool) -> Mixer:
     """What MIX says.
+
+    Args:
+        accepts_shares: whether the loss takes shares of several classes as the target of a clip.
 
     Raises:
         ConfigError: it cannot mix at MIX.LEVEL, or the loss needs one true class a clip.
@@ -100,7 +93,7 @@ def make_mixer(
             f"MIX.LEVEL must be {' or '.join(kind.levels)} for MIX.NAME {name}, got "
             f"{config.mix.level}"
         )
-    if kind.gives_shares and not loss.accepts_soft_targets:
+    if kind.gives_shares and not accepts_shares:
         raise ConfigError(
             f"LOSS.NAME {config.loss.name} needs one true class a clip, and MIX.NAME {name} gives "
             "shares of several: choose another loss, or MIX.NAME none"
@@ -108,12 +101,12 @@ def make_mixer(
     counts = torch.from_numpy(splits.counts("train"))
     mixer: Mixer = kind(config.mix.options, num_classes=len(counts), class_counts=counts)
     mixer.level = kind.levels[0] if config.mix.level == "auto" else config.mix.level
-    return mixer.to(device)
+    return mixer
 
 
-def check_validation(config: Config, loss: Loss | PartLosses, sampler: Sampler) -> None:
+def _check_validation(config: Config, losses: OutputLosses, sampler: Sampler) -> None:
     """Raises ``ConfigError`` where a run without validation has a part that goes by it."""
-    chosen = ((config.loss.name, loss), (config.sampler.name, sampler))
+    chosen = ((config.loss.name, losses), (config.sampler.name, sampler))
     needing = [name for name, part in chosen if part.needs_validation]
     if needing and not config.train.eval_period:
         raise ConfigError(

@@ -18,24 +18,6 @@ MOST_CLIPS = {"cpu": 4, "cuda": 64}
 """Of a step that is timed: on a CPU whole batches would take minutes."""
 
 
-def set_precision(model: Classifier, name: str) -> None:
-    """Lets ``model`` compute in ``name``: fp32, tf32, bf16 or fp16.
-
-    fp32 leaves torch's own switches as they are, by which convolutions may take TF32 on a CUDA
-    device; tf32 lets matrix products do so, too.
-    """
-    if name == "tf32":
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
-    model.set_precision(name)
-
-
-def compute_as_trained(model: Classifier, wanted: str, checkpoint: Checkpoint) -> None:
-    """Where TRAIN.PRECISION is auto, the model computes in what ``checkpoint`` chose."""
-    if wanted == "auto":
-        set_precision(model, checkpoint.precision)
-
-
 def choose_precision(
     model: Classifier,
     clips: tuple[int, int, int],
@@ -77,7 +59,7 @@ def _step_seconds(
     seconds = {}
     for name in CHOICES[device.type]:
         copied = copy.deepcopy(model)
-        set_precision(copied, name)
+        copied.set_precision(name)
         shortest = min(time_steps(copied, video))
         # fp16 has a scaler that looks for a scale whose gradients are finite.
         if name == "fp16" or all(bool(p.isfinite().all()) for p in copied.parameters()):

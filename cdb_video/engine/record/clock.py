@@ -14,7 +14,7 @@ from cdb_video import distributed
 from cdb_video.data.batches.batch import Batch
 from cdb_video.version import __version__
 
-PARTS = ("forward", "backward", "optimiser")
+PARTS = ("transfer", "forward", "backward", "optimiser")
 """Of a step."""
 WIDE = 135
 """Columns of a terminal from which on the progress line has the shares of ``PARTS``."""
@@ -64,7 +64,9 @@ class Clock:
         end.record()
         self._events.append((name, begin, end))
 
-    def _shares(self, seconds: float) -> dict[str, float]:
+    def seconds(self) -> dict[str, float]:
+        """What the epoch has taken so far: the whole, waiting for data, each of ``PARTS``, and the
+        rest. On a GPU, parts that it has not finished are left out."""
         left = []
         for name, begin, end in self._events:
             if end.query():
@@ -72,19 +74,21 @@ class Clock:
             else:
                 left.append((name, begin, end))
         self._events = left
-        return {name: round(part / seconds, 4) for name, part in self._parts.items()}
+        whole = max(time.monotonic() - self._begun, 1e-9)
+        known = {"waiting": self._waited, **self._parts}
+        return {"whole": whole, **known, "rest": max(0.0, whole - sum(known.values()))}
 
     def numbers(self) -> dict[str, float]:
         """Of the epoch so far: seconds, those until the first batch came, clips a second of all
         processes, shares of the time spent waiting for data and in ``PARTS``, and the most memory
         of this process so far, in MB."""
-        seconds = max(time.monotonic() - self._begun, 1e-9)
+        seconds = self.seconds()
+        whole = seconds["whole"]
         return {
-            "seconds": round(seconds, 3),
+            "seconds": round(whole, 3),
             "first_batch": round(self._first, 3),
-            "clips_per_second": round(self._clips * distributed.world_size() / seconds, 3),
-            "waiting": round(self._waited / seconds, 4),
-            **self._shares(seconds),
+            "clips_per_second": round(self._clips * distributed.world_size() / whole, 3),
+            **{name: round(seconds[name] / whole, 4) for name in ("waiting", *PARTS)},
             "memory_mb": round(self._memory() / 1e6, 1),
         }
 
@@ -97,7 +101,7 @@ class Clock:
         now = self.numbers()
         shares = [f"waits {100 * now['waiting']:.0f} %"]
         if columns >= WIDE:
-            shares += [f"{part} {100 * now[part]:.0f} %" for part in PARTS]
+            shares += [f"{part} {100 * now[part]:.0f} %" for part in PARTS[1:]]
         speed, memory = now["clips_per_second"], now["memory_mb"] / 1e3
         return f"{speed:.3g} clips/s, {', '.join(shares)}, {memory:.1f} GB"
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,7 +20,7 @@ from rich.table import Column
 from rich.text import Text
 
 from cdb_video import distributed
-from cdb_video.difficulty import ClassState
+from cdb_video.difficulty import ClassRecall, ClassState
 from cdb_video.engine.record import pictures
 from cdb_video.engine.record.boards import Board, open_boards
 from cdb_video.output.rows import DifficultyRow
@@ -112,37 +111,35 @@ class RunLog:
         self,
         epoch: int,
         step: int,
-        class_names: list[str],
+        classes: Sequence[tuple[int, str]],
         state: ClassState,
-        recall: torch.Tensor,
-        counts: torch.Tensor,
+        seen: ClassRecall,
         sizes: npt.NDArray[np.int64],
-        first_id: int = 0,
     ) -> None:
         """The rows of one epoch in ``difficulty.csv``, and on the boards a picture of all so far,
         a row a class, the largest at the top, bright where it is hard; and of up to
         ``MAX_CLASSES`` classes recall and weight.
 
         Args:
+            classes: (K,) number and name of each.
             state: for the next epoch, made of the results of this one.
-            recall: (K,) of the validation; counts: (K,) its clips, all 0 without validation.
+            seen: of the validation; all 0 without.
             sizes: (K,) training clips of each class.
-            first_id: number of the first.
         """
         if not self._enabled:
             return
         rows = [
             DifficultyRow(
                 epoch,
-                first_id + c,
+                number,
                 name,
-                int(counts[c]),
-                round(float(recall[c]), 6) if counts[c] > 0 else None,
+                int(seen.counts[c]),
+                round(float(seen.recall[c]), 6) if seen.counts[c] > 0 else None,
                 round(float(state.difficulty[c]), 6),
                 round(float(state.weight[c]), 6),
                 round(float(state.tau), 6),
             )
-            for c, name in enumerate(class_names)
+            for c, (number, name) in enumerate(classes)
         ]
         self._folder.append_difficulty(rows)
         if len(rows) <= MAX_CLASSES:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cdb_video.distributed import own
+from cdb_video.models import Classifier
 
 
 class WeightAverage:
@@ -20,7 +21,7 @@ class WeightAverage:
         decay: in [0, 1); 0 keeps no average.
     """
 
-    def __init__(self, trained: nn.Module, decay: float) -> None:
+    def __init__(self, trained: Classifier, decay: float) -> None:
         self._trained = trained
         self._averaged: AveragedModel | None = None
         if decay:
@@ -40,9 +41,10 @@ class WeightAverage:
             self._averaged = AveragedModel(trained, multi_avg_fn=average, use_buffers=True)
 
     @property
-    def model(self) -> nn.Module:
+    def model(self) -> Classifier:
         """The model to validate, test and keep: the averaged one, or else the trained one."""
-        return self._trained if self._averaged is None else self._averaged.module
+        averaged: Any = self._averaged
+        return self._trained if averaged is None else averaged.module
 
     def update(self) -> None:
         """Takes in the weights after an optimiser step."""

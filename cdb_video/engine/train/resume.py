@@ -10,7 +10,9 @@ from torch.optim import Optimizer
 
 from cdb_video import distributed
 from cdb_video.config.yaml_text import parse_yaml
-from cdb_video.engine.train.saving import Identity, Progress, State
+from cdb_video.engine.train.learner import Learner
+from cdb_video.engine.train.plan import Progress
+from cdb_video.engine.train.saving import Identity
 from cdb_video.errors import CheckpointError
 from cdb_video.models import Checkpoint
 from cdb_video.output.run_folder import RunFolder
@@ -93,7 +95,7 @@ def _read(path: Path) -> Checkpoint:
 
 def _check_same_run(checkpoint: Checkpoint, identity: Identity) -> None:
     path = checkpoint.path
-    if checkpoint.class_names != identity.class_names:
+    if checkpoint.class_names != identity.outputs.class_names:
         raise CheckpointError(f"{path} is of a run with other classes; {ADVICE}")
     before = _leaves(checkpoint.config)
     now = _leaves(parse_yaml(identity.config))
@@ -106,13 +108,13 @@ def _check_same_run(checkpoint: Checkpoint, identity: Identity) -> None:
             )
 
 
-def go_on(state: State, latest: Checkpoint, folder: RunFolder, screen: Console) -> Progress:
-    """Puts ``state`` where ``latest`` left it, and ``best.pt`` where it was, on every process.
+def go_on(learner: Learner, latest: Checkpoint, folder: RunFolder, screen: Console) -> Progress:
+    """Puts ``learner`` where ``latest`` left it, and ``best.pt`` where it was, on every process.
 
     Raises:
         CheckpointError: it does not fit.
     """
-    progress = recover_best(folder, restore(state, latest), screen)
+    progress = recover_best(folder, restore(learner, latest), screen)
     before, now = (latest.training or {}).get("world_size"), distributed.world_size()
     if before not in (None, now):
         screen.print(
@@ -122,30 +124,30 @@ def go_on(state: State, latest: Checkpoint, folder: RunFolder, screen: Console) 
     return progress
 
 
-def restore(state: State, checkpoint: Checkpoint) -> Progress:
-    """Puts ``state`` where ``checkpoint`` left it.
+def restore(learner: Learner, checkpoint: Checkpoint) -> Progress:
+    """Puts ``learner`` where ``checkpoint`` left it.
 
     Raises:
         CheckpointError: it does not fit.
     """
     content: Mapping[str, Any] = checkpoint.training or {}
     try:
-        model, average = state.model.state_dict(), state.average.state_dict()
+        model, average = learner.model.state_dict(), learner.average.state_dict()
         own = content.get("tuned_state") or content["model_state"]
-        state.model.load_state_dict(distributed.parted(own, model))
-        state.average.load_state_dict(distributed.parted(content["average_state"], average))
-        state.optimizer.load_state_dict(_parted(content["optimizer_state"], state.optimizer))
-        state.loss.load_state_dict(content["loss_state"])
-        state.sampler.load_state_dict(content["sampler_state"])
-        state.mixer.load_state_dict(content.get("mixer_state", {}))
-        state.scaler.load_state_dict(content.get("scaler_state", {}))
+        learner.model.load_state_dict(distributed.parted(own, model))
+        learner.average.load_state_dict(distributed.parted(content["average_state"], average))
+        learner.optimizer.load_state_dict(_parted(content["optimizer_state"], learner.optimizer))
+        learner.losses.load_state_dict(content["loss_state"])
+        learner.sampler.load_state_dict(content["sampler_state"])
+        learner.mixer.load_state_dict(content.get("mixer_state", {}))
+        learner.scaler.load_state_dict(content.get("scaler_state", {}))
         processes = content.get("processes", [])
         if len(processes) == distributed.world_size():
             own = processes[distributed.rank()]
-            state.seen.load_state_dict(own["seen"])
-            state.average.load_own_buffers(own["averaged"])
+            learner.seen.load_state_dict(own["seen"])
+            learner.average.load_own_buffers(own["averaged"])
         elif distributed.is_main():
-            state.seen.load_sum([own["seen"] for own in processes])
+            learner.seen.load_sum([own["seen"] for own in processes])
         return Progress(content["epoch"], content.get("step", 0), content["best"])
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]

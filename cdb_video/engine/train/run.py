@@ -1,16 +1,14 @@
 """Prepares a training run: everything is built and checked before OUTPUT_DIR is touched."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from cdb_video import distributed
 from cdb_video.config.tree import dump, flat
 from cdb_video.data.batches.batch import BatchLoader
-from cdb_video.data.lists.splits import Splits
+from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.evaluate.quarantine import Quarantine
 from cdb_video.engine.prepare.class_means import set_head_to_class_means
 from cdb_video.engine.prepare.data import (
@@ -18,70 +16,40 @@ from cdb_video.engine.prepare.data import (
     clips_a_pass,
     make_eval_loader,
     make_train_loader,
-    read_splits,
     shared_memory,
-    tolerated,
 )
-from cdb_video.engine.prepare.groups import class_groups
-from cdb_video.engine.prepare.model import make_model, set_up_tuning, share_gradient
+from cdb_video.engine.prepare.model import new_model, set_up_tuning, share_gradient
 from cdb_video.engine.prepare.normalisation import set_normalisation
-from cdb_video.engine.prepare.objective import make_objective, parts_of
+from cdb_video.engine.prepare.objective import Objective, make_objective
 from cdb_video.engine.prepare.optim import LearningRate, make_optimizer
-from cdb_video.engine.prepare.precision import choose_precision, set_precision
+from cdb_video.engine.prepare.precision import choose_precision
+from cdb_video.engine.prepare.task import Task, read_task
 from cdb_video.engine.record.clock import Clock, surroundings
 from cdb_video.engine.record.log import RunLog, console
 from cdb_video.engine.train.average import WeightAverage
-from cdb_video.engine.train.numbers import LossWatch
+from cdb_video.engine.train.finite import FiniteCheck
+from cdb_video.engine.train.learner import Learner
+from cdb_video.engine.train.plan import Plan, Progress
+from cdb_video.engine.train.recorder import Recorder
 from cdb_video.engine.train.resume import go_on, newest
-from cdb_video.engine.train.saving import Checkpoints, Identity, Progress, State
+from cdb_video.engine.train.saving import Checkpoints, Identity
 from cdb_video.engine.train.seen import Seen
-from cdb_video.metrics.groups import Grouping
 from cdb_video.models import Checkpoint, Classifier, locate
-from cdb_video.models.part_heads import PartHeads
 from cdb_video.options import Config
 from cdb_video.output.run_folder import RunFolder
-from cdb_video.parts import Parts, as_plain
-from cdb_video.sections import BatchNorm, Solver, Train
+from cdb_video.registry import RETRAINERS
 from cdb_video.system.files import write_text
 from cdb_video.system.stopping import StopRequest
 from cdb_video.system.threads import choose_threads
 
 
 class Run(NamedTuple):
-    """Everything that training needs."""
+    """A training run, ready to go."""
 
-    train: Train
-    solver: Solver
-    bn: BatchNorm
-    seed: int
-    log_period: int
-    device: torch.device
-    splits: Splits
-    grouping: Grouping
-    parts: Parts
-    """Of the classes, where the network has a head for each."""
-    train_loader: BatchLoader
-    val_loader: BatchLoader | None
-    """None without validation."""
-    network: nn.Module
-    """``state.model`` as it trains: in the wrapper for several processes."""
-    state: State
-    learning_rate: LearningRate
-    steps_per_epoch: int
-    look_period: int
-    """Steps from one read of the device to the next."""
-    watch: LossWatch
-    quarantine: Quarantine
-    leave_out: bool
-    """Whether bad clips of validation do not count."""
-    checkpoints: Checkpoints
+    learner: Learner
+    recorder: Recorder
+    plan: Plan
     progress: Progress
-    log: RunLog
-    clock: Clock
-    screen: Console
-    stop: StopRequest
-    after_epoch: Callable[[], object] = lambda: None
-    """Called by the main process once an epoch is saved."""
 
 
 def prepare(config: Config, device: torch.device, stop: StopRequest | None = None) -> Run:
@@ -94,54 +62,95 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
         CdbVideoError: options, data, weights or a checkpoint are wrong.
     """
     screen, folder = console(), RunFolder(config.output_dir)
-    used = ("train", "val") if config.train.eval_period else ("train",)
-    splits = read_splits(config, *used)
-    splits.check_files(*used, max_bad_fraction=tolerated(config))
-    grouping, num_classes = class_groups(config, splits), len(splits.class_names)
-    loss, sampler, mixer = make_objective(config, splits, device)
-    train_loader = make_train_loader(config, splits, sampler, device)
-    val_loader = make_eval_loader(config, splits, "val", device) if "val" in used else None
-    parts = parts_of(config, splits)
-    identity = Identity(splits.class_names, grouping.groups, dump(config), as_plain(parts))
+    task = read_task(config, *(("train", "val") if config.train.eval_period else ("train",)))
+    objective = make_objective(config, task, device)
+    plan = make_plan(config, task, objective.sampler, device, stop or StopRequest())
+    identity = Identity(task.outputs, task.grouping.groups, dump(config))
     latest = newest(folder, identity, screen) if config.train.auto_resume else None
     set_threads(config, latest)
-    model = starting_model(config, splits, latest, device, screen)
-    average = WeightAverage(model, config.train.ema_decay)
-    network = share_gradient(config, model, average.model, device)
-    optimizer = make_optimizer(model, config.solver)
-    scaler = torch.amp.GradScaler(device.type, enabled=model.precision == "fp16")
-    own = (model, optimizer, loss, sampler, mixer, average, scaler)
-    state = State(*own, Seen(num_classes, device, parts))
-    progress = go_on(state, latest, folder, screen) if latest else Progress()
-    steps_per_epoch = -(-len(train_loader) // config.solver.accumulation_steps)
-    _announce(config, splits, model, progress, screen)
+    model = starting_model(config, task, latest, device, screen)
+    learner = make_learner(config, model, objective, plan, Clock(device))
+    progress = go_on(learner, latest, folder, screen) if latest else Progress()
+    _announce(config, task, model, progress, screen)
     _take_folder(folder, identity, anew=not config.train.auto_resume)
-    return Run(
-        train=config.train,
-        solver=config.solver,
-        bn=config.bn,
-        seed=config.rng_seed,
-        log_period=config.log_period,
-        device=device,
-        splits=splits,
-        grouping=grouping,
-        parts=parts,
+    recorder = make_recorder(config, identity, learner, plan, progress, screen)
+    return Run(learner, recorder, plan, progress)
+
+
+def make_plan(
+    config: Config, task: Task, sampler: Sampler, device: torch.device, stop: StopRequest
+) -> Plan:
+    """What is to be done, which no checkpoint changes."""
+    train_loader = make_train_loader(config, task.splits, sampler, device)
+    val_loader: BatchLoader | None = None
+    if config.train.eval_period:
+        val_loader = make_eval_loader(config, task.splits, "val", device)
+    accumulation_steps = config.solver.accumulation_steps
+    return Plan(
+        task=task,
         train_loader=train_loader,
         val_loader=val_loader,
-        network=network,
-        state=state,
-        learning_rate=LearningRate(config.solver, steps_per_epoch),
-        steps_per_epoch=steps_per_epoch,
+        max_epoch=config.solver.max_epoch,
+        steps_per_epoch=-(-len(train_loader) // accumulation_steps),
+        accumulation_steps=accumulation_steps,
+        eval_period=config.train.eval_period or 1,
+        checkpoint_period=config.train.checkpoint_period,
+        log_period=config.log_period,
         look_period=1 if device.type == "cpu" else config.log_period,
-        watch=LossWatch(),
-        quarantine=Quarantine(folder, splits, config.data, screen),
+        best_metric=config.train.best_metric,
+        precise_batches=config.bn.num_batches_precise if config.bn.use_precise_stats else 0,
         leave_out=config.test.on_bad_clip == "leave_out",
-        checkpoints=Checkpoints(folder, identity, config.train),
-        progress=progress,
-        log=_open_log(config, folder, progress, steps_per_epoch, device, screen),
-        clock=Clock(device),
+        seed=config.rng_seed,
+        device=device,
+        stop=stop,
+    )
+
+
+def make_learner(
+    config: Config, model: Classifier, objective: Objective, plan: Plan, clock: Clock
+) -> Learner:
+    """Who learns, at the beginning of a run."""
+    average = WeightAverage(model, config.train.ema_decay)
+    network = share_gradient(config.parallel, model, average.model, plan.device)
+    return Learner(
+        model=model,
+        network=network,
+        losses=objective.losses,
+        sampler=objective.sampler,
+        mixer=objective.mixer,
+        optimizer=make_optimizer(model, config.solver),
+        scaler=torch.amp.GradScaler(plan.device.type, enabled=model.precision == "fp16"),
+        average=average,
+        seen=Seen(plan.task.outputs, plan.device),
+        learning_rate=LearningRate(config.solver, plan.steps_per_epoch),
+        clip_norm=config.solver.clip_grad_l2norm,
+        seed=plan.seed,
+        device=plan.device,
+        clock=clock,
+    )
+
+
+def make_recorder(
+    config: Config,
+    identity: Identity,
+    learner: Learner,
+    plan: Plan,
+    progress: Progress,
+    screen: Console,
+) -> Recorder:
+    """Who records; the log drops what was written after ``progress``."""
+    folder, splits = RunFolder(config.output_dir), plan.task.splits
+    done = progress.epoch * plan.steps_per_epoch + progress.step
+    log = RunLog(folder, progress.epoch, done, config.logger, flat(config), screen)
+    log.facts(done, **surroundings(plan.device))
+    checkpoints = Checkpoints(folder, identity, config.train)
+    return Recorder(
+        log=log,
+        clock=learner.clock,
         screen=screen,
-        stop=StopRequest() if stop is None else stop,
+        quarantine=Quarantine(folder, splits, config.data, screen),
+        checkpoints=checkpoints,
+        finite=FiniteCheck(config.train, splits["train"].records, checkpoints, screen),
     )
 
 
@@ -155,7 +164,7 @@ def set_threads(config: Config, latest: Checkpoint | None) -> None:
 
 def starting_model(
     config: Config,
-    splits: Splits,
+    task: Task,
     latest: Checkpoint | None,
     device: torch.device,
     screen: Console,
@@ -164,20 +173,17 @@ def starting_model(
 
     The tensors of ``latest`` are not in it yet: ``restore`` brings them with the rest of the run.
     """
-    parts = parts_of(config, splits)
-    model = make_model(config, len(splits.class_names), device, parts)
+    model = new_model(config, task.outputs, device)
     source = latest or fetch(config.model.pretrained)
     set_normalisation(model, config.data, source, screen, strict=latest is not None)
     if source and not latest:
         screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
     if config.model.head_init == "class_means" and not latest:
-        set_head_to_class_means(model, config, splits, device, screen)
-    set_up_tuning(config, model)
-    if isinstance(model.fc, PartHeads):
-        model.fc.apart = True
+        set_head_to_class_means(model, config, task.splits, device, screen)
+    set_up_tuning(config.model, config.rng_seed, model)
     if config.train.precision == "auto":
         clips = (clips_a_pass(config), config.data.num_frames, config.data.crop_size)
-        set_precision(model, choose_precision(model, clips, latest, screen))
+        model.set_precision(choose_precision(model, clips, latest, screen))
     return model
 
 
@@ -190,33 +196,20 @@ def fetch(source: str) -> Checkpoint | None:
     return Checkpoint.read(path or locate(source))
 
 
-def _open_log(
-    config: Config,
-    folder: RunFolder,
-    progress: Progress,
-    steps: int,
-    device: torch.device,
-    screen: Console,
-) -> RunLog:
-    done = progress.epoch * steps + progress.step
-    log = RunLog(folder, progress.epoch, done, config.logger, flat(config), screen)
-    log.facts(done, **surroundings(device))
-    return log
-
-
 def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:
     """Makes ``folder`` this run's, without an earlier one in it where it starts ``anew``."""
     folder.check_test_folder()
     if distributed.is_main():
         if anew:
-            folder.clear()
+            folder.clear(RETRAINERS.names())
         write_text(folder.config, identity.config)
     distributed.barrier()
 
 
 def _announce(
-    config: Config, splits: Splits, model: nn.Module, progress: Progress, screen: Console
+    config: Config, task: Task, model: Classifier, progress: Progress, screen: Console
 ) -> None:
+    splits = task.splits
     for oddity in splits.oddities():
         screen.print(f"warning: {oddity}")
     memory = shared_memory(config)

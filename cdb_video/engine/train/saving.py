@@ -8,60 +8,38 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch.optim import Optimizer
 
 from cdb_video import distributed
 from cdb_video.data.batches.batch import Batch
-from cdb_video.data.samplers.base import Sampler
-from cdb_video.engine.train.average import WeightAverage
-from cdb_video.engine.train.seen import Seen
-from cdb_video.errors import CheckpointError, TrainingError
-from cdb_video.losses.base import Loss
-from cdb_video.losses.by_part import PartLosses
-from cdb_video.mixing.base import Mixer
+from cdb_video.engine.train.learner import Learner
+from cdb_video.engine.train.plan import Progress, Step
+from cdb_video.errors import CheckpointError
 from cdb_video.models import Classifier
 from cdb_video.models.tuning.light import is_light, plain_state
 from cdb_video.output.run_folder import RunFolder
+from cdb_video.outputs import Outputs
 from cdb_video.sections import Train
 from cdb_video.system.files import free_space, point, replacing
 from cdb_video.version import __version__
 
 
-class State(NamedTuple):
-    """The parts of a run that change as it trains."""
-
-    model: Classifier
-    optimizer: Optimizer
-    loss: Loss | PartLosses
-    sampler: Sampler
-    mixer: Mixer
-    average: WeightAverage
-    scaler: torch.amp.GradScaler
-    """Of the loss for fp16; it does nothing in another precision."""
-    seen: Seen
-
-
-class Progress(NamedTuple):
-    """How far a run is."""
-
-    epoch: int = 0
-    """Epochs finished."""
-    step: int = 0
-    """Optimiser steps of the epoch after those."""
-    best: float | None = None
-    """Highest TRAIN.BEST_METRIC so far."""
-
-
 class Identity(NamedTuple):
     """What goes into every checkpoint of a run as it is."""
 
-    class_names: list[str]
+    outputs: Outputs
     groups: list[str]
     """(K,) the name of each class's group."""
     config: str
     """YAML text of the options."""
-    parts: dict[str, Any] = {}
-    """Of the classes, where each has a head, as plain values."""
+
+    def plain(self) -> dict[str, Any]:
+        """Its values, as they stand in a checkpoint."""
+        return {
+            "class_names": self.outputs.class_names,
+            "groups": self.groups,
+            "config": self.config,
+            "parts": self.outputs.plain(),
+        }
 
 
 class Checkpoints:
@@ -84,7 +62,7 @@ class Checkpoints:
         """Whether a checkpoint within the epoch should be saved now, by this process's clock."""
         return self._seconds > 0 and time.monotonic() - self._saved >= self._seconds
 
-    def save(self, state: State, progress: Progress, *, keep: bool, best: bool) -> None:
+    def save(self, learner: Learner, progress: Progress, *, keep: bool, best: bool) -> None:
         """Writes the state after an epoch: the main process does; every process must call it.
 
         Args:
@@ -96,7 +74,7 @@ class Checkpoints:
         """
         if not (keep or best):
             return
-        content = self._content(state, progress, [])
+        content = self._content(learner, progress, [])
         if not distributed.is_main():
             return
         path = self._folder.of_epoch(progress.epoch) if keep else self._folder.best
@@ -111,21 +89,21 @@ class Checkpoints:
             for old in self._folder.epoch_checkpoints()[: -self._keep] if self._keep else []:
                 old.unlink()
 
-    def save_within(self, state: State, progress: Progress) -> None:
+    def save_within(self, learner: Learner, progress: Progress) -> None:
         """Writes the state within an epoch as ``latest.pt``; every process must call it.
 
         Raises:
             CheckpointError: it cannot be written; the one that is there stays.
         """
-        own = {"seen": state.seen.state_dict(), "averaged": state.average.own_buffers()}
-        content = self._content(state, progress, distributed.gather(own))
+        own = {"seen": learner.seen.state_dict(), "averaged": learner.average.own_buffers()}
+        content = self._content(learner, progress, distributed.gather(own))
         if distributed.is_main():
             with written(self._folder.latest) as partial:
                 torch.save(content, partial)
         self._saved = time.monotonic()
 
     def save_batch(
-        self, state: State, epoch: int, step: int, batches: Sequence[Batch], paths: list[str]
+        self, learner: Learner, step: Step, batches: Sequence[Batch], paths: list[str]
     ) -> Path:
         """Writes the clips of a step, with the weights before it, to be run again; any process may.
 
@@ -134,37 +112,39 @@ class Checkpoints:
         """
         path = self._folder.bad_batch(distributed.rank())
         content = {
-            "epoch": epoch,
-            "step": step,
+            "epoch": step.epoch,
+            "step": step.number,
             "rank": distributed.rank(),
             "paths": paths,
             "batches": [tuple(batch[:3]) for batch in batches],
-            "class_weights": state.loss.weights_in(epoch),
-            "model_state": plain_state(state.model),
-            **describe(state.model, self._identity),
+            "class_weights": learner.losses.weights_in(step.epoch),
+            "model_state": plain_state(learner.model),
+            **_described(learner.model, self._identity),
         }
         with written(path) as partial:
             torch.save(content, partial)
         return path
 
-    def _content(self, state: State, progress: Progress, processes: list[Any]) -> dict[str, Any]:
+    def _content(
+        self, learner: Learner, progress: Progress, processes: list[Any]
+    ) -> dict[str, Any]:
         parts = {
-            "model_state": plain_state(state.average.model),
-            "tuned_state": state.model.state_dict() if is_light(state.model) else {},
-            "average_state": state.average.state_dict(),
-            "optimizer_state": state.optimizer.state_dict(),
+            "model_state": plain_state(learner.average.model),
+            "tuned_state": learner.model.state_dict() if is_light(learner.model) else {},
+            "average_state": learner.average.state_dict(),
+            "optimizer_state": learner.optimizer.state_dict(),
         }
         return {
             **progress._asdict(),
             **distributed.gathered(parts),
-            "loss_state": state.loss.state_dict(),
-            "sampler_state": state.sampler.state_dict(),
-            "mixer_state": state.mixer.state_dict(),
-            "scaler_state": state.scaler.state_dict(),
+            "loss_state": learner.losses.state_dict(),
+            "sampler_state": learner.sampler.state_dict(),
+            "mixer_state": learner.mixer.state_dict(),
+            "scaler_state": learner.scaler.state_dict(),
             "processes": processes,
             "world_size": distributed.world_size(),
             "threads": torch.get_num_threads(),
-            **describe(state.model, self._identity),
+            **_described(learner.model, self._identity),
         }
 
 
@@ -181,7 +161,7 @@ def save_model(
         "epoch": epoch,
         "model_state": model.state_dict(),
         "origin": origin,
-        **describe(model, identity),
+        **_described(model, identity),
     }
     with written(folder.best) as partial:
         torch.save(content, partial)
@@ -206,30 +186,12 @@ def written(path: Path) -> Iterator[Path]:
         ) from None
 
 
-def check_finite(state: State, epoch: int, step: int) -> None:
-    """Raises ``TrainingError`` where a weight or a statistic of the model is not finite.
-
-    Every process must call it, and all raise.
-    """
-    # Without an average they are the same; one read from the device for each.
-    for model in dict.fromkeys((state.model, state.average.model)):
-        tensors = model.state_dict()
-        found = [~distributed.own(tensor).isfinite().all() for tensor in tensors.values()]
-        # Of a sharded model each process has looked at its share.
-        faults = distributed.sum_(torch.stack(found).float()).tolist()
-        if any(faults):
-            name = list(tensors)[next(i for i, fault in enumerate(faults) if fault)]
-            raise TrainingError(
-                f"epoch {epoch}, step {step}: {name} is not finite, the weights have "
-                "overflowed; nothing of this is saved, and what was saved before is as it was"
-            )
-
-
-def describe(model: Classifier, identity: Identity) -> dict[str, Any]:
+def _described(model: Classifier, identity: Identity) -> dict[str, Any]:
     """What a checkpoint says about its model beside the tensors."""
     mean, std = model.normalisation
     return {
-        **identity._asdict(),
+        **identity.plain(),
+        "architecture": model.architecture.text(),
         "precision": model.precision,
         "normalisation": {"mean": list(mean), "std": list(std)},
         "versions": {

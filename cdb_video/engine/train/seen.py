@@ -1,15 +1,14 @@
 """What a run has seen of the epoch that it trains: losses and recall, on the device."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from cdb_video import distributed
 from cdb_video.data.batches.batch import Batch
-from cdb_video.errors import TrainingError
-from cdb_video.parts import Parts
+from cdb_video.difficulty import ClassRecall, Recalls
+from cdb_video.outputs import Outputs
 
 
 class Look(NamedTuple):
@@ -17,12 +16,14 @@ class Look(NamedTuple):
 
     mean_loss: float
     """Over this process's clips of the epoch so far."""
+    broken: bool
+    """Whether a loss is not finite, here or in another process."""
     save: bool
     """Whether the main process asks for a checkpoint."""
     stop: bool
     """Whether any process was asked to stop."""
     losses: list[tuple[int, torch.Tensor, float]]
-    """What has come since the last look: step, indices of clips, their loss."""
+    """What has come since the last look: steps before it in the run, indices of clips, loss."""
 
 
 class Seen:
@@ -32,21 +33,19 @@ class Seen:
     has to do.
 
     Args:
-        num_classes: K.
+        outputs: of the network. What was recognised is counted by class, and of several outputs
+            behind that by what each tells apart.
         device: of the logits.
-        parts: of the classes, where the network has a head for each; what was recognised of each
-            is counted behind the classes.
     """
 
-    def __init__(self, num_classes: int, device: torch.device, parts: Parts = ()) -> None:
-        self._parts = [
-            (len(part.class_names), torch.tensor(part.of_class, device=device)) for part in parts
-        ]
-        slots = num_classes + sum(size for size, _ in self._parts)
-        self._num_classes = num_classes
+    def __init__(self, outputs: Outputs, device: torch.device) -> None:
+        self._num_classes, self._several = len(outputs.class_names), bool(outputs.several)
+        self._sizes = outputs.sizes
+        self._of_class = [torch.tensor(output.of_class, device=device) for output in outputs]
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
         self._step_loss = torch.zeros_like(self._loss)
         self._num_clips, self._step_clips = 0, 0
+        slots = self._num_classes + (sum(self._sizes) if self._several else 0)
         self._counts = torch.zeros(2, slots, dtype=torch.int64, device=device)
         self._step_counts = torch.zeros_like(self._counts)
         self.num_skipped = 0
@@ -61,11 +60,11 @@ class Seen:
         loss: torch.Tensor,
         counting: torch.Tensor,
     ) -> None:
-        """Takes in a part of optimiser step ``step``.
+        """Takes in a part of the optimiser step that comes after ``step`` others.
 
         Args:
             batch: on the device.
-            logits: (B, K), and ``loss`` (), their mean loss.
+            logits: (B, P1 + P2 + ...), and ``loss`` (), their mean loss.
             counting: (B,) bool: clips whose recognition says something of their class.
         """
         recognised, total = self._step_counts
@@ -79,15 +78,14 @@ class Seen:
     def _hits(
         self, logits: torch.Tensor, label: torch.Tensor
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """(B,) where clips are counted, and whether they were recognised: classes, then parts."""
-        if not self._parts:
-            yield label, logits.argmax(dim=1) == label
-            return
+        """(B,) where clips are counted, and whether they were recognised: a class is where all of
+        its outputs are."""
         begin, all_right = self._num_classes, torch.ones_like(label, dtype=torch.bool)
-        split = torch.split(logits, [size for size, _ in self._parts], dim=1)
-        for (size, of_class), own in zip(self._parts, split, strict=True):
+        split = torch.split(logits, self._sizes, dim=1)
+        for size, of_class, own in zip(self._sizes, self._of_class, split, strict=True):
             right = own.argmax(dim=1) == of_class[label]
-            yield begin + of_class[label], right
+            if self._several:
+                yield begin + of_class[label], right
             begin, all_right = begin + size, all_right & right
         yield label, all_right
 
@@ -110,18 +108,12 @@ class Seen:
         self._step_counts.zero_()
         self._step_clips = 0
 
-    def look(
-        self, name: Callable[[int, list[int], str], str], save: bool = False, stop: bool = False
-    ) -> Look:
+    def look(self, save: bool = False, stop: bool = False) -> Look:
         """Reads, once, what has come since the last look; every process must look.
 
         Args:
-            name: (step, indices of clips, what is wrong) -> the error's message.
             save: whether this process asks for a checkpoint; the main process's word counts.
             stop: whether this process was asked to stop.
-
-        Raises:
-            TrainingError: a loss is not finite, here or in another process.
         """
         # The first is of no step: all may have been left out.
         parts = [torch.zeros_like(self._loss), *(loss for _, loss, _ in self._unread)]
@@ -135,35 +127,25 @@ class Seen:
         )
         read = torch.cat([distributed.sum_(flags), self._loss[None], losses]).tolist()
         broken, save_asked, stop_asked, total, *values = read
-        if broken:
-            self._stop(values, name)
-        parts_read = [
-            (step, index, loss) for (step, _, index), loss in zip(self._unread, values, strict=True)
-        ]
-        self._unread.clear()
+        unread, self._unread = self._unread, []
+        found = [(step, index, v) for (step, _, index), v in zip(unread, values, strict=True)]
         mean = total / max(1, self._num_clips)
-        return Look(mean, bool(save_asked), bool(stop_asked), parts_read)
+        return Look(mean, bool(broken), bool(save_asked), bool(stop_asked), found)
 
-    def _stop(self, losses: list[float], name: Callable[[int, list[int], str], str]) -> None:
-        for (step, _, index), loss in zip(self._unread, losses, strict=True):
-            if not math.isfinite(loss):
-                raise TrainingError(name(step, index.tolist(), str(loss)))
-        raise TrainingError(name(self._unread[-1][0], [], "not finite on another process"))
-
-    def take(self) -> tuple[float, torch.Tensor, torch.Tensor]:
-        """What all processes together have seen; then everything counts anew.
-
-        Returns:
-            the mean loss; (K,) float64 recall of each class, 0 without clips; (K,) its clips. The
-            parts of the classes follow behind them.
-        """
+    def take(self) -> tuple[float, Recalls]:
+        """The mean loss of, and what was recognised by, all processes together; then everything
+        counts anew."""
         sums = torch.stack([self._loss, self._loss.new_tensor(self._num_clips)])
         loss, num_clips = distributed.sum_(sums).tolist()
         recognised, total = distributed.sum_(self._counts.clone())
         self._loss.zero_()
         self._counts.zero_()
         self._num_clips = self.num_skipped = 0
-        return loss / max(1, num_clips), recognised.double() / total.clamp(min=1), total
+        recall = recognised.double() / total.clamp(min=1)
+        sizes = [self._num_classes, *(self._sizes if self._several else ())]
+        columns = zip(torch.split(recall, sizes), torch.split(total, sizes), strict=True)
+        classes, *outputs = [ClassRecall(*column) for column in columns]
+        return loss / max(1, num_clips), Recalls(classes, outputs or [classes])
 
     def state_dict(self) -> dict[str, Any]:
         """The sums so far, on the CPU."""

@@ -16,6 +16,7 @@ from cdb_video.data.lists.records import Record
 from cdb_video.engine.evaluate.features import compute_features
 from cdb_video.engine.use.predictor import Predictor
 from cdb_video.errors import ConfigError
+from cdb_video.models.joint import joint_logits
 from cdb_video.registry import DATASETS
 from cdb_video.system.files import replacing
 
@@ -65,7 +66,9 @@ def embed(
     loader = predictor.loader(records, (1, 1), batch_size, workers)
     indices, features = compute_features(predictor.model, loader, "features", screen, see)
     chosen = [records[index] for index in indices.tolist()]
-    logits = predictor.model.fc(features.to(predictor.device)).detach().cpu()
+    model = predictor.model
+    logits = model.fc(features.to(predictor.device)).detach().cpu()
+    logits = joint_logits(logits, model.outputs)
     none = float("nan")
     spans = [[none if s is None else s for s in (record.start, record.end)] for record in chosen]
     return Embedding(

@@ -18,6 +18,7 @@ from cdb_video.data.frames.sampling import frame_range
 from cdb_video.data.lists.records import Record
 from cdb_video.engine.use.predictor import Predictor, as_record
 from cdb_video.errors import ConfigError, DataError
+from cdb_video.models.joint import joint_logits
 
 Heat = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def explain(
         times = reader.times[indices]
     batch = torch.from_numpy(clip)[None].to(predictor.device)
     with torch.no_grad():
-        scores = predictor.model(batch).softmax(dim=1)[0]
+        scores = joint_logits(predictor.model(batch), predictor.model.outputs).softmax(dim=1)[0]
     class_id = int(scores.argmax())
     if class_name is not None:
         if class_name not in predictor.class_names:
@@ -87,7 +88,7 @@ def heat_map(model: Any, video: Tensor, class_id: int) -> Tensor:
     with torch.enable_grad(), _watched(model, place) as seen:
         # A parameter that is frozen would leave nothing to derive by.
         model.zero_grad()
-        logit = model(video)[0, class_id]
+        logit = joint_logits(model(video), model.outputs)[0, class_id]
     maps = _maps(seen[-1], frames)
     gradients = torch.autograd.grad(logit, maps)
     total = torch.zeros(size, device=video.device)

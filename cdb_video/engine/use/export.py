@@ -17,6 +17,8 @@ from cdb_video.data.lists.records import Record
 from cdb_video.engine.use.embedding import split_records
 from cdb_video.engine.use.predictor import Predictor
 from cdb_video.errors import CdbVideoError, ConfigError, DataError
+from cdb_video.models import Classifier
+from cdb_video.models.joint import joint_logits
 from cdb_video.system.files import replacing
 
 Format = Literal["onnx", "torch_export", "safetensors"]
@@ -44,13 +46,13 @@ class Parity(NamedTuple):
 class Exported(nn.Module):
     """What is written: bytes in, probabilities out, the normalisation inside."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Classifier) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, video: Tensor) -> Tensor:
         """uint8 (B, 3, T, H, W) RGB -> (B, K)."""
-        logits: Tensor = self.model(video)
+        logits: Tensor = joint_logits(self.model(video), self.model.outputs)
         return logits.softmax(dim=1)
 
 
@@ -110,7 +112,7 @@ def describe(predictor: Predictor) -> dict[str, Any]:
         "sampling_rate": predictor.sampling.sampling_rate,
         "crop_size": predictor.size,
         "normalisation": {"mean": list(mean), "std": list(std), "inside": True},
-        "backbone": predictor.model.backbone_name,
+        "backbone": predictor.model.architecture.name,
         "epoch": checkpoint.epoch,
         "versions": checkpoint.versions,
     }
@@ -193,8 +195,7 @@ def _to_safetensors(
     config = json.dumps(predictor.checkpoint.config)
     values = {"format": "pt", "metadata": json.dumps(metadata), "config": config}
     safetensors.torch.save_file(tensors, path, values)
-    again = predictor.checkpoint.build_model().eval()
-    again.set_precision("fp32")
+    again = predictor.checkpoint.open(precision="fp32")
     for name, tensor in safetensors.torch.load_file(path).items():
         again.state_dict()[name].copy_(tensor)
     exported = Exported(again)
@@ -221,9 +222,8 @@ def _refused(kind: str, predictor: Predictor) -> Iterator[None]:
         yield
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise ConfigError(
-            f"the backbone {predictor.model.backbone_name} cannot be written as {kind}: {reason}"
-        ) from None
+        name = predictor.model.architecture.name
+        raise ConfigError(f"the backbone {name} cannot be written as {kind}: {reason}") from None
 
 
 @contextmanager

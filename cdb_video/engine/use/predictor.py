@@ -20,14 +20,13 @@ from cdb_video.data.frames.crops import fixed_crop
 from cdb_video.data.frames.cutting import Clip, cut, cut_views
 from cdb_video.data.frames.sampling import ClipSampling, frame_range
 from cdb_video.data.lists.records import NO_LABEL, Record
-from cdb_video.engine.evaluate.votes import Average, elect, of_classes, votes
+from cdb_video.engine.evaluate.votes import Average, elect, votes
 from cdb_video.engine.prepare.device import device_named
-from cdb_video.engine.prepare.precision import set_precision
 from cdb_video.engine.use.prediction import Prediction
 from cdb_video.engine.use.timeline import Timeline, smoothed, window_spans
 from cdb_video.errors import ConfigError, DataError, DecodeError, TrainingError
 from cdb_video.models import Checkpoint
-from cdb_video.parts import sizes_of
+from cdb_video.models.joint import joint_probabilities
 from cdb_video.registry import import_modules
 from cdb_video.system.memory import keep_freed_memory
 
@@ -64,12 +63,10 @@ class Predictor:
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.checkpoint = checkpoint
-        self.model = checkpoint.build_model()
         self.device = device_named(device)
         keep_freed_memory()  # not all of it: the process may be somebody's server
-        set_precision(self.model, checkpoint.precision)
-        self.model.to(self.device).to(memory_format=torch.channels_last_3d)
-        self.class_names: list[str] = list(checkpoint.class_names or [])
+        self.model = checkpoint.open(self.device)
+        self.class_names = self.model.outputs.class_names
         self.sampling = checkpoint.section("DATA", ClipSampling)
         self.decoding = checkpoint.section("DATA", Decoding)
         self.size: int = checkpoint.option("DATA", "CROP_SIZE")
@@ -224,37 +221,29 @@ class Predictor:
         self, loader: BatchLoader, records: Sequence[Record], views: tuple[int, int]
     ) -> Iterator[Prediction]:
         """Each record's prediction, in their order, as soon as all of its views have voted."""
-        num_views = torch.tensor([views[0] * views[1]])
-        parts = self.checkpoint.parts
-        sizes = sizes_of(parts)
-        number, voters = 0, 0
-        sums: Any = 0
+        outputs, num_views = self.model.outputs, torch.tensor([views[0] * views[1]])
         bad: dict[int, str] = {}
-        none = np.zeros(len(self.class_names))
-
-        def made(scores: npt.NDArray[np.float64], error: str = "") -> Prediction:
-            record = records[number]
-            return Prediction(
-                record.path, record.start, record.end, self.class_names, scores, error
-            )
-
+        ready: list[npt.NDArray[np.float64]] = []
+        sums, voters, number = torch.zeros(()), 0, 0
         for batch, voted in votes(self.model, loader, self.average):
             bad.update({one.record: one.reason for one in batch.bad})
             for vote in voted.cpu():
-                while number in bad:
-                    yield made(none, bad.pop(number))
-                    number += 1
                 sums, voters = sums + vote, voters + 1
                 if voters == num_views:
-                    elected = elect(sums[None], num_views, self.average, sizes)
-                    scores = of_classes(elected, parts)[0]
-                    if not scores.isfinite().all():
-                        raise TrainingError(f"{self.checkpoint.path}: its scores are not finite")
-                    yield made(scores.numpy())
-                    number, voters, sums = number + 1, 0, 0
-            while number in bad:
-                yield made(none, bad.pop(number))
+                    elected = elect(sums[None], num_views, self.average, outputs)
+                    ready.append(self._finite(joint_probabilities(elected, outputs)[0]))
+                    sums, voters = torch.zeros(()), 0
+            while number in bad or ready:
+                record, error = records[number], bad.pop(number, "")
+                scores = np.zeros(len(self.class_names)) if error else ready.pop(0)
+                span = (record.path, record.start, record.end)
+                yield Prediction(*span, self.class_names, scores, error)
                 number += 1
+
+    def _finite(self, scores: torch.Tensor) -> npt.NDArray[np.float64]:
+        if not scores.isfinite().all():
+            raise TrainingError(f"{self.checkpoint.path}: its scores are not finite")
+        return scores.numpy()
 
 
 def check_loading(views: tuple[int, int], batch_size: int, num_workers: int) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,24 +14,27 @@ from videos import write_video
 
 from cdb_video import options
 from cdb_video.data.lists.records import Record
-from cdb_video.engine.evaluate.evaluation import from_parts
+from cdb_video.difficulty import ClassRecall
+from cdb_video.engine.evaluate.evaluation import of_outputs
 from cdb_video.engine.evaluate.test import test as run_test
 from cdb_video.engine.train.loop import train
+from cdb_video.engine.use.export import Exported
 from cdb_video.engine.use.predictor import load
 from cdb_video.errors import ConfigError
-from cdb_video.losses.by_part import PartLosses
+from cdb_video.losses.by_output import OutputLosses
 from cdb_video.metrics.pairs import pair_metrics
-from cdb_video.models import build_model, read_checkpoint
-from cdb_video.models.part_heads import PartHeads, parts_apart
+from cdb_video.models import Architecture, build, read_checkpoint
+from cdb_video.models.joint import joint_logits, joint_probabilities, probabilities
 from cdb_video.output.run_folder import RunFolder
-from cdb_video.parts import Part
-from cdb_video.registry import LOSSES
+from cdb_video.outputs import Output, Outputs
+from cdb_video.registry import BACKBONES, DATASETS, LOSSES
 from cdb_video.report.page import write_report
 
-PARTS = (
-    Part("verb", ["take", "put", "wash"], [0, 0, 2, 1]),
-    Part("noun", ["lid", "cup"], [0, 1, 1, 0]),
+SEVERAL = (
+    Output("verb", ["take", "put", "wash"], [0, 0, 2, 1]),
+    Output("noun", ["lid", "cup"], [0, 1, 1, 0]),
 )
+PARTS = Outputs(["take lid", "take cup", "wash cup", "put lid"], SEVERAL)
 # verb, noun, how many training clips
 ACTIONS = ((0, 0, 6), (0, 1, 3), (2, 1, 2), (1, 0, 2))
 
@@ -91,18 +95,40 @@ def epic(tmp_path):
 
 
 def test_the_logit_of_a_class_is_the_product_of_its_parts():
-    torch.manual_seed(0)
-    head = PartHeads(5, PARTS)
-    features = torch.randn(3, 5)
-    verb, noun = (features @ head.weight.T + head.bias).split([3, 2], dim=1)
+    logits = torch.randn(3, 5)
+    verb, noun = logits.split([3, 2], dim=1)
     expected = verb.softmax(1)[:, [0, 0, 2, 1]] * noun.softmax(1)[:, [0, 1, 1, 0]]
     expected = expected / expected.sum(1, keepdim=True)
-    torch.testing.assert_close(head(features).softmax(1), expected)
-    model = torch.nn.Sequential(head)
-    with parts_apart(model) as sizes:
-        assert sizes == [3, 2]
-        torch.testing.assert_close(model(features), torch.cat([verb, noun], 1))
-    assert not head.apart
+    torch.testing.assert_close(joint_logits(logits, PARTS).softmax(1), expected)
+    scores = probabilities(logits, PARTS)
+    torch.testing.assert_close(scores, torch.cat([verb.softmax(1), noun.softmax(1)], 1))
+    torch.testing.assert_close(joint_probabilities(scores, PARTS), expected)
+
+
+def test_a_single_output_is_the_class_itself():
+    one, logits = Outputs(["a", "b", "c"]), torch.randn(2, 3)
+    assert [output.of_class for output in one] == [[0, 1, 2]]
+    assert one.sizes == [3]
+    assert one.rows == [(0, "a"), (1, "b"), (2, "c")]
+    assert joint_logits(logits, one) is logits
+    assert torch.equal(probabilities(logits, one), logits.softmax(1))
+    assert PARTS.rows[:2] == [(4, "verb take"), (5, "verb put")]
+    assert PARTS.rows[-1] == (8, "noun cup")
+
+
+@pytest.mark.parametrize("outputs", [PARTS, Outputs(["a", "b"])])
+def test_outputs_come_back_from_plain_values(outputs):
+    plain = json.loads(json.dumps(outputs.plain()))
+    assert Outputs.of_plain(outputs.class_names, plain) == outputs
+    assert Outputs.of_plain(outputs.class_names, None) != PARTS
+
+
+@pytest.mark.parametrize("of_class", [[0, 1], [0, 1, 2], [0, -1, 1]])
+def test_a_class_without_its_part_is_refused(of_class):
+    with pytest.raises(ValueError, match="each of the 3 classes must have one of 2 verbs"):
+        Outputs(["a", "b", "c"], [Output("verb", ["x", "y"], of_class)])
+    with pytest.raises(ValueError, match="outputs must have names and of_class"):
+        Outputs.of_plain(["a"], {"verb": [0]})
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
@@ -112,7 +138,8 @@ def test_losses_of_the_parts_are_averaged(name):
     losses = [
         kind(kind.Options(), num_classes=len(c), class_counts=torch.tensor(c)) for c in counts
     ]
-    together = PartLosses(losses, PARTS, (0.5, 0.5)).eval()
+    losses = [loss.eval() for loss in losses]
+    together = OutputLosses(losses, PARTS, (0.5, 0.5))
     logits, target = torch.randn(6, 5), torch.tensor([0, 1, 2, 3, 0, 2])
     verb, noun = torch.tensor([0, 0, 2, 1]), torch.tensor([0, 1, 1, 0])
     expected = (losses[0](logits[:, :3], verb[target]) + losses[1](logits[:, 3:], noun[target])) / 2
@@ -122,18 +149,18 @@ def test_losses_of_the_parts_are_averaged(name):
         torch.testing.assert_close(together(logits, hard), expected)
         mixed = together(logits, 0.3 * hard + 0.7 * hard.flip(0))
         assert mixed.isfinite()
-    alone = PartLosses(losses, PARTS, (1, 0)).eval()
+    alone = OutputLosses(losses, PARTS, (1, 0))
     torch.testing.assert_close(alone(logits, target), losses[0](logits[:, :3], verb[target]))
 
 
 def test_each_part_has_a_difficulty_of_its_own():
     kind = LOSSES.get("cdb_ce")
     losses = [kind(kind.Options(tau=1.0), num_classes=n) for n in (3, 2)]
-    together = PartLosses(losses, PARTS, (0.5, 0.5))
-    recall = torch.tensor([0.9, 0.6, 0.0, 0.5, 0.5])
-    together.observe(recall, torch.full((5,), 10))
-    state = together.class_state(2)
-    torch.testing.assert_close(state.difficulty, 1 - recall)
+    together = OutputLosses(losses, PARTS, (0.5, 0.5))
+    recall = torch.tensor([0.9, 0.6, 0.0]), torch.tensor([0.5, 0.5])
+    together.observe([ClassRecall(one, torch.full_like(one, 10)) for one in recall])
+    for state, own in zip(together.class_states(2), recall, strict=True):
+        torch.testing.assert_close(state.difficulty, 1 - own)
     assert losses[0].class_weights.tolist() == pytest.approx([0.2, 0.8, 2.0])
     assert losses[1].class_weights.tolist() == pytest.approx([1, 1])
     weights = together.weights_in(2)
@@ -143,17 +170,18 @@ def test_each_part_has_a_difficulty_of_its_own():
 def test_evaluation_of_parts_by_hand():
     scores = torch.tensor([[0.7, 0.2, 0.1, 0.4, 0.6], [0.1, 0.1, 0.8, 0.9, 0.1]]).double()
     target = torch.tensor([0, 2])
-    result = from_parts(scores, torch.tensor([True, True]), target, PARTS, True)
+    result = of_outputs(scores, torch.tensor([True, True]), target, PARTS, True)
     products = torch.tensor([[0.28, 0.42, 0.06, 0.08], [0.09, 0.01, 0.08, 0.09]]).double()
     torch.testing.assert_close(result.scores, products / products.sum(1, keepdim=True))
     assert result.prediction.tolist() == [1, 0]
-    verb, noun = result.parts
+    verb, noun = result.several
     assert verb.prediction.tolist() == [0, 2]
     assert noun.prediction.tolist() == [1, 0]
     assert (verb.target.tolist(), noun.target.tolist()) == ([0, 2], [0, 1])
-    recall, counts = result.recall()
-    assert recall.tolist() == [0, 0, 0, 0, 1, 0, 1, 0, 0]
-    assert counts.tolist() == [1, 0, 1, 0, 1, 0, 1, 1, 1]
+    classes, (verbs, nouns) = result.recalls
+    assert (classes.recall.tolist(), classes.counts.tolist()) == ([0, 0, 0, 0], [1, 0, 1, 0])
+    assert (verbs.recall.tolist(), verbs.counts.tolist()) == ([1, 0, 1], [1, 0, 1])
+    assert (nouns.recall.tolist(), nouns.counts.tolist()) == ([0, 0], [1, 1])
 
 
 def by_brute_force(verbs, nouns, verb, noun, chosen, k):
@@ -281,5 +309,40 @@ def test_what_has_no_parts_is_refused(epic, configured):
 
 
 def test_an_exported_network_gives_classes():
-    model = build_model("lenet", 4, parts=PARTS).eval()
-    assert model(torch.zeros(2, 3, 1, 28, 28, dtype=torch.uint8)).shape == (2, 4)
+    lenet = BACKBONES.get("lenet").Options()
+    model = build(Architecture(name="lenet", options=lenet), PARTS).eval()
+    clips = torch.zeros(2, 3, 1, 28, 28, dtype=torch.uint8)
+    assert model(clips).shape == (2, 5)
+    scores = Exported(model)(clips)
+    torch.testing.assert_close(
+        scores, joint_probabilities(probabilities(model(clips), PARTS), PARTS)
+    )
+    assert scores.shape == (2, 4)
+
+
+def test_a_third_output_costs_nothing(epic, monkeypatch):
+    """A hand beside verb and noun: trained, resumed, tested and used like the others."""
+    kind, hands = DATASETS.get("epic_kitchens"), Output("hand", ["left", "right"], [0, 1, 1, 0])
+    original = kind.__init__
+
+    def with_hands(dataset, options):
+        original(dataset, options)
+        dataset.outputs = (*dataset.outputs, hands)
+
+    monkeypatch.setattr(kind, "__init__", with_hands)
+    train(epic("SOLVER.MAX_EPOCH", 1))
+    train(config := epic())
+    folder = RunFolder(config.output_dir)
+    assert [row.name for row in folder.difficulties()[-2:]] == ["hand left", "hand right"]
+    metrics = run_test(config)
+    assert set(metrics["heads"]) == {"verb", "noun", "hand"}
+    assert "pairs" not in metrics
+    predictor = load(folder.best)
+    assert predictor.model.outputs.sizes == [3, 2, 2]
+    (record,) = [*predictor.stream([Record(folder_clip(config), 0)])]
+    assert record.scores.sum() == pytest.approx(1)
+    assert len(record.scores) == 4
+
+
+def folder_clip(config):
+    return str(next(Path(config.data.options.root).rglob("P99_07.MP4")))

@@ -1,0 +1,1 @@
+"""Ways of retraining a classifier, one a file."""
