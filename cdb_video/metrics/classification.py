@@ -1,17 +1,13 @@
-"""Top-1, top-5, average precision, and recall, precision and F1 over classes and their groups."""
+"""Top-1, top-5, average precision, and recall, precision and F1 over classes and their groups.
+
+scikit-learn is imported where it computes: it takes a second, and no command starts with it.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    precision_recall_fscore_support,
-    recall_score,
-    top_k_accuracy_score,
-)
 
 from cdb_video.metrics.checks import IntArray, check_labels, check_per_class, check_scores
 
@@ -54,6 +50,8 @@ def classification_metrics(
     Raises:
         ValueError: if lengths, ranges or names do not fit together.
     """
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
     target, prediction = check_labels(target, prediction, num_classes)
     if class_names is not None:
         check_per_class(class_names, num_classes, "class_names")
@@ -82,6 +80,8 @@ def recall_per_class(
     target: npt.ArrayLike, prediction: npt.ArrayLike, num_classes: int
 ) -> tuple[npt.NDArray[np.float64], IntArray]:
     """Recall ``(K,)``, 0 where a class has no sample, and the number of samples ``(K,)``."""
+    from sklearn.metrics import recall_score
+
     target, prediction = check_labels(target, prediction, num_classes)
     recall = recall_score(
         target, prediction, labels=np.arange(num_classes), average=None, zero_division=0
@@ -92,6 +92,8 @@ def recall_per_class(
 def _top_k(
     target: IntArray, prediction: IntArray, scores: npt.ArrayLike, num_classes: int, k: int
 ) -> float:
+    from sklearn.metrics import top_k_accuracy_score
+
     scores = check_scores(scores, len(target), num_classes)
     there = prediction >= 0
     # scikit-learn warns about a k that cannot fail, and takes no score matrix for two classes.
@@ -104,6 +106,8 @@ def _top_k(
 
 def _mean_ap(target: IntArray, scores: Any, num_classes: int) -> float:
     """Average precision of each class that is present, averaged over them."""
+    from sklearn.metrics import average_precision_score
+
     scores = check_scores(scores, len(target), num_classes)
     found = [average_precision_score(target == c, scores[:, c]) for c in np.unique(target)]
     return float(np.mean(found))

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from cdb_video.metrics.checks import check_labels, check_per_class
 
@@ -39,6 +38,8 @@ def per_class_table(
     Raises:
         ValueError: if lengths or ranges do not fit together.
     """
+    from sklearn.metrics import precision_recall_fscore_support
+
     target, prediction = check_labels(target, prediction, num_classes)
     columns = {"class_names": class_names, "train_counts": train_counts, "groups": groups}
     for name, values in columns.items():
@@ -79,6 +80,8 @@ def confusion_rows(
     Raises:
         ValueError: if lengths or ranges do not fit together.
     """
+    from sklearn.metrics import confusion_matrix
+
     target, prediction = check_labels(target, prediction, num_classes)
     if class_names is None:
         class_names = [str(c) for c in range(num_classes)]

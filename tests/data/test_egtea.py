@@ -201,10 +201,10 @@ def test_the_rule_gives_the_published_training_and_validation_sets(tmp_path):
 def test_an_action_has_a_verb_and_a_noun(tmp_path):
     """Where the lists agree; an action without clips gets the first of each."""
     dataset = read(make(tmp_path), label="action")
-    verb, noun = dataset.parts
+    verb, noun = dataset.outputs
     assert (verb.name, verb.class_names) == ("verb", ["Inspect/Read", "Move Around", "Turn on"])
     assert verb.of_class == [0, 1, 1, 2]
     assert noun.of_class == [0, 1, 2, 1]
-    assert read(tmp_path).parts == ()
+    assert read(tmp_path).outputs == ()
     other = TEST.replace("4 3 2 3 1", "1 3 2 3 1")
-    assert read(make(tmp_path, test_split1=other), label="action").parts == ()
+    assert read(make(tmp_path, test_split1=other), label="action").outputs == ()

@@ -5,10 +5,11 @@ import torch
 from models.small import LARGE, SMALL
 
 from cdb_video.errors import ConfigError
-from cdb_video.models import Classifier, build_model
+from cdb_video.models import Architecture, Classifier, build_model
 from cdb_video.models.backbone import Backbone
 from cdb_video.models.contract import CHECKS
 from cdb_video.models.subject import Subject
+from cdb_video.outputs import Outputs
 from cdb_video.registry import BACKBONES
 
 NUM_CLASSES = 5
@@ -116,4 +117,4 @@ def test_a_backbone_may_not_use_the_head_s_names():
         input_format = Backbone.input_format
 
     with pytest.raises(TypeError, match="Clash: 'fc' is a classifier's own"):
-        Clash(None, NUM_CLASSES, 0.0, "linear")
+        Clash(Architecture(options=None), Outputs.unnamed(NUM_CLASSES))

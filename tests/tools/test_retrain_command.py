@@ -31,7 +31,7 @@ def test_the_command_leaves_a_tested_checkpoint_and_a_report(retrain, tiny_yaml,
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (("METHOD", "cct"), "RETRAIN.METHOD must be 'crt'"),
+        (("METHOD", "cct"), "RETRAIN.METHOD: unknown way of retraining 'cct'; did you mean 'crt'?"),
         (("METHOD", "crt"), "train first"),
         (("METHOD",), "a KEY without VALUE"),
     ],

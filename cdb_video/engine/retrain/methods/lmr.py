@@ -11,8 +11,10 @@ from cdb_video.registry import MIXERS, RETRAINERS
 
 @RETRAINERS.register("lmr")
 class MixedReconstruction(Retrainer):
-    """Trains a fresh classifier on features rebuilt and mixed, by the options in MIX.LMR where
-    MIX.NAME is lmr."""
+    """Trains a fresh classifier on features that are rebuilt and mixed.
+
+    By the options in MIX.LMR where MIX.NAME is lmr, and by its defaults otherwise.
+    """
 
     @dataclass(frozen=True)
     class Options(CappedFitOptions):
