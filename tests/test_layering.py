@@ -58,6 +58,11 @@ ALLOWED = {
     "commands": BELOW_ENGINE | {"options", "doctor", "report", "fetch", "demo", *ENGINE},
 }
 FORBIDDEN = ("eval", "exec", "os.system", "pickle.load", "pickle.loads")
+READS_OPTIONS = ("commands.", "doctor.", "engine.prepare.")
+READS_OPTIONS += ("engine.train.loop", "engine.train.run", "engine.evaluate.test")
+READS_OPTIONS += ("engine.retrain.retrain", "engine.retrain.features")
+"""Where the Config becomes values, and where it is handed on."""
+CELLARS = ("system", "config", "output")
 FILES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [*FILES, *sorted((ROOT / "tools").glob("*.py"))]
 
@@ -78,6 +83,13 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def at_import(path):
+    """What a file imports of this package as it is imported itself, not in a function."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cdb_video"):
+            yield from (f"{node.module}.{alias.name}".partition(".")[2] for alias in node.names)
 
 
 def calls(path):
@@ -123,6 +135,49 @@ def test_imports_point_downwards(path):
 def test_no_room_is_forgotten():
     rooms = {room(module_of(path)) for path in FILES if path.name != "__init__.py"}
     assert rooms == ALLOWED.keys()
+
+
+def test_values_travel_and_the_config_does_not():
+    """It is read where parts are built, and nowhere below."""
+    readers = {
+        module_of(path) for path in FILES if any(n.startswith("options.") for n in ours(path))
+    }
+    assert {name for name in readers if not name.startswith(READS_OPTIONS)} == {"__init__"}
+    for name in READS_OPTIONS:
+        assert any(reader.startswith(name) for reader in readers), name
+
+
+def test_the_cellars_know_nothing_of_the_house():
+    """Files, options and what runs leave: of clips, networks and engines they know nothing."""
+    above = {"data", "models", "losses", "mixing", "metrics", "engine", "options", "sections"}
+    for path in FILES:
+        if room(module_of(path)) in CELLARS:
+            assert not above & {name.split(".")[0] for name in ours(path)}, path
+
+
+def test_no_file_imports_itself_on_a_detour():
+    known = {module_of(path): path for path in FILES}
+    packages = {name.removesuffix(".__init__"): name for name in known}
+    below = {
+        name: {
+            packages[module]
+            for found in at_import(path)
+            for module in (found, found.rpartition(".")[0])
+            if module in packages
+        }
+        for name, path in known.items()
+    }
+    done: set[str] = set()
+
+    def visit(name, way):
+        assert name not in way, " -> ".join([*way, name])
+        if name not in done:
+            for other in below[name] - {name}:
+                visit(other, [*way, name])
+            done.add(name)
+
+    for name in known:
+        visit(name, [])
 
 
 def test_only_distributed_talks_to_other_processes():

@@ -35,17 +35,15 @@ def classification_metrics(
         scores: score of each class, ``(N, K)``; for ``top5`` and ``mean_average_precision``.
         class_names: ``(K,)``, used in ``absent_classes``; class ids stand there otherwise.
         groups: name of the group of each class, ``(K,)``, as ``group_classes`` gives it.
-        group_names: every group, in the order wanted; a group without a class is kept. Default:
-            the groups in order of their first class.
+        group_names: every group in the order wanted, by default that of their first classes.
         average_precision: whether to sort the scores of each class for it, which is slow.
 
     Returns:
         ``num_samples, num_classes, top1, top5`` (null without scores; the best K where K < 5),
-        ``mean_class_recall`` (which is called balanced accuracy, too), ``worst_class_recall``,
-        ``mean_class_precision, mean_class_f1, mean_average_precision`` (each class against all
-        others, by their scores; null without scores or ``average_precision``), ``absent_classes``
-        and ``groups {name: {num_classes, num_samples, recall, precision}}``, where ``num_classes``
-        counts the classes present and the two means are null if there are none.
+        ``mean_class_recall`` (also called balanced accuracy), ``worst_class_recall,
+        mean_class_precision, mean_class_f1, mean_average_precision`` (each class against the
+        others; null without scores or ``average_precision``), ``absent_classes`` and ``groups
+        {name: {num_classes, num_samples, recall, precision}}``, of the classes present.
 
     Raises:
         ValueError: if lengths, ranges or names do not fit together.

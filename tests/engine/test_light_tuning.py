@@ -8,7 +8,8 @@ from torch import nn
 from cdb_video import options
 from cdb_video.engine.evaluate.test import test as run_test
 from cdb_video.engine.prepare.data import make_eval_loader, read_splits
-from cdb_video.engine.prepare.model import new_model, set_up_tuning
+from cdb_video.engine.prepare.model import new_model
+from cdb_video.engine.prepare.tuning import set_up_tuning
 from cdb_video.engine.train.loop import train
 from cdb_video.engine.train.run import prepare
 from cdb_video.engine.use.predictor import load

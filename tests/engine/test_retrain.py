@@ -13,10 +13,10 @@ from torch import nn
 from videos import write_video
 
 from cdb_video import options
-from cdb_video.engine.evaluate.features import Features
 from cdb_video.engine.evaluate.test import test as run_test
 from cdb_video.engine.prepare.data import make_eval_loader, read_splits
 from cdb_video.engine.record.log import RunLog, console
+from cdb_video.engine.retrain.features import Features
 from cdb_video.engine.retrain.fitting import fit
 from cdb_video.engine.retrain.retrain import retrain
 from cdb_video.engine.retrain.work import Work, evaluate_head

@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from small import LARGE, SMALL, marked_slow
 from cdb_video import options
 from cdb_video.engine.train.loop import train
 from cdb_video.errors import CheckpointError
-from cdb_video.models import Checkpoint, build_model, read_checkpoint
+from cdb_video.models import Architecture, Checkpoint, build_model, read_checkpoint
 from cdb_video.models.tuning.checkpointing import checkpoint_stages
 from cdb_video.models.tuning.freezing import freeze_norms, freeze_stages
 from cdb_video.models.weights import files
@@ -73,6 +74,20 @@ def test_the_model_is_rebuilt_without_its_yaml(best):
         expected = model((CLIPS - mean) / std)
     got = torch.load(best.with_name("logits"), weights_only=True)
     torch.testing.assert_close(got, expected)
+
+
+def test_architecture_and_checkpoint_agree(best):
+    """What is stored is what the options said, and what a file of before says in its config."""
+    content, config = read_checkpoint(best), options.load(best.parents[1] / "config.yaml")
+    wanted = Architecture.of(config.model)
+    assert (wanted.head, wanted.options.width) == ("cosine", 8)
+    assert Checkpoint.read(best).architecture == wanted
+    assert Checkpoint.read(best).open().architecture == wanted
+    torch.save({k: v for k, v in content.items() if k != "architecture"}, best.with_name("0.1.pt"))
+    assert Checkpoint.read(best.with_name("0.1.pt")).architecture == wanted
+    # The options of a run may say more than its network is, never something else.
+    known = {field.name for field in fields(Architecture)}
+    assert known <= {field.name for field in fields(config.model)}
 
 
 def test_it_is_read_once(best, monkeypatch):

@@ -8,7 +8,6 @@ from cdb_video import distributed
 from cdb_video.data.batches.batch import Batch
 from cdb_video.data.lists.splits import Splits, max_bad
 from cdb_video.errors import DataError
-from cdb_video.options import Data
 from cdb_video.output.rows import BadClipRow
 from cdb_video.output.run_folder import RunFolder
 
@@ -22,13 +21,21 @@ class Quarantine:
     Args:
         folder: where they are written down.
         splits: that they belong to.
-        data: the decoder, and what share may be bad.
+        decoder: that finds them bad.
+        max_bad_fraction: share of a split that may be bad.
         screen: where they are told.
     """
 
-    def __init__(self, folder: RunFolder, splits: Splits, data: Data, screen: Console) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        splits: Splits,
+        decoder: str,
+        max_bad_fraction: float,
+        screen: Console,
+    ) -> None:
         self._folder, self._splits, self._screen = folder, splits, screen
-        self._decoder, self._fraction = data.decoder, data.max_bad_fraction
+        self._decoder, self._fraction = decoder, max_bad_fraction
         self._found: dict[tuple[str, int], str] = {}
         """(split, record) -> reason."""
         self._told: set[tuple[str, int]] = set()

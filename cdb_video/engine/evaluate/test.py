@@ -42,7 +42,9 @@ def test(config: Config) -> dict[str, Any]:
         model = open_model(config, checkpoint, task.outputs, device, console())
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
         loader = make_eval_loader(config, task.splits, "test", device, views)
-        quarantine = Quarantine(folder, task.splits, config.data, console())
+        quarantine = Quarantine(
+            folder, task.splits, config.data.decoder, config.data.max_bad_fraction, console()
+        )
         with progress_bar(console()) as bar:
             shown = bar.add_task("testing", total=len(loader))
 

@@ -68,6 +68,16 @@ def clips_a_pass(config: Config) -> int:
     return config.train.batch_size // parts
 
 
+def make_loaders(
+    config: Config, splits: Splits, sampler: Sampler, device: torch.device
+) -> tuple[BatchLoader, BatchLoader | None]:
+    """Batches of this process for training, and for validation where there is any."""
+    train = make_train_loader(config, splits, sampler, device)
+    return train, make_eval_loader(
+        config, splits, "val", device
+    ) if config.train.eval_period else None
+
+
 def make_train_loader(
     config: Config, splits: Splits, sampler: Sampler, device: torch.device
 ) -> BatchLoader:

@@ -8,13 +8,13 @@ from torch import nn
 
 from cdb_video import distributed
 from cdb_video.config.tree import dump
-from cdb_video.engine.evaluate.features import split_features
 from cdb_video.engine.evaluate.test import tested_checkpoint, write_test
 from cdb_video.engine.prepare.device import choose_device
 from cdb_video.engine.prepare.model import open_model
 from cdb_video.engine.prepare.task import read_task
 from cdb_video.engine.record.log import RunLog, console
 from cdb_video.engine.retrain.base import Retrainer
+from cdb_video.engine.retrain.features import split_features
 from cdb_video.engine.retrain.work import Work
 from cdb_video.engine.train.saving import Identity, save_model
 from cdb_video.errors import ConfigError

@@ -7,23 +7,14 @@ from rich.console import Console
 
 from cdb_video import distributed
 from cdb_video.config.tree import dump, flat
-from cdb_video.data.batches.batch import BatchLoader
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.evaluate.quarantine import Quarantine
-from cdb_video.engine.prepare.class_means import set_head_to_class_means
-from cdb_video.engine.prepare.data import (
-    SHARED,
-    clips_a_pass,
-    make_eval_loader,
-    make_train_loader,
-    shared_memory,
-)
-from cdb_video.engine.prepare.model import new_model, set_up_tuning, share_gradient
-from cdb_video.engine.prepare.normalisation import set_normalisation
+from cdb_video.engine.prepare.data import SHARED, make_loaders, shared_memory
 from cdb_video.engine.prepare.objective import Objective, make_objective
 from cdb_video.engine.prepare.optim import LearningRate, make_optimizer
-from cdb_video.engine.prepare.precision import choose_precision
+from cdb_video.engine.prepare.start import starting_model
 from cdb_video.engine.prepare.task import Task, read_task
+from cdb_video.engine.prepare.tuning import share_gradient
 from cdb_video.engine.record.clock import Clock, surroundings
 from cdb_video.engine.record.log import RunLog, console
 from cdb_video.engine.train.average import WeightAverage
@@ -34,7 +25,7 @@ from cdb_video.engine.train.recorder import Recorder
 from cdb_video.engine.train.resume import go_on, newest
 from cdb_video.engine.train.saving import Checkpoints, Identity
 from cdb_video.engine.train.seen import Seen
-from cdb_video.models import Checkpoint, Classifier, locate
+from cdb_video.models import Checkpoint, Classifier
 from cdb_video.options import Config
 from cdb_video.output.run_folder import RunFolder
 from cdb_video.registry import RETRAINERS
@@ -81,10 +72,7 @@ def make_plan(
     config: Config, task: Task, sampler: Sampler, device: torch.device, stop: StopRequest
 ) -> Plan:
     """What is to be done, which no checkpoint changes."""
-    train_loader = make_train_loader(config, task.splits, sampler, device)
-    val_loader: BatchLoader | None = None
-    if config.train.eval_period:
-        val_loader = make_eval_loader(config, task.splits, "val", device)
+    train_loader, val_loader = make_loaders(config, task.splits, sampler, device)
     accumulation_steps = config.solver.accumulation_steps
     return Plan(
         task=task,
@@ -148,7 +136,9 @@ def make_recorder(
         log=log,
         clock=learner.clock,
         screen=screen,
-        quarantine=Quarantine(folder, splits, config.data, screen),
+        quarantine=Quarantine(
+            folder, splits, config.data.decoder, config.data.max_bad_fraction, screen
+        ),
         checkpoints=checkpoints,
         finite=FiniteCheck(config.train, splits["train"].records, checkpoints, screen),
     )
@@ -160,40 +150,6 @@ def set_threads(config: Config, latest: Checkpoint | None) -> None:
     kept = kept if isinstance(kept, int) and kept > 0 else None
     chosen = config.num_threads or kept or choose_threads(config.data_loader.num_workers)
     torch.set_num_threads(chosen)
-
-
-def starting_model(
-    config: Config,
-    task: Task,
-    latest: Checkpoint | None,
-    device: torch.device,
-    screen: Console,
-) -> Classifier:
-    """The model as ``latest``, MODEL.PRETRAINED or chance let it begin, ready to be tuned.
-
-    The tensors of ``latest`` are not in it yet: ``restore`` brings them with the rest of the run.
-    """
-    model = new_model(config, task.outputs, device)
-    source = latest or fetch(config.model.pretrained)
-    set_normalisation(model, config.data, source, screen, strict=latest is not None)
-    if source and not latest:
-        screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
-    if config.model.head_init == "class_means" and not latest:
-        set_head_to_class_means(model, config, task.splits, device, screen)
-    set_up_tuning(config.model, config.rng_seed, model)
-    if config.train.precision == "auto":
-        clips = (clips_a_pass(config), config.data.num_frames, config.data.crop_size)
-        model.set_precision(choose_precision(model, clips, latest, screen))
-    return model
-
-
-def fetch(source: str) -> Checkpoint | None:
-    """What MODEL.PRETRAINED names, which one process of a machine downloads for all."""
-    if not source:
-        return None
-    path = locate(source) if distributed.local_rank() == 0 else None
-    distributed.barrier()
-    return Checkpoint.read(path or locate(source))
 
 
 def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from cdb_video import options
 from cdb_video.config.tree import from_node
 from cdb_video.data.batches.batch import Batch
 from cdb_video.data.lists.records import Record
@@ -48,8 +47,11 @@ def split_records(predictor: Predictor, split: str) -> list[Record]:
     Raises:
         DataError: the data set is not where it was.
     """
-    data = from_node(options.Data, predictor.checkpoint.config.get("DATA", {}), "DATA")
-    records: list[Record] = DATASETS.get(data.name)(data.options).records(split)
+    checkpoint = predictor.checkpoint
+    name = str(checkpoint.option("DATA", "NAME"))
+    kind, section = DATASETS.get(name), name.upper()
+    own = from_node(kind.Options, checkpoint.config["DATA"].get(section, {}), f"DATA.{section}")
+    records: list[Record] = kind(own).records(split)
     return records
 
 

@@ -1,0 +1,49 @@
+"""What a run starts from: a checkpoint of its own, weights of others, or chance."""
+
+import torch
+from rich.console import Console
+
+from cdb_video import distributed
+from cdb_video.engine.prepare.class_means import set_head_to_class_means
+from cdb_video.engine.prepare.data import clips_a_pass
+from cdb_video.engine.prepare.model import new_model
+from cdb_video.engine.prepare.normalisation import set_normalisation
+from cdb_video.engine.prepare.precision import choose_precision
+from cdb_video.engine.prepare.task import Task
+from cdb_video.engine.prepare.tuning import set_up_tuning
+from cdb_video.models import Checkpoint, Classifier, locate
+from cdb_video.options import Config
+
+
+def starting_model(
+    config: Config,
+    task: Task,
+    latest: Checkpoint | None,
+    device: torch.device,
+    screen: Console,
+) -> Classifier:
+    """The model as ``latest``, MODEL.PRETRAINED or chance let it begin, ready to be tuned.
+
+    The tensors of ``latest`` are not in it yet: ``restore`` brings them with the rest of the run.
+    """
+    model = new_model(config, task.outputs, device)
+    source = latest or fetch(config.model.pretrained)
+    set_normalisation(model, config.data, source, screen, strict=latest is not None)
+    if source and not latest:
+        screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
+    if config.model.head_init == "class_means" and not latest:
+        set_head_to_class_means(model, config, task.splits, device, screen)
+    set_up_tuning(config.model, config.rng_seed, model)
+    if config.train.precision == "auto":
+        clips = (clips_a_pass(config), config.data.num_frames, config.data.crop_size)
+        model.set_precision(choose_precision(model, clips, latest, screen))
+    return model
+
+
+def fetch(source: str) -> Checkpoint | None:
+    """What MODEL.PRETRAINED names, which one process of a machine downloads for all."""
+    if not source:
+        return None
+    path = locate(source) if distributed.local_rank() == 0 else None
+    distributed.barrier()
+    return Checkpoint.read(path or locate(source))
