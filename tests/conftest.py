@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import seeding
 import torch
 from hypothesis import HealthCheck, settings
 from thread_count import threads
@@ -30,12 +31,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
-@pytest.fixture(autouse=True)
-def _restore_generator():
-    """A test that seeds torch's generator leaves it as it was."""
-    state = torch.get_rng_state()
-    yield
-    torch.set_rng_state(state)
+def pytest_configure(config):
+    # A plugin, as hooks of this file are not called for fixtures of a session.
+    config.pluginmanager.register(seeding)
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,6 @@ class TestContract:
     def test_the_order_depends_on_seed_and_epoch_only(self, name):
         sampler = build(name)
         third = sampler.indices(3)
-        np.random.default_rng().random()
         torch.rand(1)
         sampler.indices(4)
         np.testing.assert_array_equal(sampler.indices(3), third)
