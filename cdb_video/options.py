@@ -152,9 +152,9 @@ class Config:
     rng_seed: NonNegativeInt = 0
     """Seed of every random choice."""
     num_threads: NonNegativeInt = 0
-    """Threads that torch computes with on a CPU in each training process; 0 chooses as many as
-    there are idle cores beside those for DATA_LOADER.NUM_WORKERS, unless OMP_NUM_THREADS is set. A
-    run that goes on keeps its number, as sums are rounded by it."""
+    """Threads that torch computes with on a CPU in each training process. 0 takes one for each core
+    that the process may use, or what OMP_NUM_THREADS says. The number that is taken is in
+    config.yaml, and a run that goes on keeps it: sums are rounded by it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; 'auto' is CUDA if there is a device."""
     log_period: PositiveInt = 10

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -171,4 +172,8 @@ def loss_words(text: str) -> list[str]:
 def _is_done(config: Config) -> bool:
     """Whether OUTPUT_DIR holds the test of a run with just these options."""
     folder = RunFolder(config.output_dir)
-    return folder.metrics() is not None and options.load(folder.config) == config
+    if folder.metrics() is None:
+        return False
+    done = options.load(folder.config)
+    # A run writes down the number of threads that it has chosen.
+    return (done if config.num_threads else replace(done, num_threads=0)) == config

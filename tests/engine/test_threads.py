@@ -1,10 +1,18 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+from cdb_video import options
 from cdb_video.engine.train.loop import train
 from cdb_video.models import read_checkpoint
 from cdb_video.output.run_folder import RunFolder
 from cdb_video.system import threads
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -16,16 +24,12 @@ def torch_threads(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: told[-1])
 
 
-@pytest.mark.parametrize(
-    ("idle", "workers", "chosen"),
-    [(8.0, 2, 6), (8.0, 9, 1), (0.2, 1, 1), (3.6, 0, 4), (64.0, 4, 12)],
-)
-def test_idle_cores_that_do_not_decode_compute(monkeypatch, idle, workers, chosen):
+def test_the_machine_chooses_and_not_its_load(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(threads, "usable_cores", lambda: 16)
-    monkeypatch.setattr(threads, "idle_cores", lambda: idle)
-    monkeypatch.setattr(threads.torch, "get_num_threads", lambda: 16)
-    assert threads.choose_threads(workers) == chosen
+    assert threads.choose_threads() == 16
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert threads.choose_threads() == torch.get_num_threads()
 
 
 def test_a_container_grants_less_than_the_machine_has(monkeypatch):
@@ -37,27 +41,41 @@ def test_a_container_grants_less_than_the_machine_has(monkeypatch):
     assert threads.usable_cores() == 1
 
 
-def test_cores_that_others_use_are_not_idle(monkeypatch):
-    seconds = iter([100.0, 100.3])
-    monkeypatch.setattr(threads, "_idle_seconds", lambda: next(seconds))
-    monkeypatch.setattr(threads, "PAUSE_S", 0.1)
-    # In 0.1 s three cores idled for 0.1 s each; less where the machine is slow to wake.
-    assert 0 < threads.idle_cores() <= 3.0
-    monkeypatch.setattr(threads, "_idle_seconds", lambda: None)
-    assert threads.idle_cores() == len(threads._allowed())
-
-
 def test_a_run_keeps_its_threads_and_an_option_overrides(
-    configured, monkeypatch, capsys, torch_threads
+    configured, monkeypatch, capsys, tmp_path, torch_threads
 ):
-    monkeypatch.setattr("cdb_video.engine.train.run.choose_threads", lambda workers: 2)
+    monkeypatch.setattr("cdb_video.engine.train.run.choose_threads", lambda: 2)
     words = ("SOLVER.MAX_EPOCH",)
     train(configured("out", *words, 1))
-    assert "2 threads" in " ".join(capsys.readouterr().err.split())
-    monkeypatch.setattr("cdb_video.engine.train.run.choose_threads", lambda workers: 1)
+    assert "2 threads" in " ".join(capsys.readouterr().err.splitlines()[0].split())
+    assert options.load(tmp_path / "out" / "config.yaml").num_threads == 2
+    monkeypatch.setattr("cdb_video.engine.train.run.choose_threads", lambda: 1)
     config = configured("out", *words, 2)
     train(config)
     assert torch.get_num_threads() == 2
     assert read_checkpoint(RunFolder(config.output_dir).latest)["threads"] == 2
     train(configured("out", *words, 3, "NUM_THREADS", 3))
     assert torch.get_num_threads() == 3
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_busy_runs_the_same_run(tiny_yaml, tmp_path):
+    """In two processes of their own, one of them beside others that take the cores."""
+    command = [sys.executable, ROOT / "tools" / "train_net.py", "--cfg", tiny_yaml]
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    found = []
+    for name, others in (("idle", 0), ("busy", threads.usable_cores())):
+        spin = [sys.executable, "-c", "import os; os.nice(19)\nwhile True: pass"]
+        load = [subprocess.Popen(spin) for _ in range(others)]
+        try:
+            words = ["SOLVER.MAX_EPOCH", "1", "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"]
+            words += ["OUTPUT_DIR", str(tmp_path / name)]
+            subprocess.run([*command, *words], env=environment, check=True, capture_output=True)
+        finally:
+            for process in load:
+                process.kill()
+                process.wait()
+        found.append(read_checkpoint(RunFolder(tmp_path / name).latest))
+    assert found[0]["threads"] == found[1]["threads"] == threads.usable_cores()
+    for name, tensor in found[0]["model_state"].items():
+        assert torch.equal(tensor, found[1]["model_state"][name]), name

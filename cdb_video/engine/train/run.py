@@ -1,5 +1,6 @@
 """Prepares a training run: everything is built and checked before OUTPUT_DIR is touched."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -58,7 +59,9 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     plan = make_plan(config, task, objective.sampler, device, stop or StopRequest())
     identity = Identity(task.outputs, task.grouping.groups, dump(config))
     latest = newest(folder, identity, screen) if config.train.auto_resume else None
-    set_threads(config, latest)
+    identity = identity._replace(
+        config=dump(replace(config, num_threads=set_threads(config, latest)))
+    )
     model = starting_model(config, task, latest, device, screen)
     learner = make_learner(config, model, objective, plan, Clock(device))
     progress = go_on(learner, latest, folder, screen) if latest else Progress()
@@ -144,12 +147,14 @@ def make_recorder(
     )
 
 
-def set_threads(config: Config, latest: Checkpoint | None) -> None:
-    """Lets torch compute with as many threads as NUM_THREADS says, or ``latest`` did."""
+def set_threads(config: Config, latest: Checkpoint | None) -> int:
+    """Lets torch compute with as many threads as NUM_THREADS says, or ``latest`` did; returns the
+    number."""
     kept = (latest.training or {}).get("threads") if latest else None
     kept = kept if isinstance(kept, int) and kept > 0 else None
-    chosen = config.num_threads or kept or choose_threads(config.data_loader.num_workers)
+    chosen = config.num_threads or kept or choose_threads()
     torch.set_num_threads(chosen)
+    return chosen
 
 
 def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:
@@ -166,14 +171,6 @@ def _announce(
     config: Config, task: Task, model: Classifier, progress: Progress, screen: Console
 ) -> None:
     splits = task.splits
-    for oddity in splits.oddities():
-        screen.print(f"warning: {oddity}")
-    memory = shared_memory(config)
-    if memory and memory[0] > memory[1] and len(splits["train"].files):
-        screen.print(
-            f"warning: {SHARED} has {memory[1] / 1e6:,.0f} MB free, batches need up to "
-            f"{memory[0] / 1e6:,.0f} MB: make it larger, or DATA_LOADER.NUM_WORKERS smaller"
-        )
     threads = torch.get_num_threads()
     num_val = len(splits["val"].records) if config.train.eval_period else "no"
     screen.print(
@@ -183,6 +180,14 @@ def _announce(
         f"{next(model.parameters()).device} ({threads} thread{'s' * (threads != 1)}); "
         f"output in {config.output_dir}"
     )
+    for oddity in splits.oddities():
+        screen.print(f"warning: {oddity}")
+    memory = shared_memory(config)
+    if memory and memory[0] > memory[1] and len(splits["train"].files):
+        screen.print(
+            f"warning: {SHARED} has {memory[1] / 1e6:,.0f} MB free, batches need up to "
+            f"{memory[0] / 1e6:,.0f} MB: make it larger, or DATA_LOADER.NUM_WORKERS smaller"
+        )
     if progress.epoch or progress.step:
         steps = f" and {progress.step} steps" if progress.step else ""
         screen.print(
