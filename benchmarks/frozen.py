@@ -100,7 +100,7 @@ def draw(
 
 
 def make_loss(text: str, counts: Tensor) -> Loss:
-    """The loss that ``text`` stands for, as for tools/compare.py; ``counts`` (K,)."""
+    """The loss that ``text`` stands for, as for cdb-video compare; ``counts`` (K,)."""
     config = options.load(CONFIG, ["DATA.CIFAR10.ROOT", "unused", *loss_words(text)])
     loss: Loss = LOSSES.get(config.loss.name)(
         config.loss.options,

@@ -21,7 +21,7 @@ SETS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--losses", default=LOSSES_COMPARED, help="as for tools/compare.py")
+    parser.add_argument("--losses", default=LOSSES_COMPARED, help="as for cdb-video compare")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each loss")
     parser.add_argument("--sets", default=",".join(SETS), help=f"of {', '.join(SETS)}")
     parser.add_argument("--out", type=Path, default=Path("output/frozen"), help="for the features")

@@ -21,7 +21,7 @@ LOSSES = (
     "cdb_ce:tau=1,cdb_ce:tau=1.5,cdb_ce:tau=dynamic,cdb_ce:tau=1:momentum=0.7,"
     "cdb_logit:prior=0,cdb_logit"
 )
-"""As for tools/compare.py, but for 80%: of the epochs of each set."""
+"""As for cdb-video compare, but for 80%: of the epochs of each set."""
 TWO_DIGITS = "DATA.MNIST.NUM_TRAIN 700 TRAIN.BATCH_SIZE 50 SOLVER.BASE_LR 0.01 SOLVER.MAX_EPOCH 60"
 CIFAR = (
     "DATA.CIFAR10.MAX_PER_CLASS 1000 MODEL.RESNET_CIFAR.DEPTH 8 TRAIN.BATCH_SIZE 64 "
@@ -55,7 +55,7 @@ SETS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", default=",".join(SETS), help="names, separated by commas")
-    parser.add_argument("--losses", default=LOSSES, help="as for tools/compare.py")
+    parser.add_argument("--losses", default=LOSSES, help="as for cdb-video compare")
     parser.add_argument("--seeds", default="3", help="runs of each loss")
     parser.add_argument("--out", default="output/long_tail", help="folder of all runs")
     parser.add_argument("--data", default="datasets", help="folder of the data sets")

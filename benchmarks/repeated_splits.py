@@ -6,7 +6,7 @@ python benchmarks/repeated_splits.py --root FOLDER [--block REGEX] [--splits 10]
 FOLDER is a DATA.CLIPS.ROOT. Its clips are dealt anew, half to training, a quarter to validation and
 a quarter to the test, so that clips of one block (the same person, the same camera: what REGEX
 captures in the path) stay together and classes keep their shares. Each loss is trained once on
-each split, by tools/compare.py; with --frozen a linear classifier on ImageNet features of eight
+each split, by cdb-video compare; with --frozen a linear classifier on ImageNet features of eight
 frames is, their mean and their change along the clip (frozen.py says what it needs).
 """
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="with the lists of clips")
     parser.add_argument("--block", default=r"_(\d{3})_", help="what stays together (REGEX)")
     parser.add_argument("--splits", type=int, default=10)
-    parser.add_argument("--losses", help="as for tools/compare.py")
+    parser.add_argument("--losses", help="as for cdb-video compare")
     parser.add_argument("--cfg", default="configs/clips_cdb.yaml")
     parser.add_argument("--frozen", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("output/splits"))

@@ -55,6 +55,7 @@ ALLOWED = {
     "report": GROUND | {"output", "metrics", "data.decode", "data.frames"},
     **{room: BELOW_ENGINE | {"options", "sections"} | below for room, below in ENGINE.items()},
     "doctor": BELOW_ENGINE | {"options", *ENGINE},
+    "__main__": {"commands"},
     "commands": BELOW_ENGINE | {"options", "doctor", "report", "fetch", "demo", *ENGINE},
 }
 FORBIDDEN = ("eval", "exec", "os.system", "pickle.load", "pickle.loads")

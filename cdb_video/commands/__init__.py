@@ -1,4 +1,4 @@
-"""The command line: ``cdb-video train``, ``test`` and so on, the same as ``tools/*.py``.
+"""The command line: ``cdb-video train``, ``test`` and so on.
 
 One module a word, imported when the word is typed: what only one command needs costs the others
 nothing.

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     pairs = dict(zip(words.opts[::2], words.opts[1::2], strict=True))
     # Beside the run that is there, not in it.
     pairs |= {"OUTPUT_DIR": f"{config.output_dir.rstrip('/')}_losses", **result.options}
-    command = ["python", "tools/compare.py", "--cfg", str(words.cfg)]
+    command = ["cdb-video", "compare", "--cfg", str(words.cfg)]
     command += ["--trust-imports"] if words.trust_imports else []
     command += ["--losses", ",".join(result.losses), "--methods", "crt,ncm"]
     command += ["--seeds", str(result.seeds), *(word for pair in pairs.items() for word in pair)]

@@ -51,7 +51,7 @@ PYSLOWFAST = {
     "NUM_SHARDS": "torchrun --nnodes N",
     "SHARD_ID": "torchrun --node_rank N",
     "DIST_BACKEND": "nothing: NCCL on GPUs, gloo on a CPU",
-    "LOG_MODEL_INFO": "tools/check_backbone.py NAME",
+    "LOG_MODEL_INFO": "cdb-video check-backbone NAME",
     "TENSORBOARD.ENABLE": "LOGGER '[]' without, LOGGER '[tensorboard]' with",
 }
 """Key of PySlowFast -> what to write here."""

@@ -92,7 +92,7 @@ def test_a_label_that_training_lacks_is_an_error(tmp_path):
 @pytest.mark.parametrize("name", LISTS)
 def test_a_missing_list_is_named_with_the_command_that_tells_more(tmp_path, name):
     kind = DATASETS.get(name)
-    with pytest.raises(DataError, match=rf"{LISTS[name][0]}.*; python tools/get_data\.py {name}"):
+    with pytest.raises(DataError, match=rf"{LISTS[name][0]}.*; cdb-video get-data {name}"):
         kind(kind.Options(root=str(tmp_path)))
     with pytest.raises(DataError, match=rf"no file .*{LISTS[name][2]}"):
         read(tmp_path, name=name).records("test")

@@ -149,7 +149,7 @@ def test_python_batches_are_not_read(tmp_path):
     for part in ("train", "test"):
         (tmp_path / part).write_bytes(hostile)
     dataset = Cifar100(Cifar100.Options(root=str(tmp_path)))
-    with pytest.raises(DataError, match=r"the binary batches train\.bin .*get_data\.py cifar100"):
+    with pytest.raises(DataError, match=r"the binary batches train\.bin .*get-data cifar100"):
         dataset.records("train")
     assert not canary.exists()
     pickle.loads(hostile)  # it would have
@@ -230,7 +230,7 @@ def test_what_is_missing_is_named_with_the_command_that_gets_it(tmp_path, name):
     kind = DATASETS.get(name)
     first = r"train-images-idx3-ubyte" if "mnist" in name else r"(data_batch_1|train)\.bin"
     for root, message in ((tmp_path, first), (tmp_path / "absent", "no folder .*absent")):
-        with pytest.raises(DataError, match=rf"{message}.*; python tools/get_data\.py {name} gets"):
+        with pytest.raises(DataError, match=rf"{message}.*; cdb-video get-data {name} gets"):
             kind(kind.Options(root=str(root))).records("train")
 
 

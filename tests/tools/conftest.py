@@ -12,12 +12,14 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def tool(tmp_path):
-    """(script, *words) -> finished process, run in a folder that is not the project's."""
+    """(script or word, *words) -> finished process, run in a folder that is not the project's."""
 
-    def tool(script, *words, launcher=()):
-        command = [sys.executable, *launcher, str(ROOT / "tools" / script), *map(str, words)]
+    def tool(name, *words, launcher=()):
+        program = (
+            [str(ROOT / "tools" / name)] if name.endswith(".py") else ["-m", "cdb_video", name]
+        )
         return subprocess.run(
-            command,
+            [sys.executable, *launcher, *program, *map(str, words)],
             cwd=tmp_path,
             capture_output=True,
             text=True,

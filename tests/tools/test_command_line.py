@@ -243,14 +243,14 @@ def test_a_run_that_is_cut_off_goes_on_and_ends_bit_equal(
 def test_a_comparison_is_complete_and_repeats_nothing(tool, tiny_yaml, tmp_path):
     words = ("--cfg", tiny_yaml, "--losses", "cross_entropy,cdb_ce:tau=1", "--seeds", 2)
     words += ("--methods", "ncm,logit_adjust")
-    first = tool("compare.py", *words, "--opts", "SOLVER.MAX_EPOCH", 1)
+    first = tool("compare", *words, "--opts", "SOLVER.MAX_EPOCH", 1)
     words += ("SOLVER.MAX_EPOCH", 1)
     assert first.returncode == 0, first.stderr
     assert "over 2 seeds" in first.stdout
     rows = (tmp_path / "out" / "compare.csv").read_text().splitlines()
     assert len(rows) == 1 + 2 * 2 * 3
     shutil.rmtree(tmp_path / "out" / "cdb_ce,tau=1" / "seed_1" / "test")
-    again = tool("compare.py", *words)
+    again = tool("compare", *words)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count(", seed ") == 1
     assert (tmp_path / "out" / "compare.csv").read_text().splitlines() == rows
@@ -258,7 +258,7 @@ def test_a_comparison_is_complete_and_repeats_nothing(tool, tiny_yaml, tmp_path)
     assert page.count("| cdb_ce:tau=1 ") == 6
     config = (tmp_path / "out" / "cdb_ce,tau=1" / "seed_1" / "config.yaml").read_text()
     assert "TAU: 1.0" in config
-    wrong = tool("compare.py", "--cfg", tiny_yaml, "--losses", "cdb_ce:tau")
+    wrong = tool("compare", "--cfg", tiny_yaml, "--losses", "cdb_ce:tau")
     assert_one_line(wrong, "a loss must be NAME or NAME:KEY=VALUE:..., got 'cdb_ce:tau'")
-    wrong = tool("compare.py", "--cfg", tiny_yaml, "--losses", "cross_entropy,focl")
+    wrong = tool("compare", "--cfg", tiny_yaml, "--losses", "cross_entropy,focl")
     assert_one_line(wrong, "unknown loss 'focl'")

@@ -36,7 +36,7 @@ class Careless(nn.Module):
 
 @pytest.fixture
 def careless(tmp_path):
-    """A user's module, under a name that a script in tools/ has, too."""
+    """A user's module, under a name that a command has, too."""
     (tmp_path / "compare.py").write_text(CARELESS)
 
 
@@ -53,7 +53,7 @@ def test_every_component_says_what_it_is_in_one_sentence(registry, name):
 
 
 def test_the_list_has_all_components_and_the_user_s(tool, careless):
-    result = tool("list.py", "compare")
+    result = tool("list", "compare")
     assert result.returncode == 0, result.stderr
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     known = [
@@ -75,7 +75,7 @@ def test_the_installed_command_finds_a_module_in_the_folder_one_starts_from(care
 
 
 def test_a_broken_backbone_fails_with_reasons_and_exit_code_1(tool, careless):
-    result = tool("check_backbone.py", "careless", "--imports", "compare", "WIDTH", "6")
+    result = tool("check-backbone", "careless", "--imports", "compare", "WIDTH", "6")
     assert result.returncode == 1, result.stderr
     lines = result.stdout.splitlines()
     assert "FAILED  gradients: no gradient reaches spare.weight, spare.bias" in lines

@@ -44,7 +44,7 @@ def ask(tmp_path, capsys):
 
 def losses(command):
     """Those that the command compares; every one of them is a loss with options that exist."""
-    assert command[:2] == ["python", "tools/compare.py"]
+    assert command[:2] == ["cdb-video", "compare"]
     cfg, listed = command[3], command[5].split(",")
     words = command[10:]
     for loss in listed:

@@ -1,4 +1,4 @@
-"""``tools/retrain_classifier.py`` as users type it, in processes of its own."""
+"""``cdb-video retrain`` as users type it, in processes of its own."""
 
 import functools
 import json
@@ -13,7 +13,7 @@ from cdb_video.engine.train.loop import train
 @pytest.fixture
 def retrain(tool, tiny_yaml):
     """(*words, launcher) -> finished process."""
-    return functools.partial(tool, "retrain_classifier.py", "--cfg", tiny_yaml)
+    return functools.partial(tool, "retrain", "--cfg", tiny_yaml)
 
 
 def test_the_command_leaves_a_tested_checkpoint_and_a_report(retrain, tiny_yaml, tmp_path, capsys):
@@ -48,8 +48,8 @@ def test_mistakes_are_one_line_and_exit_code_2(tiny_yaml, tmp_path, capsys, word
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("retrain_classifier.py", ("METHOD", "ncm")),
-        ("compare.py", ("--losses", "cross_entropy", "--methods", "ncm")),
+        ("retrain", ("METHOD", "ncm")),
+        ("compare", ("--losses", "cross_entropy", "--methods", "ncm")),
     ],
 )
 def test_several_processes_are_refused(tool, tiny_yaml, tmp_path, script, words):

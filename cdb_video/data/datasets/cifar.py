@@ -84,7 +84,7 @@ class Cifar10(Cifar):
         *("dog", "frog", "horse", "ship", "truck"),
     )
     content = "CIFAR-10's binary batches"
-    command = "python tools/get_data.py cifar10"
+    command = "cdb-video get-data cifar10"
     folders = ("", "cifar-10-batches-bin")
     num_label_bytes = 1
     batches: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -123,7 +123,7 @@ class Cifar100(Cifar):
         for name in line.split()
     )
     content = "CIFAR-100's binary batches"
-    command = "python tools/get_data.py cifar100"
+    command = "cdb-video get-data cifar100"
     folders = ("", "cifar-100-binary")
     num_label_bytes = 2
     batches: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train.bin",), "test": ("test.bin",)}

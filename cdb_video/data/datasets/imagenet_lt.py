@@ -29,4 +29,4 @@ class ImageNetLT(ImageLists):
         test: str = "ImageNet_LT_test.txt"
         """The test list."""
 
-    command = "python tools/get_data.py imagenet_lt"
+    command = "cdb-video get-data imagenet_lt"

@@ -33,4 +33,4 @@ class INaturalist(ImageLists):
         test: str = "iNaturalist18_val.txt"
         """The test list."""
 
-    command = "python tools/get_data.py inaturalist"
+    command = "cdb-video get-data inaturalist"

@@ -41,7 +41,7 @@ class Mnist(SmallImages):
 
     all_classes = tuple("0123456789")
     content = "MNIST's four IDX files or mnist.npz"
-    command = "python tools/get_data.py mnist"
+    command = "cdb-video get-data mnist"
 
     def read_archive(self, part: Literal["train", "test"]) -> Archive:
         names = [f"{PREFIX[part]}-{kind}" for kind in ("images-idx3", "labels-idx1")]
@@ -91,7 +91,7 @@ class FashionMnist(Mnist):
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     )
     content = "Fashion-MNIST's four IDX files"
-    command = "python tools/get_data.py fashion_mnist"
+    command = "cdb-video get-data fashion_mnist"
 
 
 def read_idx(path: Path) -> Pixels:

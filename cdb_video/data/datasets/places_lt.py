@@ -26,4 +26,4 @@ class PlacesLT(ImageLists):
         test: str = "Places_LT_test.txt"
         """The test list."""
 
-    command = "python tools/get_data.py places_lt"
+    command = "cdb-video get-data places_lt"

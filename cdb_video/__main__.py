@@ -1,0 +1,8 @@
+"""``python -m cdb_video WORD`` is ``cdb-video WORD``, also in a clone without installation."""
+
+import sys
+
+from cdb_video.commands import main
+
+if __name__ == "__main__":  # workers that are spawned import this file, too
+    sys.exit(main())
