@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,11 +17,13 @@ from cdb_video.config.tree import (
     read_yaml,
 )
 from cdb_video.config.types import (
+    MAY_CHANGE,
     Fraction,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     coerce,
+    may_change,
 )
 from cdb_video.data.decode.decoding import Decoding
 from cdb_video.data.frames.augmentation import Augmentation
@@ -52,11 +54,11 @@ class Data(InputNormalisation, Decoding, ClipSampling, Selection):
     options: Any
     crop_size: PositiveInt = 224
     """Height and width of the network's input, in pixels."""
-    on_bad_clip: Literal["stop", "replace"] = "replace"
+    on_bad_clip: Literal["stop", "replace"] = may_change("replace")
     """What becomes of a clip that is missing or cannot be decoded: 'stop' ends the run; 'replace'
     takes another clip of its class in training, and does without it in validation and test
     (TEST.ON_BAD_CLIP). Either way it is named, in OUTPUT_DIR/quarantine.jsonl."""
-    max_bad_fraction: Fraction = 0.01
+    max_bad_fraction: Fraction = may_change(0.01)
     """Share of a split's clips that may be bad before the run stops; one always may."""
 
 
@@ -72,7 +74,7 @@ class Model(Pretrained, Architecture):
     trains the classifier only."""
     frozen_bn: bool = False
     """Keep the scales, shifts and statistics of all batch-norm layers as they are."""
-    act_checkpoint: bool = False
+    act_checkpoint: bool = may_change(False)
     """Activation checkpointing: compute each block of the backbone a second time for the gradient
     instead of keeping what is inside it in memory. The gradient is the same."""
 
@@ -135,7 +137,7 @@ class Config:
     """All options of a run."""
 
     train: Train
-    test: Test
+    test: Test = field(metadata=MAY_CHANGE)
     data: Data
     aug: Augmentation
     model: Model
@@ -144,25 +146,25 @@ class Config:
     sampler: SamplerChoice
     mix: MixChoice
     solver: Solver
-    retrain: Retrain
-    data_loader: DataLoader
-    parallel: Parallel
-    output_dir: str = "output"
+    retrain: Retrain = field(metadata=MAY_CHANGE)
+    data_loader: DataLoader = field(metadata=MAY_CHANGE)
+    parallel: Parallel = field(metadata=MAY_CHANGE)
+    output_dir: str = may_change("output")
     """Folder for everything that a run leaves behind; made if absent."""
     rng_seed: NonNegativeInt = 0
     """Seed of every random choice."""
-    num_threads: NonNegativeInt = 0
+    num_threads: NonNegativeInt = may_change(0)
     """Threads that torch computes with on a CPU in each training process. 0 takes one for each core
     that the process may use, or what OMP_NUM_THREADS says. The number that is taken is in
     config.yaml, and a run that goes on keeps it: sums are rounded by it."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = may_change("auto")
     """Where to compute; 'auto' is CUDA if there is a device."""
-    log_period: PositiveInt = 10
+    log_period: PositiveInt = may_change(10)
     """Optimiser steps from one train_step line of log.jsonl to the next."""
-    logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = may_change(("tensorboard",))
     """Where training shows its numbers and pictures beside the files in OUTPUT_DIR; 'wandb' and
     'mlflow' through their own clients, which must be installed."""
-    imports: tuple[str, ...] = ()
+    imports: tuple[str, ...] = may_change(())
     """Modules to import first, such as one of yours that registers a backbone."""
 
     @classmethod

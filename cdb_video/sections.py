@@ -11,6 +11,7 @@ from cdb_video.config.types import (
     PositiveFloat,
     PositiveFraction,
     PositiveInt,
+    may_change,
 )
 from cdb_video.registry import RETRAINERS, Registry
 
@@ -23,15 +24,15 @@ class Train:
     """Clips in one optimiser step, over all processes and accumulation steps."""
     eval_period: NonNegativeInt = 1
     """Epochs between validations; the last is always validated. 0: never, best.pt is the newest."""
-    checkpoint_period: PositiveInt = 1
+    checkpoint_period: PositiveInt = may_change(1)
     """Epochs from one checkpoint to the next; the last epoch is always kept."""
-    checkpoint_minutes: NonNegativeFloat = 0.0
+    checkpoint_minutes: NonNegativeFloat = may_change(0.0)
     """Minutes between checkpoints within an epoch, as latest.pt, from which a run that was cut off
     goes on without decoding what came before; 0 makes none. On a GPU they are made when the loss
     is read, every LOG_PERIOD steps."""
-    keep_checkpoints: NonNegativeInt = 0
+    keep_checkpoints: NonNegativeInt = may_change(0)
     """Newest epoch checkpoints to keep; 0 keeps all. best.pt and latest.pt always stay."""
-    auto_resume: bool = True
+    auto_resume: bool = may_change(True)
     """Go on from OUTPUT_DIR's newest checkpoint, if there is one. false starts anew and deletes
     the earlier run in OUTPUT_DIR."""
     best_metric: Literal["mean_class_recall", "mean_class_precision", "mean_class_f1", "top1"] = (
@@ -45,12 +46,12 @@ class Train:
     of each as a run begins (fp32 and bf16 on a CPU) and takes the fastest, which the run keeps."""
     mixed_precision: bool = False
     """Short for PRECISION bf16."""
-    on_nan: Literal["stop", "skip"] = "stop"
+    on_nan: Literal["stop", "skip"] = may_change("stop")
     """What becomes of a step whose loss is not finite: 'stop' ends the run with the step, its clips
     and, on a CPU or with LOG_PERIOD 1, OUTPUT_DIR/bad_batch.pt, which ``cdb-video replay-batch``
     runs again; 'skip' leaves the step out, also where only its gradient is not finite, and reads
     the device at each step."""
-    max_skipped: NonNegativeInt = 10
+    max_skipped: NonNegativeInt = may_change(10)
     """Steps of an epoch that may be skipped before the run stops."""
     ema_decay: FractionBelowOne = 0.0
     """Validate, test and keep an exponential moving average of the weights, which each step carries
@@ -71,7 +72,7 @@ class Solver:
     """Optimiser."""
     base_lr: PositiveFloat = 1e-3
     """Learning rate after warm-up, for the whole BATCH_SIZE; never rescaled."""
-    max_epoch: PositiveInt = 100
+    max_epoch: PositiveInt = may_change(100)
     """Epochs to train."""
     lr_policy: Literal["cosine", "steps_with_relative_lrs"] = "steps_with_relative_lrs"
     """'cosine' falls from BASE_LR to COSINE_END_LR along half a cosine; the other takes
@@ -99,7 +100,7 @@ class Solver:
     of the classifier's rate, the stage before it at its square, and so on; 1 is off."""
     clip_grad_l2norm: NonNegativeFloat = 0.0
     """Longest gradient, as an L2 norm over all parameters; 0 does not clip."""
-    accumulation_steps: PositiveInt = 1
+    accumulation_steps: PositiveInt = may_change(1)
     """Parts into which each BATCH_SIZE is split to fit in memory; the step sees their mean."""
 
     def __post_init__(self) -> None:

@@ -210,6 +210,20 @@ def component_options(cls: type[Selection]) -> dict[str, set[str]]:
     return {name: {field.upper() for field in _field_names(own)} for name, own in options.items()}
 
 
+def free_keys(cls: type, key: str = "", free: bool = False) -> Iterator[str]:
+    """Every leaf below ``cls`` that is marked with ``may_change``, or stands in such a section."""
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if field.name in _field_names(cls):
+            whole, marked = _join(key, field.name), free or "may_change" in field.metadata
+            if dataclasses.is_dataclass(hints[field.name]):
+                yield from free_keys(hints[field.name], whole, marked)
+            elif marked:
+                yield whole
+    for name, options in _component_options(cls).items():
+        yield from free_keys(options, _join(key, name), free)
+
+
 def nearest_key(cls: type, wrong: str) -> str | None:
     """The known key that ``wrong`` was probably meant to be."""
     keys = [key for key, _, _ in known_keys(cls)]

@@ -2,7 +2,7 @@
 
 import math
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cdb_video.config.yaml_text import parse_yaml
@@ -37,6 +37,15 @@ PositiveFraction = Annotated[float, Interval(low=0, high=1, open_low=True)]
 FractionBelowOne = Annotated[float, Interval(low=0, high=1, open_high=True)]
 NonNegativeInt = Annotated[int, Interval(low=0)]
 PositiveInt = Annotated[int, Interval(low=1)]
+
+
+MAY_CHANGE = {"may_change": True}
+"""Metadata of an option, or of a section, that may differ when a run goes on."""
+
+
+def may_change(default: Any) -> Any:
+    """The default of an option that may differ when a run goes on."""
+    return field(default=default, metadata=MAY_CHANGE)
 
 
 class Text(str):

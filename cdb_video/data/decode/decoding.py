@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cdb_video.config.types import PositiveFloat, PositiveInt
+from cdb_video.config.types import PositiveFloat, PositiveInt, may_change
 from cdb_video.registry import DECODERS, Registered
 
 
@@ -13,14 +13,14 @@ class Decoding:
 
     decoder: Annotated[str, Registered(DECODERS)] = "pyav"
     """Library that decodes video files."""
-    damage: Literal["accept", "refuse", "strict"] = "refuse"
+    damage: Literal["accept", "refuse", "strict"] = may_change("refuse")
     """What is made of a damaged file. 'refuse': it is a bad clip if it is cut short, if its
     container is torn, or if a frame on the way to those wanted is reported as damaged; 'strict':
     also if FFmpeg reports any error; 'accept': what decodes is taken as the video. 'pyav' knows all
     of this, other decoders whether a file is cut short. See docs/reliability.md."""
-    max_pixels: PositiveInt = 100_000_000
+    max_pixels: PositiveInt = may_change(100_000_000)
     """Pixels of one picture; a file with larger ones is a bad clip."""
-    max_frames: PositiveInt = 1_000_000
+    max_frames: PositiveInt = may_change(1_000_000)
     """Frames that are looked through for one clip; a file that needs more is a bad clip. In a long
     file with an index, a clip with a start and an end needs few."""
 

@@ -1,7 +1,7 @@
 """Brings a run back to where its checkpoints left it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,42 +18,18 @@ from cdb_video.models import Checkpoint
 from cdb_video.output.run_folder import RunFolder
 from cdb_video.system.files import point
 
-FREE_TO_CHANGE = (
-    "OUTPUT_DIR",
-    "DEVICE",
-    "NUM_THREADS",
-    "IMPORTS",
-    "LOG_PERIOD",
-    "LOGGER",
-    "TEST.",
-    "RETRAIN.",
-    "DATA_LOADER.",
-    "PARALLEL.",
-    "DATA.MEAN",  # what the model was trained with is checked instead
-    "DATA.STD",
-    "DATA.DAMAGE",
-    "DATA.MAX_",
-    "DATA.ON_BAD_CLIP",
-    "TRAIN.AUTO_RESUME",
-    "TRAIN.CHECKPOINT_",
-    "TRAIN.MAX_SKIPPED",
-    "TRAIN.ON_NAN",
-    "TRAIN.KEEP_CHECKPOINTS",
-    "SOLVER.MAX_EPOCH",
-    "SOLVER.ACCUMULATION_STEPS",
-    "MODEL.PRETRAINED",
-    "MODEL.ACT_CHECKPOINT",
-)
-"""Beginnings of the keys that may differ between a run and its resumption; ROOT may, too."""
-
-
 ADVICE = "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME false"
 
 
-def newest(folder: RunFolder, identity: Identity, screen: Console) -> Checkpoint | None:
+def newest(
+    folder: RunFolder, identity: Identity, free: Collection[str], screen: Console
+) -> Checkpoint | None:
     """The checkpoint that the run goes on from, read; None where there is none.
 
     A damaged one is named, and the one before it taken.
+
+    Args:
+        free: keys of options that may differ from those of the checkpoint.
 
     Raises:
         CheckpointError: none can be read, or it is of a run with other options.
@@ -70,7 +46,7 @@ def newest(folder: RunFolder, identity: Identity, screen: Console) -> Checkpoint
             faults.append(str(error))
             screen.print(f"warning: {error}; trying the checkpoint before")
             continue
-        _check_same_run(checkpoint, identity)
+        _check_same_run(checkpoint, identity, free)
         if path != folder.latest:
             screen.print(f"warning: going on from {path}, as {folder.latest} is not to be had")
         return checkpoint
@@ -93,7 +69,7 @@ def _read(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _check_same_run(checkpoint: Checkpoint, identity: Identity) -> None:
+def _check_same_run(checkpoint: Checkpoint, identity: Identity, free: Collection[str]) -> None:
     path = checkpoint.path
     if checkpoint.class_names != identity.outputs.class_names:
         raise CheckpointError(f"{path} is of a run with other classes; {ADVICE}")
@@ -101,8 +77,10 @@ def _check_same_run(checkpoint: Checkpoint, identity: Identity) -> None:
     now = _leaves(parse_yaml(identity.config))
     # An option of only one of them came or went with a version, or with a NAME that differs.
     for key in sorted(before.keys() & now.keys()):
-        free = key.startswith(FREE_TO_CHANGE) or key.endswith(".ROOT")
-        if not free and before.get(key) != now.get(key):
+        # A data set, one of the user's, too, may lie elsewhere now.
+        if key in free or key.endswith(".ROOT"):
+            continue
+        if before.get(key) != now.get(key):
             raise CheckpointError(
                 f"{path} is of a run with {key} {before.get(key)}, got {now.get(key)}; {ADVICE}"
             )

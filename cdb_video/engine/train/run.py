@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from cdb_video import distributed
-from cdb_video.config.tree import dump, flat
+from cdb_video.config.tree import dump, flat, free_keys
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.evaluate.quarantine import Quarantine
 from cdb_video.engine.prepare.data import SHARED, make_loaders, shared_memory
@@ -58,7 +58,9 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     objective = make_objective(config, task, device)
     plan = make_plan(config, task, objective.sampler, device, stop or StopRequest())
     identity = Identity(task.outputs, task.grouping.groups, dump(config))
-    latest = newest(folder, identity, screen) if config.train.auto_resume else None
+    latest = None
+    if config.train.auto_resume:
+        latest = newest(folder, identity, {*free_keys(Config)}, screen)
     identity = identity._replace(
         config=dump(replace(config, num_threads=set_threads(config, latest)))
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from cdb_video.config.types import PositiveFraction
+from cdb_video.config.types import PositiveFraction, may_change
 from cdb_video.errors import CheckpointError
 from cdb_video.models.backbone import Backbone
 from cdb_video.models.weights.files import read_state_dict
@@ -26,11 +26,11 @@ that a ResNeXt-152 takes from a ResNeXt-101, below the 0.94 of one with the othe
 class Pretrained:
     """What a network starts from."""
 
-    pretrained: str = ""
+    pretrained: str = may_change("")
     """Weights to start from: a path, a URL (http, https or file), or the folder or hub name
     (owner/model) of a transformers model; docs/weights.md has the formats. Empty starts from
     scratch."""
-    pretrained_min_fraction: PositiveFraction = MIN_FRACTION
+    pretrained_min_fraction: PositiveFraction = may_change(MIN_FRACTION)
     """Smallest share of the backbone's parameters, counted in numbers, that must be in PRETRAINED;
     with less the run does not start."""
 

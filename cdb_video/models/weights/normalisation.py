@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cdb_video.config.types import PositiveFloat, coerce
+from cdb_video.config.types import PositiveFloat, coerce, may_change
 from cdb_video.config.yaml_text import parse_yaml
 from cdb_video.errors import CheckpointError, ConfigError
 from cdb_video.models.classifier import Normalisation
@@ -21,11 +21,11 @@ DIGITS = 6
 class InputNormalisation:
     """What is done to the network's input."""
 
-    mean: Literal["auto"] | tuple[float, float, float] = "auto"
+    mean: Literal["auto"] | tuple[float, float, float] = may_change("auto")
     """Subtracted from red, green and blue in [0, 255]. 'auto' is what the weights of
     MODEL.PRETRAINED, or the tested checkpoint, were trained with; where they do not say, or there
     are none, what the backbone's published weights were (docs/weights.md)."""
-    std: Literal["auto"] | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = "auto"
+    std: Literal["auto"] | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = may_change("auto")
     """What red, green and blue in [0, 255] are divided by after the mean is subtracted; 'auto' as
     for MEAN."""
 
