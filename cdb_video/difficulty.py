@@ -17,14 +17,14 @@ class DifficultyOptions:
     """How recall becomes difficulty; the defaults are the paper's."""
 
     momentum: FractionBelowOne = 0.0
-    """Share of a class's previous difficulty that is kept at each validation, in [0, 1). 0.7 keeps
-    classes of short runs from swinging between learnt and forgotten (docs/results.md)."""
+    """Share of a class's previous difficulty that is kept at each validation, in [0, 1). In short
+    runs 0.7 keeps classes from swinging between learnt and forgotten (docs/results.md)."""
     prior_count: NonNegativeFloat = 0.0
-    """Validation samples, >= 0, that each class is given on top of its own, recognised at the
-    mean recall of all classes. Smooths the recall of small classes."""
+    """Validation samples that each class is given on top of its own, >= 0. They count as recognised
+    at the mean recall of all classes, which smooths the recall of small classes."""
     warmup_epochs: NonNegativeInt = 0
-    """First epochs that train with all classes equal, while difficulty is already tracked.
-    Counted in validations; 0 and 1 are the same, since the first epoch has nothing to go by."""
+    """First epochs that train with all classes equal, while difficulty is tracked already. They are
+    counted in validations. 0 and 1 are the same, since the first epoch has no recall yet."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class WeightOptions(DifficultyOptions):
     """How difficulty becomes a weight; the defaults are the paper's."""
 
     tau: NonNegativeFloat | Literal["dynamic", "dynamic_released"] = "dynamic"
-    """Exponent on difficulty, >= 0; 0 makes all classes equal. 'dynamic' is the paper's
-    2 * sigmoid(b) with b = max recall / (min recall + 0.01) - 1 (equations 3 and 4), in [0.53, 2);
+    """Exponent on difficulty, >= 0. 0 makes all classes equal. 'dynamic' is the paper's 2 *
+    sigmoid(b) with b = max recall / (min recall + 0.01) - 1 (equations 3 and 4), in [0.53, 2).
     'dynamic_released' is sigmoid(max recall / (min recall + 0.01)) of the authors' EGTEA and CIFAR
     scripts, in [0.5, 1)."""
     min_weight: Fraction = 0.0
-    """Lowest weight of a class, in [0, 1]: weights become min_weight + (1 - min_weight) * w,
-    whose mean stays 1. 1 makes all classes equal."""
+    """Lowest weight of a class, in [0, 1]. Weights become MIN_WEIGHT + (1 - MIN_WEIGHT) * w, and
+    their mean stays 1. 1 makes all classes equal."""
     tau_max: NonNegativeFloat | None = None
-    """Upper bound on a dynamic tau, or null for none."""
+    """Upper bound of a dynamic tau. null sets no bound."""
 
 
 class ClassState(NamedTuple):

@@ -50,16 +50,16 @@ class Data(InputNormalisation, Decoding, ClipSampling, Selection):
     registry: ClassVar[Registry] = DATASETS
 
     name: str
-    """Dataset; its own options stand in the section of its name."""
+    """Dataset. Its own options are in the section of its name."""
     options: Any
     crop_size: PositiveInt = 224
     """Height and width of the network's input, in pixels."""
     on_bad_clip: Literal["stop", "replace"] = may_change("replace")
-    """What becomes of a clip that is missing or cannot be decoded: 'stop' ends the run; 'replace'
-    takes another clip of its class in training, and does without it in validation and test
-    (TEST.ON_BAD_CLIP). Either way it is named, in OUTPUT_DIR/quarantine.jsonl."""
+    """What happens to a clip that is missing or cannot be decoded. 'stop' ends the run. 'replace'
+    takes another clip of its class in training, and leaves it to TEST.ON_BAD_CLIP in validation and
+    test. Either way OUTPUT_DIR/quarantine.jsonl names it."""
     max_bad_fraction: Fraction = may_change(0.01)
-    """Share of a split's clips that may be bad before the run stops; one always may."""
+    """Share of a split's clips that may be bad before the run stops. One clip always may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,14 +96,14 @@ class LossChoice(Selection):
     registry: ClassVar[Registry] = LOSSES
 
     name: str = "cross_entropy"
-    """Loss; its own options stand in the section of its name."""
+    """Loss. Its own options are in the section of its name."""
     options: Any
     defer_epochs: NonNegativeInt = 0
     """First epochs in which all class weights are 1, whatever the loss (deferred re-weighting, Cao
-    et al., NeurIPS 2019). Without effect on a loss without class weights."""
+    et al., NeurIPS 2019). It has no effect on a loss without class weights."""
     head_shares: tuple[NonNegativeFloat, ...] = ()
-    """What the loss of each head is multiplied with, for MODEL.HEADS parts, such as [1, 0] for the
-    first alone; empty is equal shares that sum to 1."""
+    """Factor on the loss of each head, for MODEL.HEADS parts. [1, 0] trains the first head alone.
+    Empty gives equal shares that sum to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +113,12 @@ class MixChoice(Selection):
     registry: ClassVar[Registry] = MIXERS
 
     name: str = "none"
-    """Way of mixing; its own options stand in the section of its name. Training recall counts the
-    clips that are mostly themselves."""
+    """Way of mixing. Its own options are in the section of its name. Training recall counts clips
+    that are mostly themselves."""
     options: Any
     level: Literal["auto", "input", "feature"] = "auto"
-    """What is mixed: 'input' clips, or 'feature' what the backbone makes of them. 'auto' is the
-    first that the way of mixing knows."""
+    """What is mixed. 'input' mixes clips, 'feature' mixes what the backbone makes of them. 'auto'
+    takes the first that the way of mixing supports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ class SamplerChoice(Selection):
     registry: ClassVar[Registry] = SAMPLERS
 
     name: str = "shuffle"
-    """Sampler; its own options stand in the section of its name."""
+    """Sampler. Its own options are in the section of its name."""
     options: Any
 
 
@@ -150,20 +150,20 @@ class Config:
     data_loader: DataLoader = field(metadata=MAY_CHANGE)
     parallel: Parallel = field(metadata=MAY_CHANGE)
     output_dir: str = may_change("output")
-    """Folder for everything that a run leaves behind; made if absent."""
+    """Folder for everything that a run leaves behind. It is made if it does not exist."""
     rng_seed: NonNegativeInt = 0
     """Seed of every random choice."""
     num_threads: NonNegativeInt = may_change(0)
     """Threads that torch computes with on a CPU in each training process. 0 takes one for each core
-    that the process may use, or what OMP_NUM_THREADS says. The number that is taken is in
-    config.yaml, and a run that goes on keeps it: sums are rounded by it."""
+    that the process may use, or the number in OMP_NUM_THREADS. config.yaml keeps the number,
+    because sums are rounded by it, and a resumed run uses it again."""
     device: Literal["auto", "cpu", "cuda"] = may_change("auto")
-    """Where to compute; 'auto' is CUDA if there is a device."""
+    """Device to compute on. 'auto' takes CUDA if there is a device."""
     log_period: PositiveInt = may_change(10)
-    """Optimiser steps from one train_step line of log.jsonl to the next."""
+    """Optimiser steps between two train_step lines of log.jsonl."""
     logger: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = may_change(("tensorboard",))
-    """Where training shows its numbers and pictures beside the files in OUTPUT_DIR; 'wandb' and
-    'mlflow' through their own clients, which must be installed."""
+    """Boards that show numbers and pictures, beside the files in OUTPUT_DIR. 'wandb' and 'mlflow'
+    use their own clients, which must be installed."""
     imports: tuple[str, ...] = may_change(())
     """Modules to import first, such as one of yours that registers a backbone."""
 

@@ -21,41 +21,44 @@ class Train:
     """How a training run goes."""
 
     batch_size: PositiveInt = 16
-    """Clips in one optimiser step, over all processes and accumulation steps."""
+    """Clips in one optimiser step, summed over all processes and accumulation steps."""
     eval_period: NonNegativeInt = 1
-    """Epochs between validations; the last is always validated. 0: never, best.pt is the newest."""
+    """Epochs between validations. The last epoch is always validated. 0 never validates, and
+    best.pt is then the newest epoch."""
     checkpoint_period: PositiveInt = may_change(1)
-    """Epochs from one checkpoint to the next; the last epoch is always kept."""
+    """Epochs between checkpoints. The last epoch always leaves one."""
     checkpoint_minutes: NonNegativeFloat = may_change(0.0)
-    """Minutes between checkpoints within an epoch, as latest.pt, from which a run that was cut off
-    goes on without decoding what came before; 0 makes none. On a GPU they are made when the loss
-    is read, every LOG_PERIOD steps."""
+    """Minutes between checkpoints within an epoch. They are written to latest.pt, and a run that
+    was cut off resumes there without decoding earlier clips again. 0 saves at the end of epochs
+    only. On a GPU they are saved when the loss is read, every LOG_PERIOD steps."""
     keep_checkpoints: NonNegativeInt = may_change(0)
-    """Newest epoch checkpoints to keep; 0 keeps all. best.pt and latest.pt always stay."""
+    """Number of newest epoch checkpoints to keep. 0 keeps all. best.pt and latest.pt always
+    stay."""
     auto_resume: bool = may_change(True)
-    """Go on from OUTPUT_DIR's newest checkpoint, if there is one. false starts anew and deletes
-    the earlier run in OUTPUT_DIR."""
+    """Resume from OUTPUT_DIR's newest checkpoint if there is one. false starts anew and deletes the
+    earlier run in OUTPUT_DIR."""
     best_metric: Literal["mean_class_recall", "mean_class_precision", "mean_class_f1", "top1"] = (
         "mean_class_recall"
     )
-    """Validation number whose highest value makes best.pt."""
+    """Validation metric that picks best.pt. The highest value wins."""
     precision: Literal["fp32", "tf32", "bf16", "fp16", "auto"] = "fp32"
-    """What the network computes in; weights and the loss stay in float32. 'fp32' leaves torch's
-    switches as they are, by which convolutions may take TF32 on a GPU; 'tf32' lets matrix products
-    do so, too; 'bf16' and 'fp16' are autocast, 'fp16' with a gradient scaler. 'auto' times a step
-    of each as a run begins (fp32 and bf16 on a CPU) and takes the fastest, which the run keeps."""
+    """Number format in which the network computes. Weights and the loss stay in float32. 'fp32'
+    keeps torch's own switches, so convolutions may use TF32 on a GPU. 'tf32' also allows TF32 in
+    matrix products. 'bf16' and 'fp16' use autocast, and 'fp16' scales the gradient. 'auto' times
+    one step of each when a run begins (fp32 and bf16 on a CPU) and keeps the fastest."""
     mixed_precision: bool = False
-    """Short for PRECISION bf16."""
+    """Short form of PRECISION bf16."""
     on_nan: Literal["stop", "skip"] = may_change("stop")
-    """What becomes of a step whose loss is not finite: 'stop' ends the run with the step, its clips
-    and, on a CPU or with LOG_PERIOD 1, OUTPUT_DIR/bad_batch.pt, which ``cdb-video replay-batch``
-    runs again; 'skip' leaves the step out, also where only its gradient is not finite, and reads
-    the device at each step."""
+    """What happens to a step whose loss is not finite. 'stop' ends the run and names the step and
+    its clips. On a CPU or with LOG_PERIOD 1 it also writes OUTPUT_DIR/bad_batch.pt, which
+    ``cdb-video replay-batch`` runs again. 'skip' leaves the step out, also where only its gradient
+    is not finite, and reads the device after each step."""
     max_skipped: NonNegativeInt = may_change(10)
-    """Steps of an epoch that may be skipped before the run stops."""
+    """Steps of one epoch that may be skipped before the run stops."""
     ema_decay: FractionBelowOne = 0.0
-    """Validate, test and keep an exponential moving average of the weights, which each step carries
-    on by average = EMA_DECAY * average + (1 - EMA_DECAY) * weights; in [0, 1), 0 is off."""
+    """Decay of an exponential moving average of the weights, in [0, 1). The average is what is
+    validated, tested and kept. Each step computes average = EMA_DECAY * average + (1 - EMA_DECAY) *
+    weights. 0 is off."""
 
     def __post_init__(self) -> None:
         if self.mixed_precision and self.precision == "fp32":
@@ -71,37 +74,38 @@ class Solver:
     optimizing_method: Literal["sgd", "adamw"] = "sgd"
     """Optimiser."""
     base_lr: PositiveFloat = 1e-3
-    """Learning rate after warm-up, for the whole BATCH_SIZE; never rescaled."""
+    """Learning rate after warm-up, for the whole BATCH_SIZE. It is never rescaled."""
     max_epoch: PositiveInt = may_change(100)
     """Epochs to train."""
     lr_policy: Literal["cosine", "steps_with_relative_lrs"] = "steps_with_relative_lrs"
-    """'cosine' falls from BASE_LR to COSINE_END_LR along half a cosine; the other takes
-    BASE_LR * LRS[i] from epoch STEPS[i] on."""
+    """Schedule of the learning rate. 'cosine' falls from BASE_LR to COSINE_END_LR along half a
+    cosine. 'steps_with_relative_lrs' takes BASE_LR * LRS[i] from epoch STEPS[i] on."""
     cosine_end_lr: NonNegativeFloat = 0.0
-    """Learning rate at the end of 'cosine'."""
+    """Learning rate at the end of LR_POLICY cosine."""
     steps: tuple[NonNegativeFloat, ...] = (0, 60)
-    """Epochs at which each of LRS begins, ascending from 0."""
+    """Epochs at which each of LRS begins. The first is 0, and they ascend."""
     lrs: tuple[PositiveFloat, ...] = (1.0, 0.1)
-    """Factors on BASE_LR, as many as STEPS."""
+    """Factors on BASE_LR, one for each of STEPS."""
     warmup_epochs: NonNegativeFloat = 0.0
     """Epochs over which the learning rate rises linearly from WARMUP_START_LR."""
     warmup_start_lr: NonNegativeFloat = 0.0
-    """Learning rate of the first step, if there is a warm-up."""
+    """Learning rate of the first step if there is a warm-up."""
     momentum: FractionBelowOne = 0.0
     """Momentum of SGD, in [0, 1)."""
     nesterov: bool = False
     """Nesterov momentum of SGD."""
     weight_decay: NonNegativeFloat = 5e-4
-    """L2 penalty of SGD, decoupled weight decay of AdamW."""
+    """L2 penalty of SGD, or decoupled weight decay of AdamW."""
     zero_wd_1d_param: bool = False
-    """No weight decay on norms, biases, class tokens and position embeddings."""
+    """Exempt norms, biases, class tokens and position embeddings from weight decay."""
     layer_decay: PositiveFraction = 1.0
-    """Layer-wise learning-rate decay, in (0, 1]: the backbone's last stage learns at this multiple
-    of the classifier's rate, the stage before it at its square, and so on; 1 is off."""
+    """Layer-wise learning-rate decay, in (0, 1]. The backbone's last stage learns at this multiple
+    of the classifier's rate, the stage before it at its square, and so on. 1 is off."""
     clip_grad_l2norm: NonNegativeFloat = 0.0
-    """Longest gradient, as an L2 norm over all parameters; 0 does not clip."""
+    """Longest gradient, as an L2 norm over all parameters. 0 does not clip."""
     accumulation_steps: PositiveInt = may_change(1)
-    """Parts into which each BATCH_SIZE is split to fit in memory; the step sees their mean."""
+    """Parts into which each BATCH_SIZE is split to fit in memory. The step uses the mean of their
+    gradients."""
 
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.lrs) or list(self.steps[:1]) != [0]:
@@ -124,10 +128,10 @@ class BatchNorm:
     """Statistics of batch norm."""
 
     use_precise_stats: bool = False
-    """Before each validation, compute the means and variances anew with the weights as they are
-    then, in place of the running averages over earlier weights."""
+    """Before each validation, compute means and variances anew with the current weights. They
+    replace the running averages over earlier weights."""
     num_batches_precise: PositiveInt = 200
-    """Training batches to compute them from; at most those of one epoch."""
+    """Training batches from which precise statistics are computed, at most those of one epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,24 +139,26 @@ class Test:
     """How validation and test go."""
 
     batch_size: PositiveInt = 32
-    """Views in one forward pass of validation or test, over all processes."""
+    """Views in one forward pass of validation or test, summed over all processes."""
     checkpoint_file_path: str = ""
-    """Checkpoint to test; empty means OUTPUT_DIR's best.pt."""
+    """Checkpoint to test. Empty means OUTPUT_DIR's best.pt."""
     num_ensemble_views: PositiveInt = 1
-    """Temporal views of each test clip, over which ENSEMBLE_METHOD averages. Validation always
-    takes one view."""
+    """Temporal views of each test clip. ENSEMBLE_METHOD averages over them. Validation always takes
+    one view."""
     num_spatial_crops: Literal[1, 3] = 1
-    """Spatial views: 1 is the centre crop, 3 are three crops along the longer side."""
+    """Spatial views of each test clip. 1 is the centre crop. 3 are three crops along the longer
+    side."""
     ensemble_method: Literal["probabilities", "logits"] = "probabilities"
-    """What is averaged over the views of a clip: class probabilities, or logits, of whose mean the
-    softmax is taken; a view that is sure of itself counts more then."""
+    """What is averaged over the views of a clip. 'probabilities' averages class probabilities.
+    'logits' averages logits and takes the softmax of their mean, so a view that is sure of itself
+    counts more."""
     top_k: NonNegativeInt = 0
-    """Keep so many of the highest scores of each test clip, and write these with their classes into
-    predictions.csv; 0 keeps those of all classes, which takes 8 GB for a million clips of a
-    thousand classes. mean_average_precision needs all, top5 at least 5."""
+    """Number of highest scores to keep for each test clip. predictions.csv then has these scores
+    with their classes. 0 keeps the scores of all classes, which takes 8 GB for a million clips of a
+    thousand classes. mean_average_precision needs all scores, top5 needs at least 5."""
     on_bad_clip: Literal["leave_out", "wrong"] = "leave_out"
-    """How a clip of validation or test counts that cannot be decoded in any view: not at all, or as
-    not recognised. The number of such clips is told with the scores."""
+    """How a validation or test clip counts if no view of it can be decoded. 'leave_out' ignores it.
+    'wrong' counts it as not recognised. The number of such clips is reported with the scores."""
     groups: Literal[
         "by_thresholds",
         "mean",
@@ -224,18 +230,19 @@ class Parallel:
     """How several processes share the gradient; without effect on one."""
 
     static_graph: bool = False
-    """Promise that each step goes through the same parameters, so that less is looked for; not for
-    networks that leave parts out at random."""
+    """Promise that each step uses the same parameters, which saves a search in each step. Do not
+    use it for networks that leave parts out at random."""
     gradient_as_bucket_view: bool = False
-    """Keep gradients in the memory that is sent: as much less of it as the parameters take."""
+    """Keep gradients in the memory from which they are sent. This saves as much memory as the
+    parameters take."""
     compress: Literal["none", "fp16", "bf16"] = "none"
-    """What gradients are rounded to on their way between processes: half the bytes; 'bf16' needs
-    NCCL."""
+    """Number format of gradients on their way between processes. 'fp16' and 'bf16' send half the
+    bytes. 'bf16' needs NCCL."""
     fully_shard: bool = False
-    """Part parameters, gradients and the optimiser's state over the processes (FSDP2), for large
-    transformers: each holds its share, and one block at a time whole. Checkpoints stay the same, so
-    a run may go on with or without it. Not with the options above, batch norm that learns, or
-    'fp16'; a batch that is not finite is not saved."""
+    """Split parameters, gradients and the optimiser's state over the processes (FSDP2), for large
+    transformers. Each process holds its share, and one whole block at a time. Checkpoints stay the
+    same, so a run may resume with or without it. It excludes the options above, batch norm that
+    learns, and 'fp16'. A batch that is not finite is not saved."""
 
     def __post_init__(self) -> None:
         others = (self.static_graph, self.gradient_as_bucket_view, self.compress)
@@ -251,14 +258,14 @@ class DataLoader:
     """Worker processes that decode."""
 
     num_workers: NonNegativeInt = 2
-    """Decoding processes of each training process; 0 decodes in the training process itself."""
+    """Decoding processes of each training process. 0 decodes in the training process itself."""
     pin_memory: bool = True
-    """Page-locked batches for faster copies to a GPU; without effect on a CPU."""
+    """Put batches into page-locked memory for faster copies to a GPU. It has no effect on a CPU."""
     timeout: NonNegativeFloat = 300.0
-    """Seconds to wait for a batch before the run stops with an error; 0 waits forever."""
+    """Seconds to wait for a batch before the run stops with an error. 0 waits forever."""
     clip_timeout: NonNegativeFloat = 120.0
-    """Seconds that a decoding process may take for one clip, even where native code hangs: it is
-    replaced then, and the clip is bad. 0 is no limit; none holds for NUM_WORKERS 0."""
+    """Seconds that a decoding process may take for one clip, even where native code hangs. The
+    process is then replaced, and the clip is bad. 0 sets no limit. NUM_WORKERS 0 has none."""
     clip_memory_mb: NonNegativeInt = 8192
-    """Megabytes that a decoding process may hold beyond those it starts with; a clip that needs
-    more is bad. 0 is no limit; on Linux only, and not for NUM_WORKERS 0."""
+    """Megabytes that a decoding process may use beyond those it starts with. A clip that needs more
+    is bad. 0 sets no limit. It works on Linux, and not with NUM_WORKERS 0."""

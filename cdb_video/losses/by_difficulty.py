@@ -11,9 +11,9 @@ class SourceOptions:
     """Options of every loss that goes by difficulty."""
 
     source: Literal["val", "train"] = "val"
-    """Where recall comes from: each validation, as in the paper, or ('train') what the network
-    recognised of each epoch's own training clips, as it trained on them. For where no
-    validation clips can be spared; it flatters classes that are learnt by heart."""
+    """Where recall comes from. 'val' takes each validation, as the paper does. 'train' takes what
+    the network recognised of the epoch's training clips while it trained on them, for data without
+    clips to spare for validation. It flatters classes that are learnt by heart."""
 
 
 class LossByDifficulty(Loss):

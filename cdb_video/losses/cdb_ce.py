@@ -27,11 +27,12 @@ class CDBCrossEntropy(LossByDifficulty):
         """Options of ``cdb_ce``; the defaults are the paper's loss."""
 
         reduction: Literal["mean", "weighted_mean"] = "mean"
-        """'mean' averages the weighted losses over samples (the authors' EGTEA and CIFAR scripts);
-        'weighted_mean' divides their sum by the sum of the batch's weights (ImageNet-LT script)."""
+        """How the weighted losses of a batch are averaged. 'mean' divides their sum by the number
+        of samples (the authors' EGTEA and CIFAR scripts). 'weighted_mean' divides it by the sum of
+        the weights (ImageNet-LT script)."""
         gamma: NonNegativeFloat = 0.0
-        """Focal exponent, >= 0: the loss of a sample is further multiplied with
-        (1 - p_target) ** gamma. 0 switches it off."""
+        """Focal exponent, >= 0. The loss of a sample is multiplied with (1 - p_target) ** GAMMA. 0
+        is off."""
 
     options: Options
 

@@ -34,17 +34,18 @@ class CDBLogit(LossByDifficulty):
         """Options of ``cdb_logit``; the defaults were chosen on validation data."""
 
         eta: NonNegativeFloat = 0.5
-        """Gain, >= 0: what a class whose recall is by 1 below the mean loses of its logit at each
+        """Gain, >= 0. A class whose recall is 1 below the mean loses ETA of its logit at each
         validation. 0 stays at the start."""
         prior: NonNegativeFloat = 1.0
-        """The start, >= 0: this times log n_c, the class's training samples. 1 is
-        ``balanced_softmax``, 0 is cross entropy and uses no class sizes."""
+        """Start, >= 0: PRIOR times log n_c, the number of training samples of the class. 1 is
+        ``balanced_softmax``. 0 is cross entropy and uses no class sizes."""
         tolerance: NonNegativeFloat = 2.0
-        """Standard errors of a class's recall, >= 0, by which it may differ from the mean without
-        being moved: few validation samples move little. 0 follows every difference."""
+        """Standard errors by which a class's recall may differ from the mean before its logit is
+        moved, >= 0. Classes with few validation samples then move little. 0 follows every
+        difference."""
         bound: NonNegativeFloat | None = 3.0
-        """Most that a logit may be moved away from the start, >= 0, or null for no bound. Classes
-        that the network does not learn, whatever their margin, would be moved ever further."""
+        """Distance from the start that a logit may be moved at most, >= 0. Without a bound (null),
+        classes that the network does not learn would be moved ever further."""
 
     options: Options
     start: torch.Tensor

@@ -27,11 +27,11 @@ class ClassBalanced(Loss):
         """Options of ``class_balanced``."""
 
         beta: FractionBelowOne = 0.999
-        """Overlap of samples, in [0, 1): a class of more than about 1 / (1 - beta) clips counts as
-        that many. 0 is no weights; close to 1, weights are inverse to class size. The paper tries
+        """Overlap of samples, in [0, 1). A class of more than about 1 / (1 - BETA) clips counts as
+        that many. 0 is no weights. Close to 1, weights are inverse to class size. The paper tries
         0.9, 0.99, 0.999 and 0.9999."""
         gamma: NonNegativeFloat = 0.0
-        """Focal exponent, >= 0; 0 is cross entropy."""
+        """Focal exponent, >= 0. 0 is cross entropy."""
 
     options: Options
 

@@ -26,11 +26,11 @@ class CrossEntropy(Loss):
         """Options of ``cross_entropy``."""
 
         label_smoothing: FractionBelowOne = 0.0
-        """Share of the target spread evenly over all classes (Szegedy et al., CVPR 2016), in
-        [0, 1)."""
+        """Share of the target that is spread evenly over all classes, in [0, 1) (Szegedy et al.,
+        CVPR 2016)."""
         class_weights: Literal["none", "inverse", "sqrt_inverse"] = "none"
-        """Weight of a class with n training clips: 1, or proportional to 1 / n or 1 / sqrt(n),
-        scaled to mean 1 over classes. A class without clips has weight 1."""
+        """Weight of a class with n training clips: 1, or proportional to 1 / n or 1 / sqrt(n) with
+        a mean of 1 over classes. A class without clips has weight 1."""
 
     options: Options
 

@@ -31,10 +31,10 @@ class Equalization(Loss):
         """Options of ``equalization``; the defaults are those of the released CDB code."""
 
         threshold: Fraction = 0.03
-        """Share of the training clips, in [0, 1], below which a class is rare; 0 is plain binary
+        """Share of the training clips below which a class is rare, in [0, 1]. 0 is plain binary
         cross entropy."""
         gate_probability: Fraction = 0.95
-        """Share of batches, in [0, 1], in which rare classes are spared."""
+        """Share of batches in which rare classes are spared, in [0, 1]."""
 
     accepts_soft_targets = False
 

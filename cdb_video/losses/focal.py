@@ -24,8 +24,8 @@ class Focal(Loss):
         """Options of ``focal``."""
 
         gamma: NonNegativeFloat = 2.0
-        """How fast a sample loses weight as it becomes easy, >= 0; 0 is cross entropy. 2 is the
-        paper's choice."""
+        """Exponent, >= 0. The higher it is, the faster a sample loses weight as it becomes easy. 0
+        is cross entropy, 2 is the paper's choice."""
 
     options: Options
 

@@ -29,14 +29,14 @@ class LDAM(Loss):
         """Options of ``ldam``."""
 
         max_margin: NonNegativeFloat = 0.5
-        """Margin of the smallest class, >= 0, in units of the logits; 0 is cross entropy of the
+        """Margin of the smallest class in units of the logits, >= 0. 0 is cross entropy of the
         scaled logits."""
         scale: PositiveFloat = 30.0
-        """Factor on the logits, > 0. 30 is the paper's, whose logits are cosines (MODEL.HEAD
-        cosine); for those of a linear classifier, which find their own scale, 1 is milder."""
+        """Factor on the logits, > 0. 30 is the paper's, for logits that are cosines (MODEL.HEAD
+        cosine). For a linear classifier, whose logits find their own scale, 1 is milder."""
         beta: FractionBelowOne = 0.0
-        """Weight classes by their effective number of samples, in [0, 1), as ``class_balanced``
-        does; 0 is no weights."""
+        """Weighting of classes by their effective number of samples, in [0, 1), as in
+        ``class_balanced``. 0 is no weights."""
 
     accepts_soft_targets = False
 

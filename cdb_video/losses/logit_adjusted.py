@@ -26,7 +26,7 @@ class LogitAdjusted(Loss):
         """Options of ``logit_adjusted``."""
 
         tau: NonNegativeFloat = 1.0
-        """Strength of the adjustment, >= 0; 0 is cross entropy, 1 the paper's choice."""
+        """Strength of the adjustment, >= 0. 0 is cross entropy, 1 is the paper's choice."""
 
     options: Options
     adjustment: torch.Tensor

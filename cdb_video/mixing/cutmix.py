@@ -26,7 +26,7 @@ class CutMix(Mixer):
         """Options of ``cutmix``."""
 
         alpha: PositiveFloat = 1.0
-        """Of the Beta distribution, > 0; 1 makes all sizes of the box equally likely."""
+        """Parameter of the Beta distribution, > 0. 1 makes all sizes of the box equally likely."""
 
     options: Options
 

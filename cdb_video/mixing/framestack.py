@@ -33,7 +33,7 @@ class FrameStack(Mixer):
         """Options of ``framestack``."""
 
         ratio: Fraction = 0.5
-        """Share of each batch, in [0, 1], that is stacked."""
+        """Share of each batch that is stacked, in [0, 1]."""
 
     options: Options
     recall: Tensor

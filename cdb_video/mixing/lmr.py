@@ -46,21 +46,22 @@ class LongTailMixedReconstruction(Mixer):
         """Options of ``lmr``."""
 
         contribution: Fraction = 0.6
-        """Contribution of the reconstruction for the rarest class, in [0, 1]; 0.6 is SSv2-LT's, 1
-        EPIC-KITCHENS-100's."""
+        """Contribution of the reconstruction for the rarest class, in [0, 1]. The authors take 0.6
+        on SSv2-LT and 1 on EPIC-KITCHENS-100."""
         d: PositiveFloat = 0.25
-        """Factor on class sizes: the smaller, the slower the contribution falls with size."""
+        """Factor on class sizes. The smaller it is, the slower the contribution falls with size."""
         eps: NonNegativeFloat = 1.0
-        """Added to d n in the paper's form; d n + eps must be above 1 for every class."""
+        """Number added to D * n in the paper's form. D * n + EPS must be above 1 for every
+        class."""
         few_shot: NonNegativeInt = 20
-        """Largest class, in clips, that does not help to rebuild."""
+        """Size in clips of the largest class that does not help to rebuild."""
         probability: Fraction = 0.5
-        """Share of the clips, in [0, 1], that are mixed in pairs."""
+        """Share of the clips that are mixed in pairs, in [0, 1]."""
         bank: PositiveInt = 8
-        """Batches that help, the newest included."""
+        """Batches whose clips help to rebuild, including the newest."""
         form: Literal["paper", "release"] = "paper"
-        """'release' has ln((n + e) d) with e = max(5, smallest class), and FLOOR, as the authors'
-        code."""
+        """Form of the contribution. 'paper' takes ln(D * n + EPS). 'release' takes ln((n + e) * D)
+        with e = max(5, smallest class), and FLOOR, as the authors' code does."""
         floor: Fraction = 0.0
         """Contribution for the largest class in the released form, such as 0.001."""
 

@@ -21,7 +21,8 @@ class Mixup(Mixer):
         """Options of ``mixup``."""
 
         alpha: PositiveFloat = 0.8
-        """Of the Beta distribution, > 0: the smaller, the nearer is one of the two clips."""
+        """Parameter of the Beta distribution, > 0. The smaller it is, the nearer a mix is to one of
+        its two clips."""
 
     options: Options
 

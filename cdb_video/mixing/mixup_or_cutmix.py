@@ -24,11 +24,11 @@ class MixupOrCutMix(Mixer):
         """Options of ``mixup_or_cutmix``; the defaults are PySlowFast's."""
 
         mixup_alpha: PositiveFloat = 0.8
-        """As ALPHA of ``mixup``."""
+        """ALPHA of ``mixup``."""
         cutmix_alpha: PositiveFloat = 1.0
-        """As ALPHA of ``cutmix``."""
+        """ALPHA of ``cutmix``."""
         cutmix_share: Fraction = 0.5
-        """Share of the batches, in [0, 1], that are ``cutmix``."""
+        """Share of the batches that are mixed by ``cutmix``, in [0, 1]."""
 
     options: Options
 

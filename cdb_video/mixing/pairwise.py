@@ -23,7 +23,7 @@ class Pairwise(Mixer):
         """Options of ``pairwise``."""
 
         probability: Fraction = 0.5
-        """Share of the clips, in [0, 1], that are mixed."""
+        """Share of the clips that are mixed, in [0, 1]."""
 
     options: Options
 

@@ -24,11 +24,11 @@ class Remix(Mixer):
         """Options of ``remix``; kappa and threshold, its tau, are the paper's."""
 
         alpha: PositiveFloat = 1.0
-        """Of the Beta distribution that a is drawn from, > 0."""
+        """Parameter of the Beta distribution from which shares are drawn, > 0."""
         kappa: PositiveFloat = 3.0
-        """How many times the clips of the other a class has at least, to lose its label."""
+        """Ratio of class sizes from which on the larger class loses its label."""
         threshold: Fraction = 0.5
-        """Share below which it loses it, in [0, 1]; 0 is mixup."""
+        """Share of a clip below which its label is lost, in [0, 1]. 0 is mixup."""
 
     options: Options
 

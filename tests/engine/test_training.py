@@ -5,6 +5,7 @@ import filecmp
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -175,7 +176,9 @@ def test_what_a_run_leaves_behind(configured):
         "latest.pt",
         "best.pt",
     }
-    assert options.load(f"{folder}/config.yaml") == config
+    written = options.load(f"{folder}/config.yaml")
+    assert replace(written, num_threads=config.num_threads) == config
+    assert written.num_threads == torch.get_num_threads()
     kinds = [r["kind"] for r in records(config)]
     assert kinds.count("train_step") == 4 * 3
     assert (kinds.count("train_epoch"), kinds.count("val"), kinds.count("test")) == (4, 4, 1)

@@ -35,7 +35,7 @@ class Clips(LabelledClips):
         """Where the clips and their lists lie."""
 
         root: str = "datasets/clips"
-        """Folder that the paths in the lists, and the lists themselves, are relative to."""
+        """Folder of the lists. Paths in the lists are relative to it."""
 
         train: str = "train.csv"
         """The training list."""
@@ -44,14 +44,14 @@ class Clips(LabelledClips):
         """The validation list."""
 
         test: str = "test.csv"
-        """The test list; needed only for testing."""
+        """The test list. Only testing needs it."""
 
         classes: tuple[str, ...] = ()
-        """All class names, in the order of their numbers; a label that is not among them is then
-        an error. Empty: take the classes from the lists."""
+        """All class names, in the order of their numbers. A label that is not among them is an
+        error. Empty takes the classes from the lists."""
 
         allow_outside: bool = False
-        """Take paths in the lists that lead out of ROOT, absolute ones among them."""
+        """Accept paths in the lists that lead out of ROOT, including absolute paths."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

@@ -37,14 +37,14 @@ class Egtea(LabelledClips):
         """Folder that holds ``action_annotation`` and ``cropped_clips``."""
 
         split: Literal[1, 2, 3] = 1
-        """Which of the three official pairs of training and test lists."""
+        """Number of the official pair of training and test lists."""
 
         label: Literal["verb", "noun", "action"] = "verb"
-        """What to recognise: the verb (19 classes), the first noun (53) or the action (106)."""
+        """What is recognised: the verb (19 classes), the first noun (53) or the action (106)."""
 
         val_subjects: tuple[str, ...] = ("P20", "P21", "P22", "P23", "P24", "P25", "P26")
-        """Subjects of the training list that are held out for validation; a clip's subject is the
-        first dash field of its name."""
+        """Subjects of the training list that are held out for validation. A clip's subject is the
+        first part of its name, before the first dash."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

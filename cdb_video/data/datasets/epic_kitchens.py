@@ -54,34 +54,35 @@ class EpicKitchens(LabelledClips):
         """Where EPIC-KITCHENS-100 lies, and which task it poses."""
 
         root: str = "datasets/epic_kitchens_100"
-        """Folder that lists and videos are relative to."""
+        """Folder of lists and videos. Paths are relative to it."""
 
         train: str = "annotations/EPIC_100_train.csv"
         """The training list."""
 
         val: str = ""
-        """A validation list, apart from training and test; empty for none, with TRAIN.EVAL_PERIOD
-        0."""
+        """A validation list that shares no clip with training and test. Empty means none, with
+        TRAIN.EVAL_PERIOD 0."""
 
         test: str = "annotations/EPIC_100_validation.csv"
-        """The list to test on; the official test list has no labels."""
+        """The list to test on. The official test list has no labels."""
 
         verbs: str = "annotations/EPIC_100_verb_classes.csv"
-        """Names of the verbs, with the columns id and key."""
+        """File with the names of the verbs, in the columns id and key."""
 
         nouns: str = "annotations/EPIC_100_noun_classes.csv"
-        """Names of the nouns; not those of version 2, which has 305."""
+        """File with the names of the nouns. The file of version 2 does not fit: it has 305
+        nouns."""
 
         label: Literal["verb", "noun", "action"] = "verb"
-        """What to recognise: the verb (97 classes), the first noun (300), or the pairs of both that
-        occur in the lists."""
+        """What is recognised: the verb (97 classes), the first noun (300), or the pairs of both
+        that the lists contain."""
 
         path: str = "{participant}/videos/{video}.MP4"
-        """Where a video lies, or with FRAMES its folder of images."""
+        """Path of a video under ROOT, or of its folder of images with FRAMES."""
 
         frames: bool = False
-        """The videos are folders of the released JPEGs (``frame_0000000001.jpg``), whose numbers
-        start_frame and stop_frame count; with DATA.IMAGE_FPS 60."""
+        """Read folders of the released JPEGs (``frame_0000000001.jpg``) instead of videos.
+        start_frame and stop_frame count these images. Needs DATA.IMAGE_FPS 60."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

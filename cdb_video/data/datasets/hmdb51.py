@@ -37,11 +37,11 @@ class Hmdb51(LabelledClips):
         """Folder that holds ``hmdb51_org`` and ``testTrainMulti_7030_splits``."""
 
         split: Literal[1, 2, 3] = 1
-        """Which of the three official splits."""
+        """Number of the official split."""
 
         val_share: FractionBelowOne = 0.2
-        """Share of each class's training clips, in [0, 1), held out for validation, film by film;
-        0 trains on all, with TRAIN.EVAL_PERIOD 0."""
+        """Share of each class's training clips that is held out for validation, film by film, in
+        [0, 1). 0 trains on all clips, with TRAIN.EVAL_PERIOD 0."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

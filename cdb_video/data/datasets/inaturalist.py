@@ -27,7 +27,7 @@ class INaturalist(ImageLists):
         """The training list."""
 
         val: str = ""
-        """A validation list of your own, of images that TRAIN does not list; empty: none, for
+        """A validation list of your own, of images that TRAIN does not list. Empty means none, with
         TRAIN.EVAL_PERIOD 0."""
 
         test: str = "iNaturalist18_val.txt"

@@ -40,7 +40,7 @@ class Kinetics(LabelledClips):
         """Where the clips and their lists lie."""
 
         root: str = "datasets/kinetics400"
-        """Folder that the lists and the clips are relative to."""
+        """Folder of the lists and the clips. Paths are relative to it."""
 
         train: str = "train.csv"
         """The training list."""
@@ -49,23 +49,24 @@ class Kinetics(LabelledClips):
         """The validation list."""
 
         test: str = "test.csv"
-        """The test list; the official one of some years has no labels: name val.csv, then."""
+        """The test list. The official one of some years has no labels; name val.csv in that
+        case."""
 
         path: str = "{split}/{id}_{start}_{end}.mp4"
-        """Where a clip lies: ``{split}`` is train, val or test, ``{id}`` the YouTube id,
-        ``{start}`` and ``{end}`` its seconds in six digits, ``{label}`` the class and ``{label_}``
-        the class with underscores for blanks."""
+        """Path of a clip under ROOT. ``{split}`` stands for train, val or test, ``{id}`` for the
+        YouTube id, ``{start}`` and ``{end}`` for its seconds in six digits, ``{label}`` for the
+        class, and ``{label_}`` for the class with underscores for blanks."""
 
         order: Literal["underscores", "names"] = "underscores"
-        """By what classes are numbered: 'underscores' sorts names without quotes and with
-        underscores for blanks, as MMAction2; 'names' sorts them as they are."""
+        """Order in which classes are numbered. 'underscores' sorts names without quotes and with
+        underscores for blanks, as MMAction2 does. 'names' sorts them as they are."""
 
         class_names: str = ""
-        """File under ROOT with the names of the classes in the order of their numbers, in place of
-        ORDER: a list, 'number name', or {name: number}."""
+        """File under ROOT with the class names in the order of their numbers, instead of ORDER. It
+        holds a list, lines of 'number name', or {name: number}."""
 
         skip_missing: bool = False
-        """Leave out the clips whose file is not there."""
+        """Leave out clips whose file is missing."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

@@ -28,7 +28,7 @@ class PathLabelList(LabelledClips):
         """Where the clips and their lists lie, and how lines look."""
 
         root: str = "datasets/clips"
-        """Folder that the lists, and the paths in them, are relative to."""
+        """Folder of the lists. Paths in the lists are relative to it."""
 
         train: str = "train.csv"
         """The training list."""
@@ -37,34 +37,34 @@ class PathLabelList(LabelledClips):
         """The validation list."""
 
         test: str = "test.csv"
-        """The test list; needed only for testing."""
+        """The test list. Only testing needs it."""
 
         columns: Literal["path label", "path frames label"] = "path label"
-        """What a line holds; the number of frames, which MMAction2's lists of image folders have,
-        is not looked at."""
+        """Columns of a line. The number of frames, which MMAction2's lists of image folders have,
+        is not used."""
 
         separator: str = ""
-        """What stands between them; empty is any white space."""
+        """Text between two columns. Empty means any white space."""
 
         header: bool = False
-        """Whether the first line is no clip."""
+        """Skip the first line, which is a header."""
 
         first_label: NonNegativeInt = 0
-        """The number of the first class in the lists."""
+        """Number of the first class in the lists."""
 
         class_names: str = ""
-        """File under ROOT with the names of the classes: a name a line, 'number name', a JSON list
-        or {name: number}. Empty: they are called by their numbers."""
+        """File under ROOT with the class names: one name a line, 'number name', a JSON list or
+        {name: number}. Empty calls classes by their numbers."""
 
         prefix: str = ""
-        """Folder put before every path."""
+        """Folder that is put before every path."""
 
         suffix: str = ""
-        """Ending of the files in place of that in the lists, such as .avi; also where these have
-        none. Empty leaves the paths as they are."""
+        """Ending that replaces the one in the lists, or is added where there is none, such as .avi.
+        Empty leaves paths as they are."""
 
         allow_outside: bool = False
-        """Take paths that lead out of ROOT, absolute ones among them."""
+        """Accept paths that lead out of ROOT, including absolute paths."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

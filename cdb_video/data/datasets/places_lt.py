@@ -15,7 +15,7 @@ class PlacesLT(ImageLists):
         """Where Places-LT lies."""
 
         root: str = "datasets/places_lt"
-        """Folder that holds the folders of Places365 that the lists name, and the lists."""
+        """Folder that holds the lists and the folders of Places365 that they name."""
 
         train: str = "Places_LT_train.txt"
         """The training list."""

@@ -24,38 +24,39 @@ class SubsetOptions:
     """Which of the images are used. The same options give the same images, whatever RNG_SEED."""
 
     classes: tuple[NonNegativeInt, ...] = ()
-    """Numbers of the classes to tell apart, in the order of their labels: [9, 4] are two classes,
-    of which 9 is the first. Empty: all of them."""
+    """Numbers of the classes to tell apart, in the order of their labels. [9, 4] are two classes,
+    and 9 is the first. Empty takes all classes."""
 
     imbalance: Literal["none", "exponential", "step"] = "none"
-    """Size of the training classes. 'none': all images of each. 'exponential' falls by the same
-    factor from class to class, 'step' once, in the middle of the classes; of two classes both make
-    a large and a small one."""
+    """Shape of the training class sizes. 'none' takes all images of each class. 'exponential'
+    shrinks by the same factor from class to class. 'step' shrinks once, in the middle of the
+    classes. With two classes both make a large and a small one."""
 
     ratio: Annotated[float, Interval(low=1)] = 100.0
-    """Size of the largest class over that of the smallest, before rounding. Without effect on
-    IMBALANCE none."""
+    """Size of the largest class divided by that of the smallest, before rounding. It has no effect
+    on IMBALANCE none."""
 
     class_order: Literal["numbered", "random"] = "numbered"
-    """Which class is the largest, and which follow: in the order of the labels, or in a random
-    order from SEED."""
+    """Which classes are large. 'numbered' goes from large to small in the order of the labels.
+    'random' shuffles that order with SEED."""
 
     max_per_class: NonNegativeInt = 0
-    """Most training images of a class, and so the size of the largest one; 0: all there are."""
+    """Training images of the largest class at most. 0 takes all there are."""
 
     num_train: NonNegativeInt = 0
-    """Training images of all classes together, for an IMBALANCE; 0: as MAX_PER_CLASS allows."""
+    """Training images of all classes together, for an IMBALANCE. 0 takes as many as MAX_PER_CLASS
+    allows."""
 
     val_per_class: NonNegativeInt = 25
-    """Validation images of each class: its last training images, taken away before anything else.
-    0: there is no validation split."""
+    """Validation images of each class. They are its last training images, and are taken away before
+    anything else. 0 makes no validation split."""
 
     selection: Literal["first", "random"] = "first"
-    """Which images of a class are kept in training: the first in the files, or random ones from
-    SEED."""
+    """Which training images of a class are kept. 'first' keeps the first in the files, 'random'
+    draws them with SEED."""
 
     seed: Annotated[int, Interval(low=0, high=2**32 - 1)] = 0
-    """Of CLASS_ORDER random and SELECTION random."""
+    """Seed of CLASS_ORDER random and SELECTION random."""
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) < len(self.classes) or len(self.classes) == 1:

@@ -27,26 +27,26 @@ class SomethingSomethingV2(LabelledClips):
         """Where the clips and their lists lie."""
 
         root: str = "datasets/ssv2"
-        """Folder that the lists and the clips are relative to."""
+        """Folder of the lists and the clips. Paths are relative to it."""
 
         train: str = "something-something-v2-train.json"
-        """The training list; newer archives call it labels/train.json."""
+        """The training list. Newer archives call it labels/train.json."""
 
         val: str = ""
-        """A validation list, apart from training and test; empty for none, with TRAIN.EVAL_PERIOD
-        0."""
+        """A validation list that shares no clip with training and test. Empty means none, with
+        TRAIN.EVAL_PERIOD 0."""
 
         test: str = "something-something-v2-validation.json"
         """The list to test on."""
 
         labels: str = "something-something-v2-labels.json"
-        """The numbers of the classes, {template: number}."""
+        """File with the numbers of the classes, {template: number}."""
 
         videos: str = "20bn-something-something-v2"
-        """Folder of the clips, called by their ids."""
+        """Folder of the clips, whose names are their ids."""
 
         suffix: str = ".webm"
-        """Ending of the clips' names; empty for folders of images."""
+        """Ending of the clips' names. Empty means folders of images."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

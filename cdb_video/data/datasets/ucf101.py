@@ -33,7 +33,7 @@ class Ucf101(LabelledClips):
         """Folder that holds ``UCF-101`` and ``ucfTrainTestlist``."""
 
         split: Literal[1, 2, 3] = 1
-        """Which of the three official pairs of training and test lists."""
+        """Number of the official pair of training and test lists."""
 
         val_groups: tuple[PositiveInt, ...] = (23, 24, 25)
         """Groups of every class that are held out of training for validation. All three training

@@ -14,21 +14,22 @@ class Decoding:
     decoder: Annotated[str, Registered(DECODERS)] = "pyav"
     """Library that decodes video files."""
     damage: Literal["accept", "refuse", "strict"] = may_change("refuse")
-    """What is made of a damaged file. 'refuse': it is a bad clip if it is cut short, if its
-    container is torn, or if a frame on the way to those wanted is reported as damaged; 'strict':
-    also if FFmpeg reports any error; 'accept': what decodes is taken as the video. 'pyav' knows all
-    of this, other decoders whether a file is cut short. See docs/reliability.md."""
+    """What happens to a damaged file. 'refuse' makes it a bad clip if it is cut short, if its
+    container is torn, or if a frame on the way to the wanted ones is reported as damaged. 'strict'
+    also does so if FFmpeg reports any error. 'accept' takes what decodes as the video. 'pyav' knows
+    all of this; other decoders only notice files that are cut short. See docs/reliability.md."""
     max_pixels: PositiveInt = may_change(100_000_000)
-    """Pixels of one picture; a file with larger ones is a bad clip."""
+    """Pixels of one picture. A file with larger pictures is a bad clip."""
     max_frames: PositiveInt = may_change(1_000_000)
-    """Frames that are looked through for one clip; a file that needs more is a bad clip. In a long
-    file with an index, a clip with a start and an end needs few."""
+    """Frames that may be looked through for one clip. A file that needs more is a bad clip. A clip
+    with a start and an end needs few if its file has an index."""
 
     image_fps: PositiveFloat = 30.0
-    """Frames a second of clips that are folders of numbered images."""
+    """Frame rate of clips that are folders of numbered images."""
     skip_loop_filter: bool = False
-    """Decode H.264 and H.265 without the filter that smooths the edges of blocks: sooner done, with
-    other pixels; of 'pyav' alone. docs/performance.md has what it gains and changes."""
+    """Decode H.264 and H.265 without the filter that smooths the edges of blocks. Decoding is
+    faster and pixels differ. Only 'pyav' can do this. docs/performance.md says what it gains and
+    changes."""
 
     def check_length(self, num_frames: int) -> None:
         """Raises ``ValueError`` where there are more frames than ``max_frames``."""

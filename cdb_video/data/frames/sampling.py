@@ -27,16 +27,17 @@ class ClipSampling:
     """Frames in a clip, T."""
 
     sampling: Literal["segments", "dense"] = "segments"
-    """``segments``: one frame from each of NUM_FRAMES equal parts of the video, so that the clip
-    spans all of it. ``dense``: a window of NUM_FRAMES frames, SAMPLING_RATE apart."""
+    """How frames are chosen. 'segments' takes one frame from each of NUM_FRAMES equal parts of the
+    video, so the clip spans all of it. 'dense' takes a window of NUM_FRAMES frames, SAMPLING_RATE
+    apart."""
 
     sampling_rate: PositiveInt = 1
-    """Distance in frames between neighbours of a ``dense`` clip; no effect on ``segments``."""
+    """Distance in frames between neighbours of a 'dense' clip. It has no effect on 'segments'."""
 
     sampling_fps: NonNegativeFloat = 0.0
-    """Take clips as if each video had so many frames a second, at even times: those on screen then
-    stand for them. For videos of mixed or variable frame rates; SAMPLING_RATE counts these frames.
-    0 counts the frames of the file."""
+    """Frame rate at which every video is read, for videos of mixed or variable rates. The frame on
+    screen at each even time is taken, and SAMPLING_RATE counts these frames. 0 counts the frames of
+    the file."""
 
     def indices(
         self,

@@ -27,8 +27,8 @@ class RepeatFactor(Sampler):
         """Options of ``repeat_factor``."""
 
         threshold: Fraction = 0.001
-        """Share of all clips, in [0, 1], below which a class's clips are repeated. 0.001 is LVIS's
-        for its 1,203 classes; it repeats nothing where every class is larger. 1 / K repeats the
+        """Share of all clips below which a class's clips are repeated, in [0, 1]. LVIS takes 0.001
+        for its 1,203 classes. It repeats nothing where every class is larger. 1 / K repeats the
         clips of every class that is smaller than it would be in balance."""
 
     options: Options

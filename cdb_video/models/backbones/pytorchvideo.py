@@ -99,9 +99,9 @@ class _ResNet(_Blocks):
         """The defaults are the published network."""
 
         width: PositiveInt = 64
-        """Channels of the stem; the feature vector has 32 times as many."""
+        """Channels of the stem. The feature vector has 32 times as many."""
         zero_init_final_bn: bool = True
-        """Start the last batch norm of every residual block at 0, so that the block begins as
+        """Start the last batch norm of every residual block at 0, so that each block begins as the
         identity (Goyal et al., "Accurate, Large Minibatch SGD", 2017)."""
 
     builder: ClassVar[str] = "resnet.create_resnet"
@@ -190,10 +190,10 @@ class SlowFastR50(_Blocks):
         """The defaults are the published network, SlowFast 8x8."""
 
         alpha: PositiveInt = 4
-        """The slow pathway sees one in ``alpha`` frames, evenly spread, the fast one all."""
+        """The slow pathway sees one in ALPHA frames, evenly spread. The fast pathway sees all."""
         beta_inv: PositiveInt = 8
-        """The fast pathway has ``width / beta_inv`` channels; must divide ``width``. The feature
-        vector is that of both pathways."""
+        """The fast pathway has WIDTH / BETA_INV channels. BETA_INV must divide WIDTH. The feature
+        vector joins both pathways."""
 
         def __post_init__(self) -> None:
             """Raises ``ValueError`` for options that do not make a network."""
@@ -246,7 +246,7 @@ class _X3D(_Blocks):
         depth_factor: PositiveFloat = 2.2
         """Blocks, as a multiple of 1, 2, 5, 3 in the stages, rounded up."""
         zero_init_final_bn: bool = True
-        """Start the last batch norm of every residual block at 0, so that the block begins as
+        """Start the last batch norm of every residual block at 0, so that each block begins as the
         identity (Goyal et al., "Accurate, Large Minibatch SGD", 2017)."""
 
     stages = tuple((f"blocks.{index}",) for index in range(6))
@@ -316,13 +316,14 @@ class MViTB(Backbone):
         """The defaults are the published MViT-B 16x4."""
 
         num_frames: PositiveInt = 16
-        """T of the clips, even: 16 is the published MViT-B 16x4, 32 the published 32x3."""
+        """Frames of a clip, T, an even number. 16 is the published MViT-B 16x4, 32 the published
+        32x3."""
         crop_size: PositiveInt = 224
-        """H and W of the clips, a multiple of 4."""
+        """Height and width of a clip, H and W, a multiple of 4."""
         embed_dim: PositiveInt = 96
-        """Channels of the patches, at least 8; the feature vector has 8 times as many."""
+        """Channels of the patches, at least 8. The feature vector has 8 times as many."""
         drop_path_rate: FractionBelowOne = 0.0
-        """Share of clips that skip the last block in training, falling to 0 at the first
+        """Share of clips that skip the last block in training. It falls to 0 at the first block
         (stochastic depth). The published networks were trained with 0.2 (16x4) and 0.3 (32x3)."""
 
         def __post_init__(self) -> None:

@@ -43,17 +43,17 @@ class ResNet2D(FrameWise):
         ``width_per_group`` 4."""
 
         depth: Literal[10, 18, 34, 50, 101, 152] = 50
-        """Number of layers; 10, 18 and 34 have basic blocks, the others bottlenecks."""
+        """Number of layers. 10, 18 and 34 have basic blocks, the others bottlenecks."""
         width: PositiveInt = 64
-        """Channels of the stem and of the first stage of basic blocks; they double at every stage.
+        """Channels of the stem and of the first stage of basic blocks. They double at every stage.
         The feature vector has 8 times as many, with bottlenecks 32 times."""
         cardinality: PositiveInt = 1
-        """Groups of each 3x3 convolution; bottlenecks only."""
+        """Groups of each 3x3 convolution. Only bottlenecks have them."""
         width_per_group: PositiveInt = 64
-        """Inner channels of each group in the first stage; they double at every stage. Without
+        """Inner channels of each group in the first stage. They double at every stage. It has no
         effect on basic blocks."""
         drop_path_rate: FractionBelowOne = 0.0
-        """Share of frames that skip the last block in training, in [0, 1); it rises linearly from
+        """Share of frames that skip the last block in training, in [0, 1). It rises linearly from
         block to block (stochastic depth)."""
 
         def __post_init__(self) -> None:

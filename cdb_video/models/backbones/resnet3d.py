@@ -28,14 +28,13 @@ class ResNet3D(Residual3D):
         ``width_multiplier`` 2 and ``expansion`` 2."""
 
         depth: Literal[10, 18, 34, 50, 101, 152] = 50
-        """Number of layers; 10, 18 and 34 have basic blocks, the others bottlenecks."""
+        """Number of layers. 10, 18 and 34 have basic blocks, the others bottlenecks."""
         width: PositiveInt = 64
         """Channels of the stem."""
         width_multiplier: PositiveInt = 1
-        """Inner channels of the first stage, as a multiple of ``width``; they double at every
-        stage."""
+        """Inner channels of the first stage, as a multiple of WIDTH. They double at every stage."""
         expansion: PositiveInt = 4
-        """Output channels of a bottleneck, as a multiple of its inner channels; without effect on
+        """Output channels of a bottleneck, as a multiple of its inner channels. It has no effect on
         basic blocks, which have as many."""
 
         def __post_init__(self) -> None:

@@ -29,12 +29,12 @@ class ResNetCIFAR(FrameWise):
         """The defaults are the ResNet-32 of the long-tailed CIFAR benchmarks."""
 
         depth: PositiveInt = 32
-        """Number of layers, 6n + 2 with n blocks in each stage: 20, 32, 44, 56 or 110 in the
-        paper."""
+        """Number of layers, 6n + 2 with n blocks in each stage. The paper has 20, 32, 44, 56 and
+        110."""
         width: PositiveInt = 16
-        """Channels of the first stage; they double at every stage."""
+        """Channels of the first stage. They double at every stage."""
         drop_path_rate: FractionBelowOne = 0.0
-        """Share of frames that skip the last block in training, in [0, 1); it rises linearly from
+        """Share of frames that skip the last block in training, in [0, 1). It rises linearly from
         block to block (stochastic depth)."""
 
         def __post_init__(self) -> None:

@@ -30,12 +30,12 @@ class ResNeXt3D(Residual3D):
         """The defaults are the 3D-ResNeXt-101 (32 groups, shortcut B) of Hara et al."""
 
         depth: Literal[50, 101, 152] = 101
-        """Number of layers; without effect where ``stage_blocks`` is given."""
+        """Number of layers. It has no effect where STAGE_BLOCKS is given."""
         cardinality: PositiveInt = 32
-        """Groups of each 3x3x3 convolution; must divide ``width``."""
+        """Groups of each 3x3x3 convolution. It must divide WIDTH."""
         width: PositiveInt = 128
-        """Inner channels of the first stage, even; they double at every stage. The stem has half
-        as many, the feature vector 16 times as many."""
+        """Inner channels of the first stage, an even number. They double at every stage. The stem
+        has half as many, the feature vector 16 times as many."""
 
         def __post_init__(self) -> None:
             """Raises ``ValueError`` for options that do not make a network."""

@@ -28,14 +28,14 @@ class Architecture:
     """What every network can be told; null takes the value that CONFIG has."""
 
     config: str = ""
-    """Published architecture: a name on the Hugging Face hub, or a folder with a config.json;
-    empty is the base model of the authors."""
+    """Published architecture: a name on the Hugging Face hub, or a folder with a config.json. Empty
+    is the authors' base model."""
     num_frames: PositiveInt | None = None
     """Frames of a clip."""
     crop_size: PositiveInt | None = None
     """Height and width of a clip, in pixels."""
     hidden_size: PositiveInt | None = None
-    """Length of tokens and features, a multiple of NUM_HEADS; the hidden layers of the MLPs keep
+    """Length of tokens and features, a multiple of NUM_HEADS. The hidden layers of the MLPs keep
     their ratio to it."""
     num_layers: PositiveInt | None = None
     """Layers of the encoder."""
@@ -48,7 +48,7 @@ class Patches(Architecture):
     """A network whose tokens are square."""
 
     patch_size: PositiveInt | None = None
-    """Height and width of what becomes a token, in pixels; divides CROP_SIZE."""
+    """Height and width in pixels of the patch that becomes a token. It divides CROP_SIZE."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Tubelets(Patches):
     """A network whose tokens span several frames."""
 
     tubelet_size: PositiveInt | None = None
-    """Frames of what becomes a token; divides NUM_FRAMES."""
+    """Frames of the block that becomes a token. It divides NUM_FRAMES."""
 
 
 class VideoTransformer(Backbone):
@@ -222,7 +222,7 @@ class ViViT(VideoTransformer):
         """The default is vivit-b-16x2."""
 
         tubelet_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
-        """Size (T, H, W) of what becomes a token; divides NUM_FRAMES and CROP_SIZE."""
+        """Size (T, H, W) of the block that becomes a token. It divides NUM_FRAMES and CROP_SIZE."""
 
     family = "vivit"
     classifier = "VivitForVideoClassification"
@@ -254,7 +254,8 @@ class VJEPA2(VideoTransformer):
         """The default is vjepa2-vitl-fpc64-256."""
 
         drop_path_rate: FractionBelowOne | None = None
-        """Chance in training that a clip skips a branch of the last layer; less in earlier ones."""
+        """Chance in training that a clip skips a branch of the last layer. It is lower in earlier
+        layers."""
 
     family = "vjepa2"
     classifier = "VJEPA2ForVideoClassification"

@@ -33,19 +33,22 @@ class Residual3D(Backbone):
         """Options of all 3D residual networks."""
 
         shortcut: Literal["A", "B"] = "B"
-        """Where a block changes the shape: "B" learns a 1x1x1 convolution, "A" subsamples and
-        pads with zero channels. Of the public Kinetics checkpoints ResNet-18 and -34 have "A"."""
+        """Shortcut of a block that changes the shape. "B" learns a 1x1x1 convolution. "A"
+        subsamples and pads with zero channels. The public Kinetics checkpoints of ResNet-18 and -34
+        have "A"."""
         stage_blocks: tuple[PositiveInt, ...] = ()
-        """Blocks in each of the four stages, such as [1, 1, 1, 1] for a small network; empty:
-        the numbers that belong to ``depth``."""
+        """Blocks in each of the four stages, such as [1, 1, 1, 1] for a small network. Empty takes
+        the numbers that belong to DEPTH."""
         stem_kernel: tuple[PositiveInt, PositiveInt, PositiveInt] = (7, 7, 7)
-        """Size (T, H, W) of the first convolution, odd; smaller costs less on small clips."""
+        """Size (T, H, W) of the first convolution, odd numbers. A smaller one costs less on small
+        clips."""
         stem_stride: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 2, 2)
-        """Step (T, H, W) of the first convolution; [1, 1, 1] keeps the detail of small frames."""
+        """Stride (T, H, W) of the first convolution. [1, 1, 1] keeps the detail of small frames."""
         stem_pool_stride: tuple[PositiveInt, PositiveInt, PositiveInt] = (2, 2, 2)
-        """Step (T, H, W) of the 3x3x3 max pooling after it; [1, 2, 2] keeps all time steps."""
+        """Stride (T, H, W) of the 3x3x3 max pooling after the first convolution. [1, 2, 2] keeps
+        all time steps."""
         drop_path_rate: FractionBelowOne = 0.0
-        """Share of clips that skip the last block in training, in [0, 1); it rises linearly from
+        """Share of clips that skip the last block in training, in [0, 1). It rises linearly from
         block to block (stochastic depth)."""
 
         def __post_init__(self) -> None:

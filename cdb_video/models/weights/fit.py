@@ -28,11 +28,11 @@ class Pretrained:
 
     pretrained: str = may_change("")
     """Weights to start from: a path, a URL (http, https or file), or the folder or hub name
-    (owner/model) of a transformers model; docs/weights.md has the formats. Empty starts from
+    (owner/model) of a transformers model. docs/weights.md lists the formats. Empty starts from
     scratch."""
     pretrained_min_fraction: PositiveFraction = may_change(MIN_FRACTION)
-    """Smallest share of the backbone's parameters, counted in numbers, that must be in PRETRAINED;
-    with less the run does not start."""
+    """Smallest share of the backbone's parameters that PRETRAINED must hold, counted in numbers.
+    With less the run does not start."""
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ class InputNormalisation:
     """What is done to the network's input."""
 
     mean: Literal["auto"] | tuple[float, float, float] = may_change("auto")
-    """Subtracted from red, green and blue in [0, 255]. 'auto' is what the weights of
-    MODEL.PRETRAINED, or the tested checkpoint, were trained with; where they do not say, or there
-    are none, what the backbone's published weights were (docs/weights.md)."""
+    """Mean that is subtracted from red, green and blue in [0, 255]. 'auto' takes the one with which
+    the weights of MODEL.PRETRAINED, or the tested checkpoint, were trained. If they do not say, or
+    there are none, it takes the one of the backbone's published weights (docs/weights.md)."""
     std: Literal["auto"] | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = may_change("auto")
-    """What red, green and blue in [0, 255] are divided by after the mean is subtracted; 'auto' as
-    for MEAN."""
+    """Standard deviation by which red, green and blue in [0, 255] are divided after MEAN is
+    subtracted. 'auto' works as for MEAN."""
 
 
 def normalisation_in(content: dict[str, Any], path: Path) -> Normalisation | None:
