@@ -51,7 +51,7 @@ def process_group(device: torch.device) -> Iterator[None]:
         if not any(sign in str(error) for sign in LOST):
             raise
         reason = " ".join(str(error).split())[:200]
-        raise CdbVideoError(f"another process has ended, its message says why ({reason})") from None
+        raise CdbVideoError(f"another process has ended; its message says why ({reason})") from None
     finally:
         dist.destroy_process_group()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from cdb_video.config.moved_keys import OF_EACH, PYSLOWFAST, spread
+from cdb_video.config.moved_keys import OF_EACH, PYSLOWFAST, renamed, spread
 from cdb_video.config.tree import (
     Selection,
     UnknownKeyError,
@@ -40,7 +40,7 @@ from cdb_video.registry import (
     Registry,
     import_modules,
 )
-from cdb_video.sections import BatchNorm, DataLoader, Parallel, Retrain, Solver, Test, Train
+from cdb_video.sections import BatchNorm, DataLoader, Groups, Parallel, Retrain, Solver, Test, Train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +138,7 @@ class Config:
 
     train: Train
     test: Test = field(metadata=MAY_CHANGE)
+    groups: Groups = field(metadata=MAY_CHANGE)
     data: Data
     aug: Augmentation
     model: Model
@@ -196,7 +197,7 @@ def load(
     strange = [name for name in modules if name not in sys.modules]
     if strange and "IMPORTS" not in above and not trust_imports:
         raise ConfigError(
-            f"{path} wants to run the code of {', '.join(strange)} (IMPORTS); where you trust it, "
+            f"{path} wants to run the code of {', '.join(strange)} (IMPORTS). If you trust it, "
             f"add --trust-imports, or name it yourself: IMPORTS '[{', '.join(modules)}]'"
         )
     import_modules(modules)
@@ -207,7 +208,8 @@ def load(
 
 
 def _moved(tree: dict[str, Any]) -> dict[str, Any]:
-    """``tree`` with what stood in RETRAIN until 0.1 in the sections of its methods."""
+    """``tree`` with keys that version 0.1 called otherwise under their names of now."""
+    tree = renamed(tree)
     section = tree.get(OF_EACH)
     return {**tree, OF_EACH: spread(section, Retrain)} if isinstance(section, dict) else tree
 

@@ -116,12 +116,18 @@ RETRAINERS = Registry(
     "cdb_video.engine.retrain.methods",
     """Built as ``Class(Class.Options(...))``: see ``cdb_video.engine.retrain.base.Retrainer``.""",
 )
+GROUPINGS = Registry(
+    "grouping",
+    "cdb_video.metrics.groupings",
+    """Built as ``Class(Class.Options(...))``: has ``group(counts (K,) int array, class_names) ->
+    cdb_video.metrics.groups.Grouping``.""",
+)
 DECODERS = Registry(
     "decoder",
     "cdb_video.data.decode",
     """Built as ``Class(path, decoding, span)``: see ``cdb_video.data.decode.Decoder``.""",
 )
-REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS, MIXERS, RETRAINERS, DECODERS)
+REGISTRIES = (BACKBONES, LOSSES, DATASETS, SAMPLERS, MIXERS, RETRAINERS, GROUPINGS, DECODERS)
 
 
 class Registered:

@@ -13,7 +13,7 @@ from cdb_video.config.types import (
     PositiveInt,
     may_change,
 )
-from cdb_video.registry import RETRAINERS, Registry
+from cdb_video.registry import GROUPINGS, RETRAINERS, Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,56 +159,20 @@ class Test:
     on_bad_clip: Literal["leave_out", "wrong"] = "leave_out"
     """How a validation or test clip counts if no view of it can be decoded. 'leave_out' ignores it.
     'wrong' counts it as not recognised. The number of such clips is reported with the scores."""
-    groups: Literal[
-        "by_thresholds",
-        "mean",
-        "head_medium_tail",
-        "videolt",
-        "videolt_readme",
-        "mini_kinetics",
-        "head_tail_fewshot",
-        "epic_tail",
-        "file",
-    ] = "by_thresholds"
-    """How classes are grouped by their training clips. 'by_thresholds': as GROUP_THRESHOLDS and
-    GROUP_NAMES say. 'mean': minority and majority, below and above the mean size. By size:
-    'head_medium_tail' more than 100, 20 to 100, fewer (Liu et al., "Large-Scale Long-Tailed
-    Recognition in an Open World", CVPR 2019); 'videolt' more than 500, 101 to 500, fewer, as
-    VideoLT's code, and 'videolt_readme' from 500, from 100; 'mini_kinetics' more than 300, 41 to
-    300, fewer, as Imbalanced-MiniKinetics200's code. 'head_tail_fewshot': the largest classes that
-    hold HEAD_SHARE of the clips, those with at most FEW_SHOT clips, the others (Perrett et al.,
-    CVPR 2023). 'epic_tail': the smallest classes that hold 20 % of the clips, as in the challenge
-    of EPIC-KITCHENS-100. 'file': as GROUP_FILE says."""
-    head_share: PositiveFraction = 0.5
-    """Share of the clips, in (0, 1], that the head of 'head_tail_fewshot' holds."""
-    head_rounding: Literal["nearest", "reach", "within"] = "nearest"
-    """Where no number of classes holds just HEAD_SHARE: the one that comes nearest (as in Perrett
-    et al.), the first that reaches it (as in Gen2Balance), the last within it."""
-    few_shot: NonNegativeInt = 20
-    """Largest few-shot class of 'head_tail_fewshot', in clips; Gen2Balance's is 19."""
-    group_file: str = ""
-    """JSON file of GROUPS 'file', such as the authors of a data set give: {class: group} or
-    {group: [classes]}, classes by name, or by number from 0."""
-    group_thresholds: tuple[NonNegativeInt, ...] | Literal["mean"] = "mean"
-    """Class sizes, ascending, that part the classes into groups: a class is above a threshold if
-    it has more clips. 'mean' is one threshold at the mean class size."""
-    group_names: tuple[str, ...] = ("minority", "majority")
-    """Names of the groups, smallest classes first; one more than there are thresholds."""
-    group_counts: Literal["train", "train+val"] = "train"
-    """Splits whose clips make a class's size."""
 
-    def __post_init__(self) -> None:
-        if (self.groups == "file") != bool(self.group_file):
-            raise ValueError(
-                f"GROUPS file and GROUP_FILE go together, got {self.groups} and {self.group_file!r}"
-            )
-        given = (self.group_thresholds, self.group_names)
-        before = ((19, 100), ("tail", "medium", "head"))  # written by versions up to 0.1
-        own = self.groups == "by_thresholds"
-        if not own and given not in (("mean", ("minority", "majority")), before):
-            raise ValueError(
-                f"GROUPS {self.groups} has its own GROUP_THRESHOLDS and GROUP_NAMES, got {given}"
-            )
+
+@dataclass(frozen=True, kw_only=True)
+class Groups(Selection):
+    """Which classes are looked at together in tables and reports."""
+
+    registry: ClassVar[Registry] = GROUPINGS
+
+    name: str = "by_thresholds"
+    """Grouping of classes by their size. Its own options are in the section of its name.
+    docs/benchmarks.md compares the groupings."""
+    options: Any
+    counts: Literal["train", "train+val"] = "train"
+    """Splits whose clips make the size of a class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +184,7 @@ class Retrain(Selection):
     choice: ClassVar[str] = "method"
 
     method: str = "crt"
-    """Way of retraining. Its own options are in the section of its name; docs/retrain.md compares
+    """Way of retraining. Its own options are in the section of its name. docs/retrain.md compares
     the methods."""
     options: Any
 

@@ -7,14 +7,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cdb_video import options
 from cdb_video.config.docs import field_docs, option_help
 from cdb_video.config.tree import dump, known_keys
 from cdb_video.demo import CONFIG
+from cdb_video.engine.prepare.task import grouping_of
 from cdb_video.errors import ConfigError
-from cdb_video.metrics.groups import PRESETS, by_thresholds
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 PLAIN = [path for path in CONFIGS if path.stem.endswith("_ce")]
@@ -168,7 +169,7 @@ def test_a_base_is_read_first(tmp_path, load):
         ("SOLVER.WARMUP_EPOCHS 101", "SOLVER: WARMUP_EPOCHS must be at most MAX_EPOCH 100"),
         ("AUG.CROP_SCALE [0.9,0.2]", "AUG: CROP_SCALE must be [smallest, largest]"),
         ("TRAIN 3", "TRAIN must be a section of KEY: value lines, got '3'"),
-        ("SOLVER.BASE_LR", "options come as KEY VALUE pairs, got a KEY without VALUE"),
+        ("SOLVER.BASE_LR", "options must be KEY VALUE pairs, got a KEY without VALUE"),
         ("RNG_SEED 1 RNG_SEED.X 2", "RNG_SEED.X contradicts an earlier option"),
         ("IMPORTS [no_such_module]", "IMPORTS: cannot import 'no_such_module'"),
         ("IMPORTS [.os]", "IMPORTS must name modules, such as my_net, got '.os'"),
@@ -197,7 +198,7 @@ def test_a_wrong_word_is_one_clear_line(load, overrides, message):
         ("A: " + "[" * 400 + "]" * 400 + "\n", "more than 50 levels are nested"),
         ("A: " + "x" * 1_000_001 + "\n", "longer than 1,000,000 characters"),
         ("DATA: {NAME: egtea}\nIMPORTS: ['.os']\n", "wants to run the code of .os"),
-        ("SOLVER: {BASE_LR: 1}\n", "DATA.NAME is required and was not given"),
+        ("SOLVER: {BASE_LR: 1}\n", "DATA.NAME is required, got nothing"),
         ("DATA: {NAME: egtea}\nRNG_SEED: null\n", "RNG_SEED must be an integer >= 0, got None"),
         ("DATA: {NAME: egtea}\nRNG_SEED: true\n", "RNG_SEED must be an integer >= 0, got True"),
         ("DATA: {NAME: egtea}\nSOLVER: {BASE_LR: .nan}\n", "a number > 0, got nan"),
@@ -231,6 +232,15 @@ def test_every_option_is_documented():
     text = option_help(options.Config)
     assert "LOSS.CDB_CE.TAU  [a number >= 0, 'dynamic' or 'dynamic_released'; default" in text
     assert "DATA.NAME  [text; required]" in text
+
+
+def test_option_texts_are_whole_sentences():
+    """They begin with their subject, end with a stop, and say one thing at a time."""
+    for key, owner, name in known_keys(options.Config):
+        text = field_docs(owner)[name]
+        assert text[0].isupper() or text.startswith(("'", "``")), key
+        assert text.endswith("."), key
+        assert ";" not in text, key
 
 
 IMPORTING = """
@@ -276,26 +286,21 @@ def test_the_package_carries_the_demo_s_config_and_all_that_it_needs(tmp_path):
 
 
 def test_groups_of_the_long_tailed_field_are_one_word(load):
-    test = load(BASE, "TEST.GROUPS", "head_medium_tail").test
-    groups = by_thresholds([19, 20, 100, 101], *PRESETS[test.groups]).groups
-    assert groups == ["tail", "medium", "medium", "head"]
-    again = load(
-        BASE,
-        "TEST.GROUPS",
-        "head_medium_tail",
-        "TEST.GROUP_THRESHOLDS",
-        "[19, 100]",
-        "TEST.GROUP_NAMES",
-        "[tail, medium, head]",
-    )  # as config.yaml of earlier versions has them
-    assert again.test.groups == test.groups
-    with pytest.raises(ConfigError, match=r"GROUPS head_medium_tail has its own"):
-        load(
-            BASE,
-            "TEST.GROUPS",
-            "head_medium_tail",
-            "TEST.GROUP_THRESHOLDS",
-            "[5]",
-            "TEST.GROUP_NAMES",
-            "[a, b]",
-        )
+    groups = load(BASE, "GROUPS.NAME", "head_medium_tail").groups
+    found = grouping_of(groups, np.array([19, 20, 100, 101]), ["a", "b", "c", "d"])
+    assert found.groups == ["tail", "medium", "medium", "head"]
+
+
+def test_groups_are_understood_as_version_0_1_named_them(load):
+    """As in its config.yaml, and in commands of its time."""
+    old = (
+        BASE + "TEST: {GROUPS: mean, GROUP_THRESHOLDS: [5], GROUP_NAMES: [a, b], HEAD_SHARE: 0.4}\n"
+    )
+    assert load(old).groups.name == "mean"
+    chosen = load(old, "TEST.GROUPS", "by_thresholds", "TEST.GROUP_COUNTS", "train+val").groups
+    assert (chosen.options.thresholds, chosen.options.names) == ((5,), ("a", "b"))
+    assert chosen.counts == "train+val"
+    assert load(old, "GROUPS.NAME", "head_tail_fewshot").groups.options.head_share == 0.4
+    assert load(old, "GROUPS.NAME", "epic_tail", "TEST.GROUPS", "mean").groups.name == "epic_tail"
+    with pytest.raises(ConfigError, match=r"GROUPS.NAME: unknown grouping 'meen'"):
+        load(BASE, "TEST.GROUPS", "meen")

@@ -94,5 +94,5 @@ def in_one_line(work: Callable[[], int | None]) -> int:
         print(f"error: {name}{error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on after what is finished", file=sys.stderr)
+        print("stopped. Run the same command again to resume.", file=sys.stderr)
         return 130

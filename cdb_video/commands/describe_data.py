@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Say how long the tail of a data set is: clips of each split, classes without clips, head "
-    "length H, few-shot length F and imbalance I, and the groups of classes by TEST.GROUPS. With "
+    "length H, few-shot length F and imbalance I, and the groups of classes by GROUPS.NAME. With "
     "--out also every class, as JSON, and the curve of class sizes, as PNG."
 )
 
@@ -28,14 +28,15 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from rich.console import Console
 
     from cdb_video.data.lists.splits import Splits
-    from cdb_video.engine.prepare.groups import class_groups
+    from cdb_video.engine.prepare.task import grouping_of
     from cdb_video.registry import DATASETS
 
     screen = Console(markup=False, highlight=False)
     dataset = DATASETS.get(config.data.name)(config.data.options)
     names = dataset.splits_there(lambda name, error: screen.print(f"without {name}: {error}"))
     splits = Splits(dataset, names)
-    grouping = class_groups(config, splits)
+    sizes = splits.counts(config.groups.counts)
+    grouping = grouping_of(config.groups, sizes, splits.class_names)
     facts = _facts(splits, names, grouping)
     _tell(screen, facts, splits, grouping)
     for oddity in splits.oddities():

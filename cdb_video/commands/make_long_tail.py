@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "Draw a long-tailed subset of the training clips of any data set of files, by a profile or by "
     "counts that somebody published. Validation and test stay. Writes lists, groups (by "
-    "TEST.GROUPS, head_tail_fewshot unless given), a manifest, and config.yaml, which trains on it."
+    "GROUPS.NAME, head_tail_fewshot unless given), a manifest, and config.yaml, which trains on it."
 )
 
 
@@ -34,12 +34,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Draws and writes. Raises ``CdbVideoError``."""
     words = _parse(argv, prog)
     opts = list(words.opts)
-    if "TEST.GROUPS" not in opts:
-        opts += ["TEST.GROUPS", "head_tail_fewshot"]
+    if not {"GROUPS.NAME", "TEST.GROUPS"} & {*opts}:
+        opts += ["GROUPS.NAME", "head_tail_fewshot"]
     config = options.load(words.cfg, opts, trust_imports=words.trust_imports)
     from cdb_video.data.lists.long_tail import draw
     from cdb_video.data.lists.splits import Splits
-    from cdb_video.engine.prepare.groups import grouping_of
+    from cdb_video.engine.prepare.task import grouping_of
     from cdb_video.metrics.long_tail import long_tail
     from cdb_video.registry import DATASETS
     from cdb_video.report.sizes import draw_sizes, in_words
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     kept = draw(dataset.split("train").labels, sizes.tolist(), words.take, words.seed)
     lists["train"] = [lists["train"][place] for place in kept.tolist()]
 
-    grouping = grouping_of(config.test, sizes, dataset.class_names)
+    grouping = grouping_of(config.groups, sizes, dataset.class_names)
     out, tail = words.out.resolve(), long_tail(sizes)
     out.mkdir(parents=True, exist_ok=True)
     places = _write_lists(out, dataset, lists, grouping)
@@ -125,7 +125,7 @@ def _sizes(
     wanted = _read_counts(words.counts, names)
     short = [c for c in range(len(names)) if available[c] < wanted[c]]
     for c in short[:10]:
-        print(f"{names[c]} has {available[c]} clips, {wanted[c]} were wanted: all are taken")
+        print(f"{names[c]} has {available[c]} clips; all are taken, {wanted[c]} were wanted")
     if len(short) > 10:
         print(f"and {len(short) - 10} more classes are short of clips")
     return np.minimum(wanted, available)
@@ -175,15 +175,17 @@ def _write_lists(
 def _write_config(out: Path, config: options.Config, dataset: Any, places: dict[str, str]) -> Path:
     """Writes all options with the lists in the place of the data set; where."""
     from cdb_video.data.datasets.clips import Clips
+    from cdb_video.metrics.groupings.file import GroupFile
     from cdb_video.system.files import write_text
 
     root, names = os.path.abspath(dataset.root), tuple(dataset.class_names)
     clips = Clips.Options(root=root, classes=names, allow_outside=True, **places)
+    groups = GroupFile.Options(str(out / "groups.json"))
     drawn = replace(
         config,
         output_dir=f"output/{out.name}",
         data=replace(config.data, name="clips", options=clips),
-        test=replace(config.test, groups="file", group_file=str(out / "groups.json")),
+        groups=replace(config.groups, name="file", options=groups),
     )
     path = out / "config.yaml"
     write_text(path, dump(drawn))

@@ -34,12 +34,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     if words.camera is not None:
         return _watch(load(words.checkpoint, words.device, words.imports), words)
     if not words.videos:
-        raise ConfigError("videos, folders or CSV files must be named, or --camera, got none")
+        raise ConfigError("name videos, folders or CSV files, or --camera; got none")
     if words.annotate and not words.window:
         raise ConfigError("--annotate needs --window, such as --window 2.0")
     records = find_videos(words.videos)
     if words.window and any(r.start is not None or r.end is not None for r in records):
-        raise ConfigError("--window goes along whole files, got a list with start and end")
+        raise ConfigError("--window needs whole files, got a list with start and end")
     predictor = load(words.checkpoint, words.device, words.imports)
     return _Work(words, predictor, share).run(records)
 
@@ -88,7 +88,7 @@ class _Work:
         left = [(n, r) for n, r in mine if (r.path, r.start, r.end)[:length] not in done]
         screen = console()
         if len(left) < len(mine):
-            screen.print(f"{len(mine) - len(left)} of {len(mine)} videos are done already")
+            screen.print(f"{len(mine) - len(left)} of {len(mine)} videos are done")
         work = self._along_each(left, len(records) == 1) if windowed else self._each(left)
         with progress_bar(screen) as bar:
             for rows in bar.track(work, total=len(left), description="predicting"):
@@ -98,7 +98,7 @@ class _Work:
             time.sleep(1)  # torchrun ends the others where one ends with an error
         failed = sum(bool(row.error) for row in self.folder.rows())
         if failed:
-            print(f"{failed} videos could not be decoded; their lines say why", file=sys.stderr)
+            print(f"{failed} videos could not be decoded. Their lines say why.", file=sys.stderr)
         print(self.folder.table if whole else self.folder.path)
         return 1 if failed else 0
 

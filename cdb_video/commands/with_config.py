@@ -102,7 +102,7 @@ class LiveReport:
         try:
             write_report(self._folder, strips=False)
         except (CdbVideoError, OSError) as error:  # the run is worth more than its report
-            print(f"warning: the report is not up to date: {error}", file=sys.stderr)
+            print(f"warning: the report could not be updated: {error}", file=sys.stderr)
         took = time.monotonic() - begun
         self._due = begun + (1 + PAUSE) * took
 

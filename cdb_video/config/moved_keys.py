@@ -2,8 +2,19 @@
 
 from typing import Any
 
-from cdb_video.config.tree import Selection, component_options
+from cdb_video.config.tree import Selection, component_options, merge, parse_overrides
 
+MOVED = {
+    "TEST.GROUPS": "GROUPS.NAME",
+    "TEST.GROUP_COUNTS": "GROUPS.COUNTS",
+    "TEST.GROUP_THRESHOLDS": "GROUPS.BY_THRESHOLDS.THRESHOLDS",
+    "TEST.GROUP_NAMES": "GROUPS.BY_THRESHOLDS.NAMES",
+    "TEST.GROUP_FILE": "GROUPS.FILE.PATH",
+    "TEST.HEAD_SHARE": "GROUPS.HEAD_TAIL_FEWSHOT.HEAD_SHARE",
+    "TEST.HEAD_ROUNDING": "GROUPS.HEAD_TAIL_FEWSHOT.HEAD_ROUNDING",
+    "TEST.FEW_SHOT": "GROUPS.HEAD_TAIL_FEWSHOT.FEW_SHOT",
+}
+"""Key of version 0.1 -> its name now; the old one is understood."""
 OF_EACH = "RETRAIN"
 """A section whose options stood in it once and are those of each of its components now."""
 PYSLOWFAST = {
@@ -55,6 +66,25 @@ PYSLOWFAST = {
     "TENSORBOARD.ENABLE": "LOGGER '[]' without, LOGGER '[tensorboard]' with",
 }
 """Key of PySlowFast -> what to write here."""
+
+
+def renamed(tree: dict[str, Any]) -> dict[str, Any]:
+    """A tree with the keys of ``MOVED`` under their names of now. These win if both are given."""
+    moved = parse_overrides(
+        {
+            new: tree[section][key]
+            for old, new in MOVED.items()
+            for section, key in [old.split(".")]
+            if isinstance(tree.get(section), dict) and key in tree[section]
+        }
+    )
+    left = {
+        section: {key: v for key, v in node.items() if f"{section}.{key}" not in MOVED}
+        if isinstance(node, dict)
+        else node
+        for section, node in tree.items()
+    }
+    return merge(moved, left)
 
 
 def spread(tree: dict[str, Any], kind: type[Selection]) -> dict[str, Any]:

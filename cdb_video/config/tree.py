@@ -81,7 +81,7 @@ def parse_overrides(overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, A
         words = list(overrides)
         if len(words) % 2:
             raise ConfigError(
-                f"options come as KEY VALUE pairs, got a KEY without VALUE: {words[-1]}"
+                f"options must be KEY VALUE pairs, got a KEY without VALUE: {words[-1]}"
             )
         pairs = [(key, Text(value)) for key, value in zip(words[::2], words[1::2], strict=True)]
     tree: dict[str, Any] = {}
@@ -91,7 +91,7 @@ def parse_overrides(overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, A
         for section in sections:
             node = node.setdefault(section, {})
             if not isinstance(node, dict):
-                raise ConfigError(f"{key} contradicts an earlier option in the command line")
+                raise ConfigError(f"{key} contradicts an earlier option of the command line")
         node[last] = value
     return tree
 
@@ -122,7 +122,7 @@ def from_node(cls: type[T], node: Any, key: str = "") -> T:
         if dataclasses.is_dataclass(hints[field.name]):
             values[field.name] = from_node(hints[field.name], {}, _join(key, field.name))
         elif field.default is dataclasses.MISSING:
-            raise ConfigError(f"{_join(key, field.name)} is required and was not given")
+            raise ConfigError(f"{_join(key, field.name)} is required, got nothing")
         else:
             values[field.name] = field.default
     if issubclass(cls, Selection):

@@ -9,14 +9,6 @@ import numpy.typing as npt
 
 from cdb_video.metrics.long_tail import FEW_SHOT, Rounding, by_size, head_length
 
-PRESETS: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
-    "head_medium_tail": ((19, 100), ("tail", "medium", "head")),
-    "videolt": ((100, 500), ("tail", "medium", "head")),
-    "videolt_readme": ((99, 499), ("tail", "medium", "head")),
-    "mini_kinetics": ((40, 300), ("few", "medium", "many")),
-}
-"""Name -> class sizes that part the groups, and the groups' names, smallest classes first."""
-
 
 class Grouping(NamedTuple):
     """Which classes are looked at together."""

@@ -24,7 +24,7 @@ class Architecture(Selection):
     head: Literal["linear", "cosine", "attentive"] = "linear"
     """Classifier. 'cosine' gives HEAD_SCALE times the cosines of features and class weights.
     'attentive' lets a learnt query look at the last tokens of a transformer instead of its own
-    average; with FREEZE_STAGES all it is an attentive probe."""
+    average. With FREEZE_STAGES all it is an attentive probe."""
     heads: Literal["one", "parts"] = "one"
     """'parts' gives a linear head to each thing that a class says, such as the verb and the noun of
     an action. Each head has a loss and a difficulty of its own. A class is as likely as its parts

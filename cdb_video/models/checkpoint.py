@@ -42,7 +42,9 @@ class Checkpoint:
     model_options: dict[str, Any]
     """Section MODEL of a config that says what its network is; empty where it does not say."""
     groups: list[str] | None
-    """(K,) name of each class's group, as TEST.GROUP_* said in training; None where unknown."""
+    """(K,) name of each class's group, as GROUPS said in training; None where unknown."""
+    group_names: list[str]
+    """Every group, smallest classes first; empty where unknown."""
     precision: str
     """What its model computes in: fp32, tf32, bf16 or fp16."""
     epoch: int
@@ -82,6 +84,8 @@ class Checkpoint:
             model_options=Architecture.tree_of(content.get("architecture"))
             or config.get("MODEL", {}),
             groups=_names(content.get("groups")),
+            group_names=_names(content.get("group_names"))
+            or config.get("TEST", {}).get("GROUP_NAMES", []),  # as of version 0.1
             precision=_precision(content.get("precision"), config, path),
             epoch=epoch if isinstance(epoch, int) else 0,
             config=config,

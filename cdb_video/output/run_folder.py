@@ -93,8 +93,8 @@ class RunFolder:
                 held.enter_context(locked(self.path / f".{work}.lock"))
             except InUse as holder:
                 raise ConfigError(
-                    f"OUTPUT_DIR must be of one process at a time, but {self.path} is in use for "
-                    f"{work} by {holder}"
+                    f"OUTPUT_DIR must be used by one process at a time, but {self.path} is in use "
+                    f"for {work} by {holder}"
                 ) from None
             except OSError as error:
                 raise ConfigError(

@@ -48,7 +48,7 @@ def config_of(tmp_path, **sections):
 
 def two_steps(config, splits):
     outputs = outputs_of(config, splits)
-    losses, sampler, mixer = make_objective(config, Task(splits, None, outputs), CPU)
+    losses, sampler, mixer = make_objective(config, Task(splits, None, outputs, None), CPU)
     lenet = BACKBONES.get("lenet").Options()
     model = build(Architecture(name="lenet", options=lenet), outputs)
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)

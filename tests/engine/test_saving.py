@@ -75,7 +75,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(trained, capsy
     assert "warning" in said
     assert "checksum of" in said
     assert f"going on from {folder.of_epoch(3)}" in said
-    assert "3 of 4 epochs are done already" in said
+    assert "3 of 4 epochs are done" in said
     after = states(config.output_dir)
     for name, value in before["model_state"].items():
         assert torch.equal(value, after["model_state"][name])
@@ -89,7 +89,7 @@ def test_without_latest_the_newest_epoch_counts(trained, capsys, how):
         folder.latest.symlink_to("nowhere.pt")
     stamp = folder.of_epoch(4).stat().st_mtime_ns
     train(config)
-    assert "4 of 4 epochs are done already" in capsys.readouterr().err
+    assert "4 of 4 epochs are done" in capsys.readouterr().err
     assert folder.of_epoch(4).stat().st_mtime_ns == stamp
 
 
@@ -107,7 +107,7 @@ def test_best_is_found_again(trained, configured, capsys):
     best = read_checkpoint(folder.best)
     folder.best.unlink()
     train(config)
-    assert "best.pt was gone" in capsys.readouterr().err
+    assert "best.pt was missing" in capsys.readouterr().err
     found = read_checkpoint(folder.best)
     assert (found["epoch"], found["best"]) == (best["epoch"], best["best"])
 

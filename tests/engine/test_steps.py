@@ -257,7 +257,7 @@ def test_kill_9_within_an_epoch_changes_nothing(
     saved = Checkpoint.read(RunFolder(cut).latest, training=True).training
     assert 0 < saved["step"] < 3
     assert len(saved["processes"]) == processes
-    done = f"{saved['epoch']} of 12 epochs and {saved['step']} steps are done already"
+    done = f"{saved['epoch']} of 12 epochs and {saved['step']} steps are done"
     assert done in finished(cut)
     assert_same_runs(whole_runs[processes], cut)
 

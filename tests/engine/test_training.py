@@ -359,7 +359,7 @@ def test_clips_that_a_network_does_not_take_are_refused_before_anything_is_writt
     [
         (("TRAIN.BATCH_SIZE", 5, "SOLVER.ACCUMULATION_STEPS", 2), "must be a multiple of"),
         (("AUG.FLIP_LABELS", "[[red, pink]]"), "got 'pink'"),
-        (("TEST.GROUP_THRESHOLDS", "[3, 1]"), "TEST.GROUP_THRESHOLDS"),
+        (("GROUPS.BY_THRESHOLDS.THRESHOLDS", "[3, 1]"), "GROUPS.BY_THRESHOLDS.THRESHOLDS"),
     ],
 )
 def test_options_that_do_not_fit_the_data_are_refused_first(configured, tmp_path, words, message):

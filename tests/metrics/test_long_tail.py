@@ -6,12 +6,12 @@ import pytest
 from cdb_video.data.lists.imbalance import profile_shares
 from cdb_video.data.lists.long_tail import draw, sizes_by_profile
 from cdb_video.metrics.groups import (
-    PRESETS,
     by_thresholds,
     head_tail_fewshot,
     smallest_share,
 )
 from cdb_video.metrics.long_tail import head_length, long_tail
+from cdb_video.registry import GROUPINGS
 
 # The training clips of SSv2-LT's classes, as the configuration of its authors' release lists them.
 SSV2_LT = (
@@ -25,6 +25,11 @@ SSV2_LT = (
     131, 883, 929, 286, 1582, 252, 90, 36, 57, 20, 84, 12, 9, 428, 14, 34, 5, 1343, 53, 126,
     122, 50, 6, 30, 1769, 48, 18
 )  # fmt: skip
+
+
+def preset(name, counts):
+    kind = GROUPINGS.get(name)
+    return kind(kind.Options()).group(np.asarray(counts), [])
 
 
 def in_groups(grouping):
@@ -78,18 +83,18 @@ def test_imbalanced_mini_kinetics200(ratio, total, smallest, groups):
     """399 of the largest class, whole numbers below the exponential curve."""
     sizes = sizes_by_profile([399] * 200, "exponential", ratio)
     assert (sizes.sum(), sizes.max(), sizes.min()) == (total, 399, smallest)
-    found = in_groups(by_thresholds(sizes, *PRESETS["mini_kinetics"]))
+    found = in_groups(preset("mini_kinetics", sizes))
     assert tuple(found.values()) == groups
 
 
 def test_thresholds_of_videolt_differ_by_classes_of_exactly_100_and_500_clips():
     sizes = [99, 100, 101, 499, 500, 501]
-    assert by_thresholds(sizes, *PRESETS["videolt"]).groups == [
+    assert preset("videolt", sizes).groups == [
         *["tail"] * 2,
         *["medium"] * 3,
         "head",
     ]
-    assert by_thresholds(sizes, *PRESETS["videolt_readme"]).groups == [
+    assert preset("videolt_readme", sizes).groups == [
         "tail",
         *["medium"] * 3,
         *["head"] * 2,
@@ -100,7 +105,7 @@ def test_every_rule_says_its_numbers():
     assert by_thresholds([5, 7], "mean", ("rare", "common")).rule == (
         "common: more than the mean of 6.0 clips"
     )
-    assert by_thresholds(SSV2_LT, *PRESETS["head_medium_tail"]).rule == (
+    assert preset("head_medium_tail", SSV2_LT).rule == (
         "tail: at most 19 clips, medium: 20 to 100, head: more than 100"
     )
     assert "50% of the clips (nearest); fewshot: at most 20 clips" in head_tail_fewshot([3, 2]).rule

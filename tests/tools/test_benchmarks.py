@@ -85,7 +85,7 @@ def test_the_lists_of_gen2balance_run_on_ucf101_s_files(ucf101, tmp_path):
     out = tmp_path / "out"
     words = ["--cfg", "configs/ucf_lt/videomae.yaml", *SMALL, "OUTPUT_DIR", out]
     words += ["DATA.LIST.ROOT", root, "DATA.LIST.CLASS_NAMES", "names.txt"]
-    words += ["TEST.GROUPS", "file", "TEST.GROUP_FILE", root / "lt_mapping.json"]
+    words += ["GROUPS.NAME", "file", "GROUPS.FILE.PATH", root / "lt_mapping.json"]
     assert run("train", *words) == 0
     assert run("test", *words) == 0
     found = metrics(out)

@@ -156,11 +156,11 @@ def test_without_validation_clips_the_newest_epoch_is_the_best(
     (root / "val.csv").unlink()
     words = ("--cfg", tiny_yaml, "DATA.CLIPS.ROOT", root, "SOLVER.MAX_EPOCH", 2)
     words += ("TRAIN.EVAL_PERIOD", 0)
-    expected = "TRAIN.EVAL_PERIOD must be >= 1, as cdb_ce goes by validation recall"
+    expected = "TRAIN.EVAL_PERIOD must be >= 1 because cdb_ce uses validation recall"
     with pytest.raises(ConfigError, match=expected):
         train(options.load(words[1], list(map(str, words[2:]))))
     words += ("LOSS.CDB_CE.SOURCE", "train")
-    with pytest.raises(ConfigError, match="as cdb_s goes by validation recall"):
+    with pytest.raises(ConfigError, match="because cdb_s uses validation recall"):
         train(options.load(words[1], [*map(str, words[2:]), "SAMPLER.NAME", "cdb_s"]))
     trained = tool("train_net.py", *words)
     assert trained.returncode == 0, trained.stderr

@@ -35,7 +35,7 @@ def base(tmp_path):
 
 
 def test_a_data_set_is_described(base, tmp_path, capsys):
-    words = ["--cfg", base, "--out", tmp_path / "out", "TEST.GROUPS", "head_tail_fewshot"]
+    words = ["--cfg", base, "--out", tmp_path / "out", "GROUPS.NAME", "head_tail_fewshot"]
     assert main(["describe-data", *map(str, words)]) == 0
     said = capsys.readouterr().out
     assert "Head length H 25.0% (1 of 4 classes hold half of the clips)" in said
@@ -83,7 +83,7 @@ def test_published_counts_are_drawn_and_what_is_short_is_said(base, tmp_path, ca
     counts = tmp_path / "counts.json"
     counts.write_text(json.dumps({"train_counts": [5, 7, 0, 9], "note": "made up"}))
     assert draw(base, tmp_path / "a", "--counts", counts) == 0
-    assert "rare has 3 clips, 9 were wanted: all are taken" in capsys.readouterr().out
+    assert "rare has 3 clips; all are taken, 9 were wanted" in capsys.readouterr().out
     counts.write_text(json.dumps({"common": 7, "rare": 3, "-minus": 5, "none": 0}))
     assert draw(base, tmp_path / "b", "--counts", counts) == 0
     one, other = ((tmp_path / name / "train.csv").read_bytes() for name in "ab")
@@ -104,7 +104,7 @@ def test_wrong_counts_are_refused(base, tmp_path, capsys, content, said):
 
 def test_groups_of_the_authors_come_from_a_file(base, tmp_path, capsys):
     path = tmp_path / "groups.json"
-    words = ["describe-data", "--cfg", base, "TEST.GROUPS", "file", "TEST.GROUP_FILE", path]
+    words = ["describe-data", "--cfg", base, "GROUPS.NAME", "file", "GROUPS.FILE.PATH", path]
     for content in (
         {"-minus": "tail", "common": "head", "none": "few", "rare": "few"},
         {"tail": [0], "head": [1], "few": [2, 3]},

@@ -177,7 +177,7 @@ def test_a_file_that_lost_a_frame_is_refused(raw, tmp_path, monkeypatch):
 
     monkeypatch.setattr(packing, "write_mp4", careless)
     out = tmp_path / "x.mp4"
-    with pytest.raises(DecodeError, match=r"packed, it has 19 frames instead of 20"):
+    with pytest.raises(DecodeError, match=r"the packed file has 19 frames instead of 20"):
         packing.pack(Record(str(raw / "a/0.mp4"), 0), out, Packing(), packing.Decoding())
     assert not out.exists()
 

@@ -114,9 +114,9 @@ def test_it_goes_on_where_it_was_killed(predict, film, colour_clips, tmp_path):
     (tmp_path / "out" / "predictions.jsonl").write_text("".join(part[:3]) + part[3][:20])
     code, _, err = predict(*words)
     assert code == 0
-    assert "3 of 7 videos are done already" in err
+    assert "3 of 7 videos are done" in err
     assert (tmp_path / "out" / "predictions.jsonl").read_text() == whole
-    assert "7 of 7 videos are done already" in predict(*words)[2]
+    assert "7 of 7 videos are done" in predict(*words)[2]
     for other in (("--top", 2), ("--views", "1x1"), ("--window", 1)):
         code, _, err = predict(*([film[0]] if other[0] == "--window" else words), *other)
         assert code == 2

@@ -129,7 +129,7 @@ class Workers:
         paths = ", ".join(self._dataset.records[clip].path for clip in clips)
         return DataError(
             f"no batch came within {self._share.timeout:g} s (DATA_LOADER.TIMEOUT); "
-            f"in work: {paths or 'nothing'}"
+            f"decoding: {paths or 'nothing'}"
         )
 
     def _look_for_deaths(self, iterator: Any, error: RuntimeError) -> None:

@@ -241,7 +241,7 @@ def _check_repeats(found: ClipList) -> None:
         before = seen.setdefault((record.path, record.start, record.end), row)
         if before != row:
             number = found.line(before).number
-            raise found.line(row).error(f"the clip is already in line {number}")
+            raise found.line(row).error(f"line {number} lists the same clip")
 
 
 def is_number(text: str) -> bool:

@@ -49,8 +49,7 @@ class Kinetics(LabelledClips):
         """The validation list."""
 
         test: str = "test.csv"
-        """The test list. The official one of some years has no labels; name val.csv in that
-        case."""
+        """The test list. If the official one has no labels, as in some years, name val.csv."""
 
         path: str = "{split}/{id}_{start}_{end}.mp4"
         """Path of a clip under ROOT. ``{split}`` stands for train, val or test, ``{id}`` for the

@@ -47,7 +47,7 @@ class PathLabelList(LabelledClips):
         """Text between two columns. Empty means any white space."""
 
         header: bool = False
-        """Skip the first line, which is a header."""
+        """Skip the first line because it is a header."""
 
         first_label: NonNegativeInt = 0
         """Number of the first class in the lists."""

@@ -163,7 +163,7 @@ class SmallImages(ImagesInMemory):
         num_val = self.options.val_per_class
         if split == "val" and not num_val:
             raise DataError(
-                "VAL_PER_CLASS is 0, so there is no validation split: set it, or do without "
+                "VAL_PER_CLASS 0 makes no validation split. Set it, or train without "
                 "validation (TRAIN.EVAL_PERIOD 0)"
             )
         for name, rows in zip(self.class_names, members, strict=True):

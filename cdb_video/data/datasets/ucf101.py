@@ -37,7 +37,7 @@ class Ucf101(LabelledClips):
 
         val_groups: tuple[PositiveInt, ...] = (23, 24, 25)
         """Groups of every class that are held out of training for validation. All three training
-        lists have 22 to 25; an empty list trains on all, with TRAIN.EVAL_PERIOD 0."""
+        lists have 22 to 25. An empty list trains on all clips, with TRAIN.EVAL_PERIOD 0."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)

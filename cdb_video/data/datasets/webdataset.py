@@ -36,13 +36,13 @@ class WebDataset(LabelledClips):
         """Folder of the archives."""
 
         train: str = "train-*.tar"
-        """The archives of the training split: a pattern of names."""
+        """Shards of the training split, under ROOT. They are a pattern with braces or wildcards."""
 
         val: str = "val-*.tar"
-        """Those of the validation split."""
+        """Shards of the validation split."""
 
         test: str = "test-*.tar"
-        """Those of the test split; needed only for testing."""
+        """Shards of the test split. Only testing needs them."""
 
         class_names: str = ""
         """File under ROOT with the names of the classes, in the forms of ``list``. Empty: those in

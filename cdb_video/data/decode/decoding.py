@@ -17,7 +17,7 @@ class Decoding:
     """What happens to a damaged file. 'refuse' makes it a bad clip if it is cut short, if its
     container is torn, or if a frame on the way to the wanted ones is reported as damaged. 'strict'
     also does so if FFmpeg reports any error. 'accept' takes what decodes as the video. 'pyav' knows
-    all of this; other decoders only notice files that are cut short. See docs/reliability.md."""
+    all of this. Other decoders only notice files that are cut short. See docs/reliability.md."""
     max_pixels: PositiveInt = may_change(100_000_000)
     """Pixels of one picture. A file with larger pictures is a bad clip."""
     max_frames: PositiveInt = may_change(1_000_000)

@@ -119,10 +119,10 @@ def _compare(
     with VideoReader(str(path), decoding) as video:
         if video.num_frames != len(times):
             fault = f"{video.num_frames} frames instead of {len(times)}"
-            raise DecodeError(f"{source}: packed, it has {fault}")
+            raise DecodeError(f"{source}: the packed file has {fault}")
         off = float(np.abs(video.times - video.times[0] - times).max())
         if off > TOLERANCE:
-            raise DecodeError(f"{source}: packed, a frame comes {off:.4f} s off")
+            raise DecodeError(f"{source}: the packed file has a frame that is {off:.4f} s off")
         got = video.frames([*expected])
     errors = [
         np.square(one.astype(np.float64) - other).mean()
@@ -130,5 +130,7 @@ def _compare(
     ]
     psnr = float(10 * np.log10(255**2 / max(*errors, 1e-9)))
     if psnr < LEAST_PSNR:
-        raise DecodeError(f"{source}: packed, a picture differs too much, PSNR {psnr:.1f} dB")
+        raise DecodeError(
+            f"{source}: the packed file has a picture that differs too much, PSNR {psnr:.1f} dB"
+        )
     return psnr

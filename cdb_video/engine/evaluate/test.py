@@ -12,9 +12,8 @@ from cdb_video.engine.evaluate.quarantine import Quarantine
 from cdb_video.engine.evaluate.scores import Evaluating, evaluate
 from cdb_video.engine.prepare.data import check_output_dir, make_eval_loader
 from cdb_video.engine.prepare.device import choose_device
-from cdb_video.engine.prepare.groups import grouping_of
 from cdb_video.engine.prepare.model import open_model
-from cdb_video.engine.prepare.task import Task, read_task
+from cdb_video.engine.prepare.task import Task, grouping_of, read_task
 from cdb_video.engine.record.log import console, progress_bar
 from cdb_video.errors import CheckpointError
 from cdb_video.metrics.pairs import pair_metrics
@@ -85,7 +84,7 @@ def write_test(
         "split": "test",
         **result.metrics(names, grouping),
         "group_rule": grouping.rule,
-        **_heads(options, task, result),
+        **_heads(task, result),
         "views": {
             "temporal": options.num_ensemble_views,
             "spatial": options.num_spatial_crops,
@@ -110,14 +109,14 @@ def write_test(
     return metrics
 
 
-def _heads(options: Test, task: Task, result: Evaluation) -> dict[str, Any]:
+def _heads(task: Task, result: Evaluation) -> dict[str, Any]:
     """What each of several outputs recognises for itself, and of two the numbers of their pairs."""
     if not result.several:
         return {}
     splits, outputs = task.splits, task.outputs
-    found, sizes = {}, splits.output_counts(options.group_counts, outputs)
+    found, sizes = {}, splits.output_counts(task.groups.counts, outputs)
     for output, own, size in zip(outputs, result.several, sizes, strict=True):
-        grouping = grouping_of(options, size, output.class_names)
+        grouping = grouping_of(task.groups, size, output.class_names)
         found[output.name] = own.metrics(output.class_names, grouping, average_precision=False)
     if len(found) != 2:
         return {"heads": found}

@@ -45,7 +45,7 @@ def read_splits(config: Config, *names: str) -> Splits:
             f"DATA.IMAGE_FPS must be {needed:g} for {config.data.name} with these options, got "
             f"{config.data.image_fps:g}"
         )
-    return Splits(dataset, (*names, "train", *config.test.group_counts.split("+")))
+    return Splits(dataset, (*names, "train", *config.groups.counts.split("+")))
 
 
 def tolerated(config: Config) -> float | None:

@@ -55,8 +55,8 @@ def set_normalisation(
         screen.print(f"warning: {here} is used, but {source.path} {what} trained with {there}")
     elif source and not stated and "auto" in (given.mean, given.std):
         screen.print(
-            f"{source.path} does not say how its input was normalised; taken to be as for the "
-            f"published weights of {name}: {_text(used)}",
+            f"{source.path} does not say how its input was normalised. The numbers of the "
+            f"published weights of {name} are used: {_text(used)}",
         )
 
 

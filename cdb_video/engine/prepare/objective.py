@@ -110,5 +110,5 @@ def _check_validation(config: Config, losses: OutputLosses, sampler: Sampler) ->
     needing = [name for name, part in chosen if part.needs_validation]
     if needing and not config.train.eval_period:
         raise ConfigError(
-            f"TRAIN.EVAL_PERIOD must be >= 1, as {needing[0]} goes by validation recall, got 0"
+            f"TRAIN.EVAL_PERIOD must be >= 1 because {needing[0]} uses validation recall, got 0"
         )

@@ -2,13 +2,17 @@
 
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from cdb_video.data.lists.splits import Splits
 from cdb_video.engine.prepare.data import read_splits, tolerated
-from cdb_video.engine.prepare.groups import class_groups
 from cdb_video.errors import ConfigError
 from cdb_video.metrics.groups import Grouping
 from cdb_video.options import Config
 from cdb_video.outputs import Outputs
+from cdb_video.registry import GROUPINGS
+from cdb_video.sections import Groups
 
 
 class Task(NamedTuple):
@@ -18,6 +22,8 @@ class Task(NamedTuple):
     grouping: Grouping
     outputs: Outputs
     """Of the network."""
+    groups: Groups
+    """What made ``grouping`` of the classes, and makes one of what each output tells apart."""
 
 
 def read_task(config: Config, *names: str, files: bool = True) -> Task:
@@ -32,7 +38,18 @@ def read_task(config: Config, *names: str, files: bool = True) -> Task:
     splits = read_splits(config, *names)
     if files:
         splits.check_files(*names, max_bad_fraction=tolerated(config))
-    return Task(splits, class_groups(config, splits), outputs_of(config, splits))
+    grouping = grouping_of(config.groups, splits.counts(config.groups.counts), splits.class_names)
+    return Task(splits, grouping, outputs_of(config, splits), config.groups)
+
+
+def grouping_of(groups: Groups, counts: npt.NDArray[np.int64], class_names: list[str]) -> Grouping:
+    """The groups of classes with ``counts`` (K,) clips.
+
+    Raises:
+        ConfigError: options do not fit together, or a file of groups is wrong.
+    """
+    grouping: Grouping = GROUPINGS.get(groups.name)(groups.options).group(counts, class_names)
+    return grouping
 
 
 def outputs_of(config: Config, splits: Splits) -> Outputs:

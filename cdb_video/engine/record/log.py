@@ -173,7 +173,9 @@ class RunLog:
             except Exception as error:  # each client has kinds of its own
                 self._boards.remove(board)
                 name = type(board).__name__
-                self._screen.print(f"warning: {name} fails, the run goes on without it: {error}")
+                self._screen.print(
+                    f"warning: {name} failed, and the run continues without it: {error}"
+                )
 
 
 def _is_number(value: object) -> bool:

@@ -74,7 +74,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     model = open_model(config, source, task.outputs, device, screen)
     own, folder = _own_config(config), RunFolder(config.output_dir).retrained(method)
     folder.check_test_folder()
-    identity = Identity(task.outputs, task.grouping.groups, dump(own))
+    identity = Identity(task.outputs, task.grouping, dump(own))
     write_text(folder.config, identity.config)
     checkpoint = sha256(source.path)
     features = {

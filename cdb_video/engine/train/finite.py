@@ -128,8 +128,8 @@ class FiniteCheck:
                 name = list(tensors)[next(i for i, fault in enumerate(faults) if fault)]
                 raise TrainingError(
                     f"epoch {step.epoch}, step {step.number + 1}: {name} is not finite, the "
-                    "weights have overflowed; nothing of this is saved, and what was saved before "
-                    "is as it was"
+                    "weights have overflowed; this state is not saved, and earlier checkpoints are "
+                    "unchanged"
                 )
 
     def _place(self, step: Step, what: str) -> str:

@@ -108,5 +108,5 @@ def _too_small(batch: Batch, error: ValueError) -> Exception:
         return error
     return ConfigError(
         f"TRAIN.BATCH_SIZE must give batch norm more than one value to average over, got "
-        f"{len(batch.label)} clip for a process; MODEL.FROZEN_BN true averages nothing"
+        f"{len(batch.label)} clip for a process; MODEL.FROZEN_BN true needs no average"
     )

@@ -44,11 +44,11 @@ def newest(
             checkpoint = _read(path)
         except CheckpointError as error:
             faults.append(str(error))
-            screen.print(f"warning: {error}; trying the checkpoint before")
+            screen.print(f"warning: {error}; trying the checkpoint before it")
             continue
         _check_same_run(checkpoint, identity, free)
         if path != folder.latest:
-            screen.print(f"warning: going on from {path}, as {folder.latest} is not to be had")
+            screen.print(f"warning: resuming from {path}, since {folder.latest} cannot be read")
         return checkpoint
     if faults:
         raise CheckpointError(
@@ -96,8 +96,8 @@ def go_on(learner: Learner, latest: Checkpoint, folder: RunFolder, screen: Conso
     before, now = (latest.training or {}).get("world_size"), distributed.world_size()
     if before not in (None, now):
         screen.print(
-            f"{now} processes go on where {before} were: the clips of a step are the same, sums "
-            "are rounded otherwise, and what a network draws at random is other"
+            f"{now} processes resume a run of {before}. The clips of each step stay the same. "
+            "Rounding and the network's random numbers differ."
         )
     return progress
 
@@ -154,8 +154,8 @@ def recover_best(folder: RunFolder, progress: Progress, screen: Console) -> Prog
         lost = holder is None
         if holder is not None:
             point(folder.best, holder)
-        outcome = f"is {holder.name} again" if holder else "is the best of what comes"
-        screen.print(f"warning: {folder.best} was gone; it {outcome}")
+        outcome = f"{holder.name} is it" if holder else "the next validation makes it"
+        screen.print(f"warning: {folder.best} was missing; {outcome}")
     return progress._replace(best=None) if distributed.anywhere(lost) else progress
 
 

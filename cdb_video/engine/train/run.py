@@ -57,7 +57,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     task = read_task(config, *(("train", "val") if config.train.eval_period else ("train",)))
     objective = make_objective(config, task, device)
     plan = make_plan(config, task, objective.sampler, device, stop or StopRequest())
-    identity = Identity(task.outputs, task.grouping.groups, dump(config))
+    identity = Identity(task.outputs, task.grouping, dump(config))
     latest = None
     if config.train.auto_resume:
         latest = newest(folder, identity, {*free_keys(Config)}, screen)
@@ -192,6 +192,4 @@ def _announce(
         )
     if progress.epoch or progress.step:
         steps = f" and {progress.step} steps" if progress.step else ""
-        screen.print(
-            f"{progress.epoch} of {config.solver.max_epoch} epochs{steps} are done already"
-        )
+        screen.print(f"{progress.epoch} of {config.solver.max_epoch} epochs{steps} are done")

@@ -14,6 +14,7 @@ from cdb_video.data.batches.batch import Batch
 from cdb_video.engine.train.learner import Learner
 from cdb_video.engine.train.plan import Progress, Step
 from cdb_video.errors import CheckpointError
+from cdb_video.metrics.groups import Grouping
 from cdb_video.models import Classifier
 from cdb_video.models.tuning.light import is_light, plain_state
 from cdb_video.output.run_folder import RunFolder
@@ -27,8 +28,7 @@ class Identity(NamedTuple):
     """What goes into every checkpoint of a run as it is."""
 
     outputs: Outputs
-    groups: list[str]
-    """(K,) the name of each class's group."""
+    grouping: Grouping
     config: str
     """YAML text of the options."""
 
@@ -36,7 +36,8 @@ class Identity(NamedTuple):
         """Its values, as they stand in a checkpoint."""
         return {
             "class_names": self.outputs.class_names,
-            "groups": self.groups,
+            "groups": self.grouping.groups,
+            "group_names": [*self.grouping.names],
             "config": self.config,
             "parts": self.outputs.plain(),
         }
@@ -182,7 +183,7 @@ def written(path: Path) -> Iterator[Path]:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:100]
         raise CheckpointError(
             f"cannot write {path}: {reason}; {free / 1e6:,.0f} MB are free there and a checkpoint "
-            "takes as much as the one before; what was saved before is as it was"
+            "takes as much as the last one; earlier checkpoints are unchanged"
         ) from None
 
 

@@ -21,7 +21,7 @@ def validate(run: Run, epoch: int) -> float:
         TRAIN.BEST_METRIC; without validation the epoch, so that the newest is the best.
     """
     learner, recorder, plan = run.learner, run.recorder, run.plan
-    splits, grouping, outputs = plan.task
+    splits, grouping, outputs = plan.task[:3]
     if plan.val_loader is None:
         write_difficulty(run, epoch, nothing_seen(run))
         return float(epoch)
@@ -68,7 +68,7 @@ def write_difficulty(run: Run, epoch: int, recalls: Recalls) -> None:
 
     Losses that go by difficulty have rows for what each output tells apart, all else for classes.
     """
-    learner, (splits, _, outputs) = run.learner, run.plan.task
+    learner, splits, outputs = run.learner, run.plan.task.splits, run.plan.task.outputs
     following, step = epoch + 1, epoch * run.plan.steps_per_epoch
     states = learner.losses.class_states(following)
     if states:

@@ -137,7 +137,7 @@ def _clips(predictor: Predictor, records: list[Record]) -> tuple[Clips, float]:
     batches = predictor.loader(records, (1, 1), 1, 0).batches()
     clips = [batch.video for batch in batches if len(batch.label)]
     if not clips:
-        raise DataError(f"none of the {len(records)} clips decodes, so that nothing can be checked")
+        raise DataError(f"none of the {len(records)} clips decodes, and nothing can be checked")
     return torch.cat(clips).numpy(), predictor.frame_rate(records)
 
 

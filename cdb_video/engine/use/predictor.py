@@ -150,8 +150,8 @@ class Predictor:
     def minority(self) -> list[bool]:
         """(K,) whether a class is of the smallest group of its run."""
         groups = self.checkpoint.groups or [""] * len(self.class_names)
-        names = self.checkpoint.config.get("TEST", {}).get("GROUP_NAMES") or [None]
-        return [group == names[0] for group in groups]
+        names = self.checkpoint.group_names
+        return [group in names[:1] for group in groups]
 
     def frame_rate(self, records: Sequence[Record]) -> float:
         """Frames a second of the files of ``records``, on average over those that open."""

@@ -1,0 +1,1 @@
+"""Ways of grouping classes by their size, one a file."""
