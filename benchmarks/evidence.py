@@ -133,11 +133,11 @@ class Work:
             process.terminate()
 
     def _one(self, arguments: Sequence[str]) -> None:
-        for name in ("train_net", "test_net"):
+        for name in ("train", "test"):
             if self.is_over:
                 return
-            tool = [sys.executable, str(ROOT / "tools" / f"{name}.py")]
-            process = subprocess.Popen([*tool, *arguments], stdout=subprocess.DEVNULL)
+            command = [sys.executable, "-m", "cdb_video", name, *arguments]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             self.running.add(process)
             code = process.wait()
             self.running.discard(process)

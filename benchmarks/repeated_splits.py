@@ -92,8 +92,8 @@ def trained(
             write_csv(folder / f"{name}.csv", lines, for_spreadsheets=False)
         own = ("DATA.CLIPS.ROOT", str(folder), "OUTPUT_DIR", str(folder), "RNG_SEED", str(number))
         command = ("--cfg", words.cfg, "--losses", words.losses or LOSSES, "--seeds", "1")
-        compare = ROOT / "tools" / "compare.py"
-        subprocess.run([sys.executable, compare, *command, *opts, *own], cwd=ROOT, check=True)
+        compare = [sys.executable, "-m", "cdb_video", "compare"]
+        subprocess.run([*compare, *command, *opts, *own], cwd=ROOT, check=True)
         with open(folder / "compare.csv", newline="") as file:
             for row in csv.DictReader(file):
                 found = {name: float(row[name]) for name in SCORES}

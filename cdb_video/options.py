@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from cdb_video.config.moved_keys import OF_EACH, PYSLOWFAST, renamed, spread
+from cdb_video.config.moved_keys import OF_EACH, PYSLOWFAST, to_each_component, with_new_names
 from cdb_video.config.tree import (
     Selection,
     UnknownKeyError,
@@ -31,7 +31,7 @@ from cdb_video.data.frames.sampling import ClipSampling
 from cdb_video.errors import ConfigError
 from cdb_video.models.architecture import Architecture
 from cdb_video.models.weights.fit import Pretrained
-from cdb_video.models.weights.normalisation import InputNormalisation
+from cdb_video.models.weights.stated_normalisation import InputNormalisation
 from cdb_video.registry import (
     DATASETS,
     LOSSES,
@@ -209,9 +209,13 @@ def load(
 
 def _moved(tree: dict[str, Any]) -> dict[str, Any]:
     """``tree`` with keys that version 0.1 called otherwise under their names of now."""
-    tree = renamed(tree)
+    tree = with_new_names(tree)
     section = tree.get(OF_EACH)
-    return {**tree, OF_EACH: spread(section, Retrain)} if isinstance(section, dict) else tree
+    return (
+        {**tree, OF_EACH: to_each_component(section, Retrain)}
+        if isinstance(section, dict)
+        else tree
+    )
 
 
 def _what_was_meant(key: str) -> str:

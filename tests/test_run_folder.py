@@ -6,14 +6,14 @@ import os
 import pytest
 
 from cdb_video.errors import ConfigError, DataError
-from cdb_video.output.rows import ClassRow, DifficultyRow, PredictionRow
+from cdb_video.output.rows import ClassRow, DifficultyRow, TestRow
 from cdb_video.output.run_folder import RunFolder
 from cdb_video.system.csv_rows import header, read_rows, write_csv
 
 NAMES = ["score_0", "score_1"]
 PREDICTIONS = [
-    (PredictionRow(0, "a, b.mp4", None, None, 0, 1, 0.75), [0.25, 0.75]),
-    (PredictionRow(1, 'c "d".mp4', 1.5, 3.0, 1, 1, 0.5), [0.5, 0.5]),
+    (TestRow(0, "a, b.mp4", None, None, 0, 1, 0.75), [0.25, 0.75]),
+    (TestRow(1, 'c "d".mp4', 1.5, 3.0, 1, 1, 0.5), [0.5, 0.5]),
 ]
 CLASSES = [
     ClassRow(0, "cut, open", 5, 1, 0, 0.0, 0.0, 0.0, "minority"),

@@ -25,12 +25,12 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
 
 
 def add_shard(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds ``--shard``, which ``shard`` reads."""
+    """Adds ``--shard``, which ``read_shard`` reads."""
     text = f"take every N-th {what}, the I-th first, from 0"
     parser.add_argument("--shard", default="", metavar="I/N", help=text)
 
 
-def shard(text: str) -> tuple[int, int]:
+def read_shard(text: str) -> tuple[int, int]:
     """Number of this share and of all: as typed, or as torchrun says. Raises ``ConfigError``."""
     if not text:
         return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

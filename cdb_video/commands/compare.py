@@ -142,7 +142,7 @@ def _write(root: Path, folders: Mapping[tuple[str, int], Path]) -> None:
     table = {run: read_scores(folder) for run, folder in folders.items()}
     seeds.write_table(root / "compare.csv", table)
     seeds.write_markdown(root / "compare.md", table)
-    seeds.draw(root / "compare.png", table)
+    seeds.draw_scores(root / "compare.png", table)
     # What goes to a file has no edge to be folded at.
     screen = Console(width=None if sys.stdout.isatty() else WIDE)
     for one in seeds.score_tables(table):

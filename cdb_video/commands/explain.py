@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from cdb_video.engine.use.film import write_film
     from cdb_video.engine.use.predictor import load
     from cdb_video.errors import DataError, DecodeError
-    from cdb_video.report.strip import draw_strip
+    from cdb_video.report.heat_strip import draw_heat_strip
 
     records = find_videos(words.videos)
     predictor = load(words.checkpoint, words.device, words.imports)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             pairs = zip(found.clip, found.heat, strict=True)
             overlay = np.stack([with_heat(picture, heat) for picture, heat in pairs])
             title = f"{found.class_name}  {100 * found.score:.0f} %"
-            draw_strip(Path(f"{start}.png"), title, found.clip, overlay, found.times)
+            draw_heat_strip(Path(f"{start}.png"), title, found.clip, overlay, found.times)
             film = all_frames(predictor, record, found)
             write_film(Path(f"{start}.mp4"), film, predictor.frame_rate([record]))
         except (DataError, DecodeError) as error:

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     if not {"GROUPS.NAME", "TEST.GROUPS"} & {*opts}:
         opts += ["GROUPS.NAME", "head_tail_fewshot"]
     config = options.load(words.cfg, opts, trust_imports=words.trust_imports)
-    from cdb_video.data.lists.long_tail import draw
+    from cdb_video.data.lists.long_tail import draw_clips
     from cdb_video.data.lists.splits import Splits
     from cdb_video.engine.prepare.task import grouping_of
     from cdb_video.metrics.long_tail import long_tail
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     lists: dict[str, Sequence[Record]] = {name: dataset.records(name) for name in names}
     before = Splits(dataset, names).counts("train")
     sizes = _sizes(words, before, dataset.class_names)
-    kept = draw(dataset.split("train").labels, sizes.tolist(), words.take, words.seed)
+    kept = draw_clips(dataset.split("train").labels, sizes.tolist(), words.take, words.seed)
     lists["train"] = [lists["train"][place] for place in kept.tolist()]
 
     grouping = grouping_of(config.groups, sizes, dataset.class_names)

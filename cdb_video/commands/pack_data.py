@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdb_video import options
-from cdb_video.commands.arguments import add_shard, positive, shard
+from cdb_video.commands.arguments import add_shard, positive, read_shard
 from cdb_video.commands.with_config import make_parser, parse
 from cdb_video.errors import CdbVideoError, ConfigError
 
@@ -31,15 +31,15 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Packs; returns 1 where a clip could not be. Raises ``CdbVideoError``."""
     words = _parse(argv, prog)
-    index, count = shard(words.shard)
+    index, count = read_shard(words.shard)
     config = options.load(words.cfg, words.opts, trust_imports=words.trust_imports)
     from cdb_video.data.pack.packing import Packing
-    from cdb_video.data.pack.plan import make_plan, write_lists
+    from cdb_video.data.pack.packing_plan import plan_packing, write_lists
     from cdb_video.registry import DATASETS
 
     dataset = DATASETS.get(config.data.name)(config.data.options)
     splits = _splits(dataset)
-    plan = make_plan(dataset.root, words.out, splits)
+    plan = plan_packing(dataset.root, words.out, splits)
     packing = Packing(words.side, words.key_frames, words.crf)
     mine = dict([*plan.clips.items()][index::count])
     left = {path: record for path, record in mine.items() if not path.is_file()}
@@ -83,17 +83,21 @@ class _Work:
         from cdb_video.engine.record.log import console, progress_bar
 
         faults: dict[str, str] = {}
-        left, alone = dict(clips), 0
+        left = dict(clips)
+        suspects = 0  # of the clips that are left, the first ones: each is packed alone
         with progress_bar(console()) as bar:
             task = bar.add_task("packing", total=len(clips))
             while left:
-                some = dict([*left.items()][:1]) if alone else left
+                some = dict([*left.items()][:1]) if suspects else left
                 done = self._pack(some, faults)
-                if alone and not done:
-                    faults[next(iter(some.values())).path] = "the process that packed it died"
-                    done = [*some]
-                # Clips are taken up in turn: who was to blame is among the first of those left.
-                alone = alone - 1 if alone else (self._workers + 2) * (len(done) < len(some))
+                if suspects:
+                    suspects -= 1
+                    if not done:
+                        faults[next(iter(some.values())).path] = "the process that packed it died"
+                        done = [*some]
+                elif len(done) < len(some):
+                    # Clips are taken up in turn, so the one that ended its process is one of these.
+                    suspects = self._workers + 2
                 for path in done:
                     del left[path]
                 bar.advance(task, len(done))

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdb_video.commands.arguments import add_loading, add_shard, model_parser, positive, shard
+from cdb_video.commands.arguments import add_loading, add_shard, model_parser, positive, read_shard
 from cdb_video.errors import ConfigError, DataError, DecodeError
 
 if TYPE_CHECKING:
     from cdb_video.engine.use.prediction import Prediction
     from cdb_video.engine.use.predictor import Predictor
-    from cdb_video.output.prediction_folder import PredictedRow
+    from cdb_video.output.prediction_folder import VideoRow
 
 DESCRIPTION = (
     "The classes of any videos, by a trained model. Writes predictions.csv and predictions.jsonl "
@@ -27,7 +27,7 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Predicts; returns 1 where a video could not be decoded. Raises ``CdbVideoError``."""
     words = _parse(argv, prog)
-    share = shard(words.shard)
+    share = read_shard(words.shard)
     from cdb_video.data.lists.found import find_videos
     from cdb_video.engine.use.predictor import load
 
@@ -65,13 +65,13 @@ class _Work:
     """One share of the videos, from files to lines."""
 
     def __init__(
-        self, words: argparse.Namespace, predictor: "Predictor", shard: tuple[int, int]
+        self, words: argparse.Namespace, predictor: "Predictor", read_shard: tuple[int, int]
     ) -> None:
         from cdb_video.output.prediction_folder import PredictionFolder
 
-        self.words, self.predictor, self.shard = words, predictor, shard
+        self.words, self.predictor, self.shard = words, predictor, read_shard
         self.views = _views(words.views) or predictor.views
-        self.folder = PredictionFolder(words.out, shard)
+        self.folder = PredictionFolder(words.out, read_shard)
 
     def run(self, records: Sequence[Any]) -> int:
         """Returns the exit code."""
@@ -102,13 +102,13 @@ class _Work:
         print(self.folder.table if whole else self.folder.path)
         return 1 if failed else 0
 
-    def _each(self, left: Sequence[Any]) -> Iterator[list["PredictedRow"]]:
+    def _each(self, left: Sequence[Any]) -> Iterator[list["VideoRow"]]:
         """The line of each video."""
         records, words = [record for _, record in left], self.words
         for one in self.predictor.stream(records, self.views, words.batch_size, words.workers):
             yield [self._row(one)]
 
-    def _along_each(self, left: Sequence[Any], alone: bool) -> Iterator[list["PredictedRow"]]:
+    def _along_each(self, left: Sequence[Any], alone: bool) -> Iterator[list["VideoRow"]]:
         """The lines of each video, one a window."""
         for number, record in left:
             try:
@@ -116,25 +116,25 @@ class _Work:
             except (DataError, DecodeError) as error:
                 yield [_error_row(record.path, str(error))]
 
-    def _along(self, number: int | None, path: str) -> list["PredictedRow"]:
+    def _along(self, number: int | None, path: str) -> list["VideoRow"]:
         """One video, window by window; it is decoded once, and once more to be annotated.
 
         Args:
             number: of the video among several.
         """
         from cdb_video.engine.use.film import annotate
-        from cdb_video.engine.use.predictor import joined
-        from cdb_video.report.timeline import draw_timeline
+        from cdb_video.engine.use.predictor import timeline_of
+        from cdb_video.report.timeline_picture import draw_timeline
 
         words = self.words
-        rows: list[PredictedRow] = []
+        rows: list[VideoRow] = []
 
         def noted() -> Iterator["Prediction"]:
             for one in self.predictor.windows(path, words.window, words.stride, words.batch_size):
                 rows.append(self._row(one))
                 yield one
 
-        line = joined(self.predictor.class_names, noted(), words.stride)
+        line = timeline_of(self.predictor.class_names, noted(), words.stride)
         segments = line.segments
         picture = self.folder.picture_of(number, path, "timeline.png")
         cut = [(one.start, one.end, one.class_id) for one in segments]
@@ -147,13 +147,13 @@ class _Work:
         self.folder.append_segments(path, cells)
         return rows
 
-    def _row(self, one: "Prediction") -> "PredictedRow":
-        from cdb_video.output.prediction_folder import PredictedRow
+    def _row(self, one: "Prediction") -> "VideoRow":
+        from cdb_video.output.prediction_folder import VideoRow
 
         if one.error:
             return _error_row(one.path, one.error, one.start, one.end)
         top = [(name, round(score, 6)) for name, score in one.top(self.words.top)]
-        return PredictedRow(one.path, one.start, one.end, *top[0], top, "")
+        return VideoRow(one.path, one.start, one.end, *top[0], top, "")
 
     def _identity(self) -> dict[str, Any]:
         from cdb_video.system.files import sha256
@@ -170,10 +170,10 @@ class _Work:
 
 def _error_row(
     path: str, error: str, start: float | None = None, end: float | None = None
-) -> "PredictedRow":
-    from cdb_video.output.prediction_folder import PredictedRow
+) -> "VideoRow":
+    from cdb_video.output.prediction_folder import VideoRow
 
-    return PredictedRow(path, start, end, "", 0.0, [], error)
+    return VideoRow(path, start, end, "", 0.0, [], error)
 
 
 def _watch(predictor: "Predictor", words: argparse.Namespace) -> int:

@@ -68,7 +68,7 @@ PYSLOWFAST = {
 """Key of PySlowFast -> what to write here."""
 
 
-def renamed(tree: dict[str, Any]) -> dict[str, Any]:
+def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
     """A tree with the keys of ``MOVED`` under their names of now. These win if both are given."""
     moved = parse_overrides(
         {
@@ -87,7 +87,7 @@ def renamed(tree: dict[str, Any]) -> dict[str, Any]:
     return merge(moved, left)
 
 
-def spread(tree: dict[str, Any], kind: type[Selection]) -> dict[str, Any]:
+def to_each_component(tree: dict[str, Any], kind: type[Selection]) -> dict[str, Any]:
     """A section with the options that stand in it handed to every component that has them.
 
     Args:

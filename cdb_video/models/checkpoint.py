@@ -17,8 +17,8 @@ from cdb_video.models.backbone import InputFormat
 from cdb_video.models.classifier import AUTOCAST, Classifier, Normalisation, build
 from cdb_video.models.weights.files import read_content, tensors_in
 from cdb_video.models.weights.fit import WeightReport, fit_tensors
-from cdb_video.models.weights.normalisation import normalisation_in
 from cdb_video.models.weights.sources import forget, locate
+from cdb_video.models.weights.stated_normalisation import normalisation_in
 from cdb_video.outputs import Outputs
 from cdb_video.registry import BACKBONES
 

@@ -21,7 +21,7 @@ WAIT_S = 60
 Key = tuple[str, float | None, float | None]
 
 
-class PredictedRow(NamedTuple):
+class VideoRow(NamedTuple):
     """One line: a video, a clip or a window of one."""
 
     path: str
@@ -95,7 +95,7 @@ class PredictionFolder:
         else:
             write_text(made_with, text)
 
-    def append(self, rows: Iterable[PredictedRow]) -> None:
+    def append(self, rows: Iterable[VideoRow]) -> None:
         """Writes the lines of one video."""
         with open(self._lines, "a", encoding="utf-8") as file:
             file.write("".join(row.as_json() + "\n" for row in rows))
@@ -141,7 +141,7 @@ class PredictionFolder:
         with open(self._segments(self._shard[0]), "a", encoding="utf-8") as file:
             file.writelines(json.dumps([path, *one]) + "\n" for one in segments)
 
-    def rows(self) -> Iterator[PredictedRow]:
+    def rows(self) -> Iterator[VideoRow]:
         """The lines of this share."""
         return _rows(self._lines)
 
@@ -191,12 +191,12 @@ def _lines(path: Path) -> Iterator[str]:
                 yield line.rstrip("\n")
 
 
-def _rows(path: Path) -> Iterator[PredictedRow]:
+def _rows(path: Path) -> Iterator[VideoRow]:
     for line in _lines(path):
         row = json.loads(line)
         if row != FINISHED:
             row["class_name"] = row.pop("class")
-            yield PredictedRow(**{**row, "top": [(name, score) for name, score in row["top"]]})
+            yield VideoRow(**{**row, "top": [(name, score) for name, score in row["top"]]})
 
 
 def _is_finished(path: Path) -> bool:

@@ -35,7 +35,7 @@ class DifficultyRow(NamedTuple):
     tau: float | None
 
 
-class PredictionRow(NamedTuple):
+class TestRow(NamedTuple):
     """One line of ``test/predictions.csv``, which goes on with ``score_0 ... score_{K-1}``."""
 
     index: int  # type: ignore[assignment]  # the field hides tuple.index on purpose

@@ -17,15 +17,20 @@ import numpy as np
 
 from cdb_video import distributed
 from cdb_video.errors import ConfigError, DataError
-from cdb_video.output.rows import BadClipRow, ClassRow, Confusion, DifficultyRow, PredictionRow
-from cdb_video.system.csv_rows import header, open_csv, plain, read_rows, write_csv
+from cdb_video.output.rows import BadClipRow, ClassRow, Confusion, DifficultyRow, TestRow
+from cdb_video.system.csv_rows import header, open_csv, read_rows, without_apostrophe, write_csv
 from cdb_video.system.files import replacing, replacing_folder, write_text
 from cdb_video.system.lock import InUse, locked
 
 FILES = {
     "": (
-        *("config.yaml", "log.jsonl", "difficulty.csv", "quarantine.jsonl", "report.html"),
-        *("facts.jsonl", "bad_batch*.pt"),
+        "config.yaml",
+        "log.jsonl",
+        "difficulty.csv",
+        "quarantine.jsonl",
+        "report.html",
+        "facts.jsonl",
+        "bad_batch*.pt",
     ),
     "checkpoints": ("epoch_*.pt", "latest.pt", "best.pt"),
     "tensorboard": ("events.out.tfevents.*",),
@@ -226,7 +231,7 @@ class RunFolder:
         per_class: Iterable[ClassRow],
         confusion: Sequence[Sequence[Any]],
         score_names: Sequence[str],
-        predictions: Iterable[tuple[PredictionRow, Sequence[float]]],
+        predictions: Iterable[tuple[TestRow, Sequence[float]]],
     ) -> None:
         """Writes ``test``, all of it or nothing, in the place of an earlier one.
 
@@ -245,7 +250,7 @@ class RunFolder:
             write_csv(folder / "per_class.csv", [header(ClassRow), *per_class])
             write_csv(folder / "confusion.csv", confusion)
             rows = ([*row, *scores] for row, scores in predictions)
-            write_csv(folder / "predictions.csv", [[*header(PredictionRow), *score_names], *rows])
+            write_csv(folder / "predictions.csv", [[*header(TestRow), *score_names], *rows])
 
     def metrics(self) -> dict[str, Any] | None:
         """``test/metrics.json``, None before the test. Raises ``DataError`` if it is no object."""
@@ -264,9 +269,9 @@ class RunFolder:
         """The lines of ``test/per_class.csv``."""
         return read_rows(self._test / "per_class.csv", ClassRow)
 
-    def predictions(self) -> list[PredictionRow]:
+    def predictions(self) -> list[TestRow]:
         """The lines of ``test/predictions.csv``, without the scores of all classes."""
-        return read_rows(self._test / "predictions.csv", PredictionRow)
+        return read_rows(self._test / "predictions.csv", TestRow)
 
     def confusion(self) -> Confusion | None:
         """``test/confusion.csv``. Raises ``DataError`` where it is not square."""
@@ -275,7 +280,7 @@ class RunFolder:
             return None
         with open_csv(path) as file:
             first, *rows = list(csv.reader(file)) or [[]]
-        names = [plain(name) for name in first[1:]]
+        names = [without_apostrophe(name) for name in first[1:]]
         try:
             counts = np.array([[int(cell) for cell in row[1:]] for row in rows], dtype=np.int64)
         except ValueError as error:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cdb_video.output.rows import ClassRow, PredictionRow
-from cdb_video.report.strips import film_strip, link
+from cdb_video.output.rows import ClassRow, TestRow
+from cdb_video.report.film_strips import film_strip, link
 
 MAX_WORST, CLIPS_OF_WORST, MAX_SUREST = 8, 4, 15
 NONE = -1
@@ -15,7 +15,7 @@ NONE = -1
 class Wrong(NamedTuple):
     """A clip, and what it was taken for."""
 
-    row: PredictionRow
+    row: TestRow
     true: str
     predicted: str
     strip: str
@@ -47,7 +47,7 @@ class Mistakes:
 
     def __init__(
         self,
-        predictions: Iterable[PredictionRow],
+        predictions: Iterable[TestRow],
         names: Mapping[int, str],
         page: Path,
         strips: bool = True,
@@ -71,7 +71,7 @@ class Mistakes:
                 found.append(WorstClass(row.name, recall, len(mine), row.n_test, shown))
         return found
 
-    def _shown(self, row: PredictionRow) -> Wrong:
+    def _shown(self, row: TestRow) -> Wrong:
         true, predicted = (self._names.get(c, str(c)) for c in (row.label, row.predicted))
         strip = film_strip(row) if self._strips else ""
         return Wrong(row, true, predicted, strip, link(row, self._page))

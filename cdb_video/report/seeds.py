@@ -49,7 +49,7 @@ def spread(values: Sequence[float]) -> tuple[float, float | None]:
     return mean(values), stdev(values) if len(values) > 1 else None
 
 
-def paired_difference(
+def difference_over_seeds(
     ones: Mapping[int, float], others: Mapping[int, float]
 ) -> tuple[float, float | None]:
     """Mean of ``others - ones`` over the seeds that both have, and half its 95 % t interval.
@@ -86,7 +86,10 @@ def score_tables(table: Mapping[Run, Scores]) -> tuple[Table, Table]:
             pairs = zip(first, mine, strict=True)
             paired.add_row(
                 loss,
-                *(_shown(paired_difference(a, b), "+") if a.keys() & b else "–" for a, b in pairs),
+                *(
+                    _shown(difference_over_seeds(a, b), "+") if a.keys() & b else "–"
+                    for a, b in pairs
+                ),
             )
     return means, paired
 
@@ -103,7 +106,7 @@ def _shown(pair: tuple[float, float | None], sign: str = "") -> str:
     return text if width is None else f"{text} ± {100 * width:.1f}"
 
 
-def draw(path: Path, table: Mapping[Run, Scores]) -> None:
+def draw_scores(path: Path, table: Mapping[Run, Scores]) -> None:
     """A picture with a panel a score: each seed a dot, the mean of each loss a bar."""
     losses = list(dict.fromkeys(loss for loss, _ in table))
     columns = list(next(iter(table.values())))

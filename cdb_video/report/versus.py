@@ -9,10 +9,10 @@ import numpy as np
 from cdb_video.errors import DataError
 from cdb_video.metrics.checks import IntArray
 from cdb_video.metrics.intervals import Difference, Interval, bootstrap_intervals, paired_difference
-from cdb_video.output.rows import ClassRow, PredictionRow
+from cdb_video.output.rows import ClassRow, TestRow
 from cdb_video.output.run_folder import RunFolder
+from cdb_video.report.film_strips import film_strip, link
 from cdb_video.report.page import HEADLINES, render
-from cdb_video.report.strips import film_strip, link
 from cdb_video.system.files import write_text
 
 MAX_CLASSES, MAX_CLIPS = 10, 24
@@ -23,7 +23,7 @@ class Tested(NamedTuple):
 
     name: str
     metrics: dict[str, Any]
-    rows: list[PredictionRow]
+    rows: list[TestRow]
     predicted: IntArray
     """(N,); -1 for a clip that could not be decoded."""
     recalls: dict[int, float]
@@ -53,7 +53,7 @@ class Against(NamedTuple):
 class Disputed(NamedTuple):
     """A clip on which runs disagree."""
 
-    row: PredictionRow
+    row: TestRow
     true: str
     says: list[tuple[str, str, float, bool]]
     """Run, class, score, and whether that is right."""

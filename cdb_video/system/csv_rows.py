@@ -53,7 +53,7 @@ def open_csv(path: Path) -> TextIO:
     return path.open(newline="", encoding="utf-8", errors="surrogateescape")
 
 
-def plain(cell: str) -> str:
+def without_apostrophe(cell: str) -> str:
     """The text of a cell that ``write_csv`` wrote."""
     return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
@@ -97,4 +97,4 @@ def _reader(hint: Any) -> Callable[[str], Any]:
     if get_origin(hint) is types.UnionType:
         read = _reader(get_args(hint)[0])
         return lambda text: None if text == "" else read(text)
-    return plain if hint is str else hint
+    return without_apostrophe if hint is str else hint

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from cdb_video.data.frames.crops import Crop, crop_affine
-from cdb_video.data.frames.cutter import cutter
+from cdb_video.data.frames.warp import warper
 
 SHAPE = (200, 260)
 
 
 def cut(frame, crop, size, **options):
     shape = frame.shape[:2]
-    return cutter(crop_affine(crop, shape, shape, size), shape, size, **options)(frame)
+    return warper(crop_affine(crop, shape, shape, size), shape, size, **options)(frame)
 
 
 def noise(height=SHAPE[0], width=SHAPE[1]):

@@ -109,7 +109,7 @@ def test_accents_have_one_form(tmp_path):
 
 def test_the_same_clip_by_another_way_is_found(tmp_path):
     make(tmp_path, "path,label\nx/a.mp4,walk\nx/../x//a.mp4,run\n")
-    with pytest.raises(DataError, match=r"train\.csv:3: the clip is already in line 2"):
+    with pytest.raises(DataError, match=r"train\.csv:3: line 2 lists the same clip"):
         read(tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_a_missing_root_or_training_list_is_named(tmp_path):
         ("path,label\n", r"train\.csv lists no clips"),
         ("path,label\na.mp4,x\n\nb.mp4\n", r"train\.csv:4: the label is missing, .* 'b\.mp4'"),
         ("path,label\n,x\n", ":2: the path is missing"),
-        ("path,label\na.mp4,x\na.mp4,y\n", ":3: the clip is already in line 2"),
+        ("path,label\na.mp4,x\na.mp4,y\n", ":3: line 2 lists the same clip"),
         ("path,label,start,end\na.mp4,x,2,2\n", r":2: end must be above start, got \[2, 2\)"),
         ("path,label,end\na.mp4,x,0\n", r":2: end must be above start, got \[0, 0\)"),
         ("path,label,start\na.mp4,x,-1\n", ":2: start must be seconds >= 0 or empty, got '-1'"),
@@ -247,7 +247,7 @@ def test_many_rows_are_read_as_one_by_one(tmp_path, unusual):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a/3.mp4,x,1,2", r"train\.csv:1203: the clip is already in line 5"),
+        ("a/3.mp4,x,1,2", r"train\.csv:1203: line 5 lists the same clip"),
         ("b.mp4,,,", r"train\.csv:1203: the label is missing"),
         ("b.mp4,x,nan,", r"train\.csv:1203: start must be seconds >= 0 or empty, got 'nan'"),
         ("b.mp4,x,3,3", r"train\.csv:1203: end must be above start"),

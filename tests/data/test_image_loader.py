@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from cdb_video.data.batches.image_loader import ImageLoader, cut
+from cdb_video.data.batches.image_loader import ImageLoader, cut_pictures
 from cdb_video.data.batches.loading import Loading, Share, Training
 from cdb_video.data.frames.augmentation import Augmentation
 from cdb_video.data.frames.crops import Crop, Crops, crop_affine, random_crops
-from cdb_video.data.frames.cutter import cutter
 from cdb_video.data.frames.sampling import ClipSampling
+from cdb_video.data.frames.warp import warper
 from cdb_video.data.lists.records import Record
 from cdb_video.data.samplers.class_balanced import ClassBalanced
 from cdb_video.data.samplers.shuffle import Shuffle
@@ -166,11 +166,11 @@ def test_a_crop_is_that_of_a_clip(shape, black):
         flip=0.5,
     )
     crops = random_crops(*shape, 40, augmentation, np.random.default_rng(0), 20)
-    batch = cut(torch.from_numpy(picture).expand(20, -1, -1, -1), crops, 40, black=black)
+    batch = cut_pictures(torch.from_numpy(picture).expand(20, -1, -1, -1), crops, 40, black=black)
     for number in range(20):
         crop = Crop(*(values[number].item() for values in crops))
         affine = crop_affine(crop, shape, shape, 40)
-        clip = cutter(affine, shape, 40, black=black)(picture.transpose(1, 2, 0))
+        clip = warper(affine, shape, 40, black=black)(picture.transpose(1, 2, 0))
         difference = np.abs(batch[number].permute(1, 2, 0).numpy().astype(int) - clip)
         # OpenCV rounds places to 1/32 pixel, which shows at the edge to black.
         assert difference.max() <= (10 if black else 4)
@@ -181,7 +181,7 @@ def test_the_copied_and_the_resampled_crop_are_the_same_picture():
     pictures = torch.from_numpy(noise())
     draw = random_crops(12, 12, 12, USUAL, np.random.default_rng(1), len(RECORDS))
     turned = draw._replace(degrees=np.full(len(RECORDS), 1e-4))
-    copied, resampled = (cut(pictures, crops, 12, black=True) for crops in (draw, turned))
+    copied, resampled = (cut_pictures(pictures, crops, 12, black=True) for crops in (draw, turned))
     assert (copied.int() - resampled.int()).abs().max() <= 1
 
 
@@ -190,7 +190,7 @@ def test_pictures_of_another_size_are_resized_once():
     for size in (24, 96):
         video, _, _ = joined(evaluation(picture, size=size))
         crop = Crops(*(np.array([value]) for value in (12, 0, 48, 48, 0.0, False)))
-        expected = cut(torch.tensor(picture[:1]), crop, size)[0].int()
+        expected = cut_pictures(torch.tensor(picture[:1]), crop, size)[0].int()
         assert video.shape == (11, 3, 1, size, size)
         assert (video[0, :, 0].int() - expected).abs().float().mean() < 1.5
 

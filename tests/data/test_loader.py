@@ -454,7 +454,7 @@ def test_no_batch_in_time_is_reported_with_what_is_in_work(records, hanging, mon
     for _ in records:
         next(batches)
     [worker] = set(multiprocessing.active_children()) - before
-    with pytest.raises(DataError, match=r"within 1\.5 s .*; in work: .*pipe\.mp4"):
+    with pytest.raises(DataError, match=r"within 1\.5 s .*; decoding: .*pipe\.mp4"):
         next(batches)
     assert not worker.is_alive()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cdb_video.data.samplers.base import repeat_numbers, shard, systematic_counts
+from cdb_video.data.samplers.base import repeat_numbers, shard_of_rank, systematic_counts
 from cdb_video.registry import SAMPLERS
 
 LABELS = np.array([0] * 12 + [1] * 7 + [3] * 4)
@@ -74,7 +74,8 @@ class TestContract:
     def test_the_ranks_together_take_the_order_and_equally_many_steps(self, name, world_size):
         order = build(name).indices(2)
         ranks = [
-            shard(build(name).indices(2), rank, world_size, pad=True) for rank in range(world_size)
+            shard_of_rank(build(name).indices(2), rank, world_size, pad=True)
+            for rank in range(world_size)
         ]
         assert len({len(part) for part in ranks}) == 1
         together = np.stack(ranks, axis=1).ravel()
@@ -251,7 +252,7 @@ def test_rounded_counts_keep_their_sum_and_their_mean():
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5])
 def test_without_padding_every_entry_goes_to_exactly_one_rank(count, world_size):
     order = np.random.default_rng(0).permutation(count)
-    shards = [shard(order, rank, world_size, pad=False) for rank in range(world_size)]
+    shards = [shard_of_rank(order, rank, world_size, pad=False) for rank in range(world_size)]
     np.testing.assert_array_equal(np.sort(np.concatenate(shards)), np.arange(count))
 
 
@@ -259,7 +260,7 @@ def test_without_padding_every_entry_goes_to_exactly_one_rank(count, world_size)
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5])
 def test_with_padding_all_ranks_get_equally_many_and_every_entry_is_there(count, world_size):
     order = np.random.default_rng(0).permutation(count)
-    shards = [shard(order, rank, world_size, pad=True) for rank in range(world_size)]
+    shards = [shard_of_rank(order, rank, world_size, pad=True) for rank in range(world_size)]
     assert len({len(part) for part in shards}) == 1
     assert sum(map(len, shards)) - count < world_size
     assert set(np.concatenate(shards)) == set(range(count))
@@ -271,6 +272,8 @@ def test_a_global_batch_is_the_same_records_for_any_number_of_ranks():
         batches = []
         for world_size in (1, 2, 3, 6):
             here = slice(step * 6 // world_size, (step + 1) * 6 // world_size)
-            parts = [shard(order, rank, world_size, pad=True)[here] for rank in range(world_size)]
+            parts = [
+                shard_of_rank(order, rank, world_size, pad=True)[here] for rank in range(world_size)
+            ]
             batches.append(set(np.concatenate(parts)))
         assert all(batch == batches[0] for batch in batches)

@@ -366,5 +366,5 @@ def test_options_that_cannot_be_met_are_one_line(digits, options, message):
 def test_without_validation_images_there_is_no_such_split(digits):
     dataset = mnist(digits[0], val_per_class=0)
     assert len(dataset.records("train")) == 300
-    with pytest.raises(DataError, match="VAL_PER_CLASS is 0, so there is no validation split"):
+    with pytest.raises(DataError, match="VAL_PER_CLASS 0 makes no validation split"):
         dataset.records("val")

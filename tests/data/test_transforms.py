@@ -13,7 +13,7 @@ from cdb_video.data.frames.crops import (
     random_crop,
     random_crops,
 )
-from cdb_video.data.frames.cutter import cutter
+from cdb_video.data.frames.warp import warper
 from cdb_video.errors import ConfigError
 
 
@@ -31,7 +31,7 @@ def place_of(affine, x, y):
 
 def run(frames, crop, size):
     shape = frames.shape[1:3]
-    cut_out = cutter(crop_affine(crop, shape, shape, size), shape, size)
+    cut_out = warper(crop_affine(crop, shape, shape, size), shape, size)
     return np.stack([cut_out(frame) for frame in frames])
 
 

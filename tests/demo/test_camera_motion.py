@@ -21,7 +21,7 @@ from cdb_video.demo.camera_motion import (
     Shot,
     camera_path,
     photo_part,
-    render,
+    render_clip,
     write_clip,
 )
 from cdb_video.demo.egtea import make_demo_data, plan_clips, write_clips
@@ -128,7 +128,7 @@ def test_a_single_frame_does_not_tell_the_verb():
         for index, verb in enumerate(MOTIONS)
         for number in range(20)
     ]
-    frames = np.stack([cv2.resize(render(shot)[0], (16, 12)) for shot in shots])
+    frames = np.stack([cv2.resize(render_clip(shot)[0], (16, 12)) for shot in shots])
     flat = frames.reshape(len(frames), -1).astype(float)
     distance = ((flat[:, None] - flat[None]) ** 2).sum(axis=2)
     np.fill_diagonal(distance, np.inf)

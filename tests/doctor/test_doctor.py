@@ -11,7 +11,7 @@ from videos import write_video
 
 from cdb_video import options
 from cdb_video.commands import run as run_command
-from cdb_video.data.datasets.base import Source
+from cdb_video.data.datasets.base import Origin
 from cdb_video.data.datasets.egtea import Egtea
 from cdb_video.data.lists.records import Record
 from cdb_video.doctor.findings import Diagnosis
@@ -127,11 +127,11 @@ def test_a_model_that_does_not_fit_the_clips_is_an_error(doctor):
 
 
 def test_overlaps_are_counted_by_session_and_time():
-    one = [Source("a", 0, 2), Source("a", 1.5, 3), Source("b", 0, 9), Source("c")]
-    other = [Source("a", 1.8, 1.9), Source("a", 3, 4), Source("b", 9, 10), Source("c", 5, 6)]
+    one = [Origin("a", 0, 2), Origin("a", 1.5, 3), Origin("b", 0, 9), Origin("c")]
+    other = [Origin("a", 1.8, 1.9), Origin("a", 3, 4), Origin("b", 9, 10), Origin("c", 5, 6)]
     assert overlaps(one, other) == Overlap(pairs=3, clips=2)
     diagnosis = Diagnosis()
-    sources = {"train": [Source("s1", 0, 1, "P1")], "val": [Source("s1", 5, 6, "P1")]}
+    sources = {"train": [Origin("s1", 0, 1, "P1")], "val": [Origin("s1", 5, 6, "P1")]}
     check_leaks(sources, diagnosis)
     assert [f.text for f in diagnosis.findings] == [
         "1 of 1 sessions of val are in train, too, such as s1",

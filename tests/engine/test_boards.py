@@ -133,7 +133,7 @@ def test_a_report_that_cannot_be_written_ends_no_run(configured, capsys):
         live.update()
 
     train(config, after_epoch=after_epoch)
-    assert "warning: the report is not up to date" in capsys.readouterr().err
+    assert "warning: the report could not be updated" in capsys.readouterr().err
     assert RunFolder(config.output_dir).epoch_checkpoints()[-1].name == "epoch_0002.pt"
 
 
@@ -150,7 +150,10 @@ def test_a_board_that_fails_ends_no_run(word, configured, monkeypatch, capsys):
     monkeypatch.setitem(BOARDS, "tensorboard", Away)
     train(configured("out", "SOLVER.MAX_EPOCH", 2))
     told = capsys.readouterr().err
-    assert told.count("warning: Away fails, the run goes on without it: the server is away") == 1
+    assert (
+        told.count("warning: Away failed, and the run continues without it: the server is away")
+        == 1
+    )
     assert_same_runs(configured("alone").output_dir, configured("out").output_dir)
 
 

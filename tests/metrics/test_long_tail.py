@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cdb_video.data.lists.imbalance import profile_shares
-from cdb_video.data.lists.long_tail import draw, sizes_by_profile
+from cdb_video.data.lists.long_tail import draw_clips, sizes_by_profile
 from cdb_video.metrics.groups import (
     by_thresholds,
     head_tail_fewshot,
@@ -141,9 +141,9 @@ def test_sizes_keep_the_order_of_the_classes_and_never_ask_for_more():
 
 def test_what_is_drawn_of_a_class_depends_on_the_seed_and_itself_alone():
     labels = np.array([0, 1, 0, 1, 0, 1, 0, 1] * 5)
-    first = draw(labels, [3, 2], "first", 0)
+    first = draw_clips(labels, [3, 2], "first", 0)
     assert first.tolist() == [0, 1, 2, 3, 4]
-    one, other = draw(labels, [5, 4], "random", 3), draw(labels, [5, 9], "random", 3)
+    one, other = draw_clips(labels, [5, 4], "random", 3), draw_clips(labels, [5, 9], "random", 3)
     assert [p for p in one if labels[p] == 0] == [p for p in other if labels[p] == 0]
     assert (np.bincount(labels[one]) == [5, 4]).all()
-    assert draw(labels, [5, 4], "random", 4).tolist() != one.tolist()
+    assert draw_clips(labels, [5, 4], "random", 4).tolist() != one.tolist()

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from cdb_video.errors import CheckpointError
 from cdb_video.models.weights.files import read_checkpoint
-from cdb_video.models.weights.normalisation import normalisation_in
+from cdb_video.models.weights.stated_normalisation import normalisation_in
 
 
 def stated_normalisation(path):

@@ -22,9 +22,25 @@ LOSS:
 """
 GROUPS = ("minority", "majority")
 VERBS = [
-    *("Inspect/Read", "Open", "Take", "Cut", "Turn on", "Put", "Operate", "Close", "Move Around"),
-    *("Wash", "Spread", "Turn off", "Divide/Pull Apart", "Clean/Wipe", "Mix", "Pour", "Compress"),
-    *("Crack", "Squeeze"),
+    "Inspect/Read",
+    "Open",
+    "Take",
+    "Cut",
+    "Turn on",
+    "Put",
+    "Operate",
+    "Close",
+    "Move Around",
+    "Wash",
+    "Spread",
+    "Turn off",
+    "Divide/Pull Apart",
+    "Clean/Wipe",
+    "Mix",
+    "Pour",
+    "Compress",
+    "Crack",
+    "Squeeze",
 ]
 DIFFICULTY = ["epoch", "class", "name", "n_val", "recall", "difficulty", "weight", "tau"]
 

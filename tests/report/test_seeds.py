@@ -24,7 +24,7 @@ TABLE = {
 
 def test_the_paired_difference_has_a_t_interval():
     ones, others = (seeds.by_seed(TABLE, loss, "top-1") for loss in ("ce", "cdb"))
-    centre, half = seeds.paired_difference(ones, others)
+    centre, half = seeds.difference_over_seeds(ones, others)
     differences = np.array([0.10, 0.04, 0.01])
     assert centre == pytest.approx(differences.mean())
     # 4.3027 is the 97.5 % point of Student's t with 2 degrees of freedom, from printed tables.
@@ -33,7 +33,7 @@ def test_the_paired_difference_has_a_t_interval():
 
 def test_one_seed_has_no_spread():
     assert seeds.spread([0.5]) == (0.5, None)
-    assert seeds.paired_difference({3: 0.5}, {3: 0.75}) == (0.25, None)
+    assert seeds.difference_over_seeds({3: 0.5}, {3: 0.75}) == (0.25, None)
 
 
 def test_tables_show_per_cent_and_gaps():
@@ -59,7 +59,7 @@ def test_the_csv_holds_every_run(tmp_path):
 
 
 def test_the_picture_is_drawn_also_with_gaps(tmp_path):
-    seeds.draw(tmp_path / "compare.png", TABLE)
+    seeds.draw_scores(tmp_path / "compare.png", TABLE)
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 

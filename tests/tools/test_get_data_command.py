@@ -1,4 +1,4 @@
-"""``get_data.py`` as users type it."""
+"""``cdb-video get-data`` as users type it."""
 
 
 def test_a_mistake_or_a_missing_network_is_one_line(tool, tmp_path, monkeypatch):
@@ -8,7 +8,7 @@ def test_a_mistake_or_a_missing_network_is_one_line(tool, tmp_path, monkeypatch)
     assert result.returncode == 2
     (line,) = [line for line in result.stderr.splitlines() if line.strip()]
     assert line.startswith("error: cifar-100-binary.tar.gz cannot be downloaded (www.cs.toronto.")
-    assert line.endswith("other ways: --from PATH")
+    assert line.endswith("another way: --from PATH")
     assert result.stdout == ""
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     unknown = tool("get-data", "imagenet")

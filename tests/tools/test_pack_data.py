@@ -190,7 +190,9 @@ def test_another_picture_is_refused(raw, tmp_path, monkeypatch):
 
     monkeypatch.setattr(packing, "write_mp4", upside_down)
     clip = (Record(str(raw / "a/0.mp4"), 0), tmp_path / "x.mp4", Packing(), packing.Decoding())
-    with pytest.raises(DecodeError, match=r"a picture differs too much, PSNR \d+\.\d dB"):
+    with pytest.raises(
+        DecodeError, match=r"the packed file has a picture that differs too much, PSNR \d+\.\d dB"
+    ):
         packing.pack(*clip)
 
 

@@ -189,12 +189,12 @@ def test_a_stream_is_watched_until_it_ends(predict, film):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "videos, folders or CSV files must be named"),
+        ((), "name videos, folders or CSV files"),
         (("none.mp4",), "must exist, got none.mp4"),
         (("empty",), "empty holds no video"),
         (("bad.csv",), "must have the header path"),
         (("span.csv",), "span.csv, line 2: a path, and seconds start < end"),
-        (("span2.csv", "--window", "1"), "--window goes along whole files"),
+        (("span2.csv", "--window", "1"), "--window needs whole files"),
         (("a.mp4", "--annotate"), "--annotate needs --window"),
         (("a.mp4", "--window", "1", "--stride", "2"), "at least as long as the stride"),
         (("a.mp4", "--shard", "2/2"), "--shard must be I/N"),

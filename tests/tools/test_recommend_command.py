@@ -59,7 +59,10 @@ def test_sizes_alone(ask, tmp_path):
     assert "validation" not in said
     assert losses(command) == ["cross_entropy", "balanced_softmax", "cdb_logit", SAFE, PAPER]
     assert command[6:] == [
-        *("--methods", "crt,ncm", "--seeds", "5"),
+        "--methods",
+        "crt,ncm",
+        "--seeds",
+        "5",
         *("OUTPUT_DIR", f"{tmp_path}/run_losses"),
     ]
 
@@ -85,7 +88,8 @@ def test_few_and_no_validation_clips(ask):
     said, command = ask(words=["TRAIN.EVAL_PERIOD", "0"])
     assert said["validation"].startswith("none: difficulty comes from training recall")
     assert losses(command) == [
-        *("cross_entropy", "balanced_softmax"),
+        "cross_entropy",
+        "balanced_softmax",
         *(f"{loss}:source=train" for loss in ("cdb_logit", SAFE, PAPER)),
     ]
     said, command = ask(words=["DATA.NUM_FRAMES", "1"])

@@ -55,7 +55,7 @@ class ImageLoader:
         views: tuple[int, int] = (1, 1),
     ) -> None:
         device = loading.device
-        self._images = resized(images, loading.size).to(device)
+        self._images = resized_images(images, loading.size).to(device)
         self._labels = torch.from_numpy(RecordTable.of(records).labels).to(device)
         self._num_frames, self._size = loading.sampling.num_frames, loading.size
         self._training = training
@@ -103,7 +103,7 @@ class ImageLoader:
             black = self._training.augmentation.pad > 0
             flipped = torch.from_numpy(crops.flipped).to(device)
             label = torch.where(flipped, self._mirrored[label], label)
-        pictures = cut(self._images[index], crops, self._size, black=black)
+        pictures = cut_pictures(self._images[index], crops, self._size, black=black)
         return Batch(pictures.unsqueeze(2), label, index)
 
     def _crops(self, rng: np.random.Generator, num_samples: int) -> Crops:
@@ -127,7 +127,9 @@ def _check(augmentation: Augmentation) -> None:
             )
 
 
-def cut(pictures: torch.Tensor, crops: Crops, size: int, *, black: bool = False) -> torch.Tensor:
+def cut_pictures(
+    pictures: torch.Tensor, crops: Crops, size: int, *, black: bool = False
+) -> torch.Tensor:
     """The crop of each picture, (B, 3, H, W) -> (B, 3, size, size), all uint8.
 
     Bilinear; what lies outside the picture is its reflection, or ``black``. Crops without scale or
@@ -162,7 +164,7 @@ def _copied(pictures: torch.Tensor, crops: Crops, size: int) -> torch.Tensor:
     return torch.where(flipped[:, None, None, None], cut_out.flip(3), cut_out)
 
 
-def resized(images: Images, size: int) -> torch.Tensor:
+def resized_images(images: Images, size: int) -> torch.Tensor:
     """``images`` with a short side of ``size``, resized where it has another length."""
     height, width = images.shape[2:]
     scale = size / min(height, width)

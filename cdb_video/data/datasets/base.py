@@ -26,7 +26,7 @@ NUM_NAMED = 10
 """How many missing clips an error names."""
 
 
-class Source(NamedTuple):
+class Origin(NamedTuple):
     """Where a clip comes from; clips of the same session may show the same moments."""
 
     session: str
@@ -101,9 +101,9 @@ class LabelledClips(ABC):
                 missing(name, error)
         return names
 
-    def source(self, record: Record) -> Source:
+    def source(self, record: Record) -> Origin:
         """Where a clip comes from, as far as names tell."""
-        return Source(record.path, record.start, record.end)
+        return Origin(record.path, record.start, record.end)
 
     def split(self, name: str) -> Split:
         """``records(name)`` with what it takes to load them."""

@@ -80,8 +80,16 @@ class Cifar10(Cifar):
         """Folder that holds the batches, or ``cifar-10-batches-bin`` with them."""
 
     all_classes = (
-        *("airplane", "automobile", "bird", "cat", "deer"),
-        *("dog", "frog", "horse", "ship", "truck"),
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
     )
     content = "CIFAR-10's binary batches"
     command = "cdb-video get-data cifar10"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cdb_video.data.datasets.base import LabelledClips, Line, Source, read_lines
+from cdb_video.data.datasets.base import LabelledClips, Line, Origin, read_lines
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.outputs import Output
@@ -89,7 +89,7 @@ class Egtea(LabelledClips):
             if (line.text.split("-")[0] in self.options.val_subjects) == (split == "val")
         ]
 
-    def source(self, record: Record) -> Source:
+    def source(self, record: Record) -> Origin:
         """By the clip's name, ``<subject>-<recipe>-<dish>-<ms>-<ms>-F<frame>-F<frame>``.
 
         The file shows what lies between the frames, which is more than the milliseconds say.
@@ -97,9 +97,9 @@ class Egtea(LabelledClips):
         fields = Path(record.path).stem.split("-")
         session, frames = "-".join(fields[:3]), [field.removeprefix("F") for field in fields[5:7]]
         if len(frames) < 2 or not all(map(_is_id, frames)):
-            return Source(session, subject=fields[0])
+            return Origin(session, subject=fields[0])
         start, end = (int(frame) / FPS for frame in frames)
-        return Source(session, start, end, fields[0])
+        return Origin(session, start, end, fields[0])
 
     def _record(self, line: Line) -> Record:
         clip, *ids = line.text.split()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
-from cdb_video.data.datasets.base import LabelledClips, Line, Source, composed, opened
+from cdb_video.data.datasets.base import LabelledClips, Line, Origin, composed, opened
 from cdb_video.data.datasets.csv_lists import csv_rows
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
@@ -14,8 +14,14 @@ from cdb_video.outputs import Output
 from cdb_video.registry import DATASETS
 
 COLUMNS = (
-    *("participant_id", "video_id", "start_timestamp", "stop_timestamp"),
-    *("start_frame", "stop_frame", "verb_class", "noun_class"),
+    "participant_id",
+    "video_id",
+    "start_timestamp",
+    "stop_timestamp",
+    "start_frame",
+    "stop_frame",
+    "verb_class",
+    "noun_class",
 )
 TIME = re.compile(r"(\d+):(\d{2}):(\d{2}(?:\.\d*)?)")
 VIDEO = re.compile(r"P\d{2}_\d{2,3}")
@@ -26,7 +32,7 @@ NOMINAL = 60.0
 over it are moments of the folder, not of the video."""
 
 
-class Row(NamedTuple):
+class EpicRow(NamedTuple):
     """An action as the list has it."""
 
     line: Line
@@ -114,7 +120,7 @@ class EpicKitchens(LabelledClips):
             self._found[split] = self._rows(split)
         return [self._record(row) for row in self._found[split]]
 
-    def _record(self, row: Row) -> Record:
+    def _record(self, row: EpicRow) -> Record:
         options = self.options
         place = options.path.format(participant=row.participant, video=row.video)
         try:
@@ -127,7 +133,7 @@ class EpicKitchens(LabelledClips):
             label = row.verb if options.label == "verb" else row.noun
         return Record(path, label, row.start, row.end)
 
-    def _rows(self, split: str) -> list[Row]:
+    def _rows(self, split: str) -> list[EpicRow]:
         name = getattr(self.options, split)
         if not name:
             raise DataError(f"there is no {split} list: name one in {split.upper()}")
@@ -135,7 +141,7 @@ class EpicKitchens(LabelledClips):
         with opened(path) as file:
             return [self._row(line, cells) for line, cells in csv_rows(path, file, COLUMNS)]
 
-    def _row(self, line: Line, cells: list[str]) -> Row:
+    def _row(self, line: Line, cells: list[str]) -> EpicRow:
         participant, video, start, stop, first, last, *labels = cells
         if not VIDEO.fullmatch(video):
             raise line.error("video_id must look like P01_01 or P01_101")
@@ -150,10 +156,10 @@ class EpicKitchens(LabelledClips):
             # Both count from 1, and images are named by them: number / IMAGE_FPS is their time.
             span = (int(first) - 1) / NOMINAL, int(last) / NOMINAL
         else:
-            span = seconds(start, line), seconds(stop, line)
+            span = timestamp_seconds(start, line), timestamp_seconds(stop, line)
         if span[1] <= span[0]:
             raise line.error("the clip must end after it starts")
-        return Row(line, participant, video, *span, *numbers)
+        return EpicRow(line, participant, video, *span, *numbers)
 
     def _names(self, path: Path) -> list[str]:
         with opened(path) as file:
@@ -162,13 +168,13 @@ class EpicKitchens(LabelledClips):
             raise DataError(f"{path} must number its classes from 0, without gaps")
         return [composed(found[number]) for number in range(len(found))]
 
-    def source(self, record: Record) -> Source:
+    def source(self, record: Record) -> Origin:
         """The video, and who recorded it."""
         video = Path(record.path).stem
-        return Source(video, record.start, record.end, video.partition("_")[0])
+        return Origin(video, record.start, record.end, video.partition("_")[0])
 
 
-def seconds(text: str, line: Line) -> float:
+def timestamp_seconds(text: str, line: Line) -> float:
     """``01:02:03.5`` in seconds."""
     found = TIME.fullmatch(text)
     if found is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from cdb_video.config.types import FractionBelowOne
-from cdb_video.data.datasets.base import LabelledClips, Source, composed, read_lines
+from cdb_video.data.datasets.base import LabelledClips, Origin, composed, read_lines
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
@@ -90,9 +90,9 @@ class Hmdb51(LabelledClips):
             held_out.update(films[film])
         return held_out
 
-    def source(self, record: Record) -> Source:
+    def source(self, record: Record) -> Origin:
         """The film that a clip is cut from."""
-        return Source(film_of(Path(record.path).name, self.class_names[record.label]))
+        return Origin(film_of(Path(record.path).name, self.class_names[record.label]))
 
 
 def film_of(clip: str, class_name: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, Source, composed, opened
+from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin, composed, opened
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.datasets.csv_lists import csv_rows
 from cdb_video.data.lists.records import Record
@@ -16,7 +16,7 @@ from cdb_video.registry import DATASETS
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 
-class Row(NamedTuple):
+class KineticsRow(NamedTuple):
     """A clip as the list has it."""
 
     label: str
@@ -83,13 +83,15 @@ class Kinetics(LabelledClips):
             self.class_names = read_class_names(self.root / options.class_names)
         else:
             names = {composed(row.label) for row in rows}
-            self.class_names = sorted(names, key=plain if options.order == "underscores" else None)
-        self._label_of = {plain(name): label for label, name in enumerate(self.class_names)}
+            self.class_names = sorted(
+                names, key=plain_name if options.order == "underscores" else None
+            )
+        self._label_of = {plain_name(name): label for label, name in enumerate(self.class_names)}
 
     def _read(self, split: str) -> list[Record]:
         records = []
         for row in self._rows(split):
-            label = self._label_of.get(plain(composed(row.label)))
+            label = self._label_of.get(plain_name(composed(row.label)))
             if label is None:
                 raise DataError(
                     f"{self._list(split)}: {row.label!r:.60} of {row.video} is no class of the "
@@ -103,7 +105,7 @@ class Kinetics(LabelledClips):
     def _list(self, split: str) -> Path:
         return self.root / str(getattr(self.options, split))
 
-    def _rows(self, split: str) -> Iterator[Row]:
+    def _rows(self, split: str) -> Iterator[KineticsRow]:
         assert split in SPLITS
         with opened(self._list(split)) as file:
             for line, cells in csv_rows(self._list(split), file, COLUMNS):
@@ -111,11 +113,11 @@ class Kinetics(LabelledClips):
                 if not label:
                     raise line.error("the clip has no label, as in official test lists")
                 try:
-                    yield Row(label, video, *map(float, times))
+                    yield KineticsRow(label, video, *map(float, times))
                 except ValueError:
                     raise line.error("time_start and time_end must be seconds") from None
 
-    def _place(self, split: str, row: Row) -> str:
+    def _place(self, split: str, row: KineticsRow) -> str:
         # An official list that stands for another split names its own folder.
         folder = Path(str(getattr(self.options, split))).stem
         name = self.options.path.format(
@@ -124,21 +126,21 @@ class Kinetics(LabelledClips):
             start=f"{int(row.start):06}",
             end=f"{int(row.end):06}",
             label=row.label.strip('"'),
-            label_=plain(row.label),
+            label_=plain_name(row.label),
         )
         try:
             return self.path_of(name)
         except ValueError as error:
             raise DataError(f"{self._list(split)}: {error}") from None
 
-    def source(self, record: Record) -> Source:
+    def source(self, record: Record) -> Origin:
         """The YouTube video, as far as the name of the file tells."""
         video, *times = Path(record.path).stem.rsplit("_", 2)
         if len(times) < 2 or not all(time.isdecimal() for time in times):
             return super().source(record)
-        return Source(video, float(times[0]), float(times[1]))
+        return Origin(video, float(times[0]), float(times[1]))
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The name without quotes, and with underscores for blanks."""
     return name.replace('"', "").replace(" ", "_")

@@ -87,8 +87,16 @@ class FashionMnist(Mnist):
         """Folder that holds the IDX files."""
 
     all_classes = (
-        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
     )
     content = "Fashion-MNIST's four IDX files"
     command = "cdb-video get-data fashion_mnist"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from cdb_video.config.types import PositiveInt
-from cdb_video.data.datasets.base import LabelledClips, Line, Source, read_lines
+from cdb_video.data.datasets.base import LabelledClips, Line, Origin, read_lines
 from cdb_video.data.datasets.class_files import in_order
 from cdb_video.data.lists.records import Record
 from cdb_video.registry import DATASETS
@@ -75,9 +75,9 @@ class Ucf101(LabelledClips):
             raise line.error(str(error)) from None
         return Record(path, label), int(found["group"])
 
-    def source(self, record: Record) -> Source:
+    def source(self, record: Record) -> Origin:
         """The recording that a group is cut from."""
-        return Source(re.sub(r"_c\d+$", "", Path(record.path).stem))
+        return Origin(re.sub(r"_c\d+$", "", Path(record.path).stem))
 
 
 def _name(line: Line) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, Source, composed
+from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin, composed
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.decode.member import INSIDE, content, members
 from cdb_video.data.lists.records import Record
@@ -36,13 +36,13 @@ class WebDataset(LabelledClips):
         """Folder of the archives."""
 
         train: str = "train-*.tar"
-        """Shards of the training split, under ROOT. They are a pattern with braces or wildcards."""
+        """Archives of the training split, as a pattern of names in ROOT."""
 
         val: str = "val-*.tar"
-        """Shards of the validation split."""
+        """Archives of the validation split."""
 
         test: str = "test-*.tar"
-        """Shards of the test split. Only testing needs them."""
+        """Archives of the test split. Only testing needs them."""
 
         class_names: str = ""
         """File under ROOT with the names of the classes, in the forms of ``list``. Empty: those in
@@ -82,9 +82,9 @@ class WebDataset(LabelledClips):
     def check_files(self, records: Sequence[Record], max_missing: int = 0) -> None:
         """The clips were found in their archives as the data set was read."""
 
-    def source(self, record: Record) -> Source:
+    def source(self, record: Record) -> Origin:
         """The archive says nothing of where a clip comes from."""
-        return Source(record.path)
+        return Origin(record.path)
 
 
 def _samples(archive: str) -> Iterator[tuple[str, str]]:

@@ -31,7 +31,7 @@ class Keyframe(NamedTuple):
     last: int
 
 
-class Row(NamedTuple):
+class PacketRow(NamedTuple):
     """What matters of one packet; times in ticks."""
 
     pts: int | None
@@ -163,16 +163,16 @@ def _packets_before(
 
 def _rows(
     packets: "Iterable[Packet[VideoStream]]", decoding: Decoding, end: int | None = None
-) -> list[Row]:
+) -> list[PacketRow]:
     """Of ``packets``, until all that is presented before tick ``end`` has come."""
-    rows: list[Row] = []
+    rows: list[PacketRow] = []
     for packet in packets:
         if packet.is_corrupt and decoding.damage != "accept":
             raise ValueError(f"the file is cut short or damaged after {len(rows)} packets")
         if packet.size:
             dts = packet.pts if packet.dts is None else packet.dts
             shown = not packet.is_discard
-            rows.append(Row(packet.pts, dts, packet.is_keyframe, shown, packet.duration or 0))
+            rows.append(PacketRow(packet.pts, dts, packet.is_keyframe, shown, packet.duration or 0))
         decoding.check_length(len(rows))
         # No frame is presented before it is due for decoding.
         if end is not None and packet.dts is not None and packet.dts > end:
@@ -180,7 +180,9 @@ def _rows(
     return rows
 
 
-def _table(rows: list[Row], container: InputContainer, stream: VideoStream) -> PacketTable | None:
+def _table(
+    rows: list[PacketRow], container: InputContainer, stream: VideoStream
+) -> PacketTable | None:
     stamps = {row.pts for row in rows}
     known = TIMED_IN_AVI if container.format.name == "avi" else ONE_FRAME_A_PACKET
     one_to_one = stream.codec.canonical_name in known and len(stamps) == len(rows)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from cdb_video.data.decode import Frames
 from cdb_video.data.decode.resize import scaled_size
 from cdb_video.data.frames.crops import Crop, Frame, crop_affine, decode_scale, fixed_crop
-from cdb_video.data.frames.cutter import cutter
 from cdb_video.data.frames.sampling import ClipSampling, FrameIndices
+from cdb_video.data.frames.warp import warper
 
 Clip = npt.NDArray[np.uint8]
 """(3, T, S, S) RGB."""
@@ -90,7 +90,7 @@ def _cutters(
     """Of each crop what cuts it out of a frame that was decoded at ``scale``."""
     decoded = scaled_size(video.size, scale)
     affines = [crop_affine(crop, video.size, decoded, size) for crop in crops]
-    return [cutter(affine, decoded, size, black=black) for affine in affines]
+    return [warper(affine, decoded, size, black=black) for affine in affines]
 
 
 def cut_views(

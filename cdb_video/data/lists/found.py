@@ -12,8 +12,25 @@ from cdb_video.errors import DataError
 from cdb_video.system.file_kinds import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = (
-    *(".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts"),
-    *(".wmv", ".flv", ".3gp", ".ogv", ".gif", ".mxf", ".y4m", ".vob"),
+    ".mp4",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mov",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".m2ts",
+    ".mts",
+    ".wmv",
+    ".flv",
+    ".3gp",
+    ".ogv",
+    ".gif",
+    ".mxf",
+    ".y4m",
+    ".vob",
 )
 """Endings of the names of video files, in lower case: what is looked for in a folder."""
 

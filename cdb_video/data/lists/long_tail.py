@@ -35,7 +35,7 @@ def sizes_by_profile(
     return np.minimum(sizes, counts)
 
 
-def draw(
+def draw_clips(
     labels: Integers, sizes: Sequence[int], take: Literal["random", "first"], seed: int
 ) -> Integers:
     """Places of ``sizes[c]`` clips of each class c, ascending.

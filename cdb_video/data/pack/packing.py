@@ -104,11 +104,11 @@ def pack(record: Record, out: Path, packing: Packing, decoding: Decoding) -> Pac
                 yield second, picture
 
         write_mp4(partial, pictures(), video.fps, size, packing.options())
-        psnr = _compare(partial, times - times[0], kept, decoding, record.path)
+        psnr = _lowest_psnr(partial, times - times[0], kept, decoding, record.path)
         return Packed(len(times), psnr, before, partial.stat().st_size)
 
 
-def _compare(
+def _lowest_psnr(
     path: Path,
     times: npt.NDArray[np.float64],
     expected: dict[int, npt.NDArray[np.uint8]],

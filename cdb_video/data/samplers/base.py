@@ -73,7 +73,7 @@ class Sampler:
         """Restores what ``state_dict`` gave."""
 
 
-def shard(order: Order, rank: int, world_size: int, *, pad: bool) -> Order:
+def shard_of_rank(order: Order, rank: int, world_size: int, *, pad: bool) -> Order:
     """Every ``world_size``-th entry of ``order``, from ``rank`` on.
 
     Equal batches of all ranks together are then the same slice of ``order`` for any number of
@@ -103,7 +103,7 @@ def rank_batches(
             the one before it: batch norm has nothing to average over in one small clip. Without,
             every place is in exactly one batch of one rank.
     """
-    places = shard(np.arange(order_length), rank, world_size, pad=training)
+    places = shard_of_rank(np.arange(order_length), rank, world_size, pad=training)
     batches = [places[begin : begin + batch_size] for begin in range(0, len(places), batch_size)]
     if training and batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [np.concatenate(batches[-2:])]

@@ -20,7 +20,7 @@ from cdb_video.metrics.pairs import pair_metrics
 from cdb_video.metrics.tables import confusion_rows, per_class_table
 from cdb_video.models import Checkpoint
 from cdb_video.options import Config
-from cdb_video.output.rows import ClassRow, PredictionRow
+from cdb_video.output.rows import ClassRow, TestRow
 from cdb_video.output.run_folder import RunFolder
 from cdb_video.sections import Test
 
@@ -148,16 +148,14 @@ def tested_checkpoint(config: Config) -> Checkpoint:
 
 
 def score_names(result: Evaluation) -> list[str]:
-    """The columns that ``predictions.csv`` has after those of ``PredictionRow``."""
+    """The columns that ``predictions.csv`` has after those of ``TestRow``."""
     count = result.scores.shape[1]
     if result.classes is None:
         return [f"score_{c}" for c in range(count)]
     return [f"{name}_{place}" for place in range(1, count + 1) for name in ("class", "score")]
 
 
-def _predictions(
-    splits: Splits, result: Evaluation
-) -> Iterator[tuple[PredictionRow, Sequence[float]]]:
+def _predictions(splits: Splits, result: Evaluation) -> Iterator[tuple[TestRow, Sequence[float]]]:
     predictions = result.prediction.tolist()
     for index, record in enumerate(splits["test"].records):
         scores = [round(score, 6) for score in result.scores[index].tolist()]
@@ -169,5 +167,5 @@ def _predictions(
             scores = [value for pair in best for value in pair]
         else:
             score = scores[predicted] if predicted >= 0 else 0.0
-        row = PredictionRow(index, *span, record.label, predicted, score)
+        row = TestRow(index, *span, record.label, predicted, score)
         yield row, scores

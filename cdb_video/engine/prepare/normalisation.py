@@ -8,7 +8,7 @@ from rich.console import Console
 from cdb_video.errors import CheckpointError
 from cdb_video.models import Checkpoint, Classifier, Normalisation
 from cdb_video.models.backbone import RGB
-from cdb_video.models.weights.normalisation import InputNormalisation
+from cdb_video.models.weights.stated_normalisation import InputNormalisation
 
 TOLERANCE = 1e-3
 """Largest relative difference between numbers that count as equal: 57.4 is 0.225 * 255."""

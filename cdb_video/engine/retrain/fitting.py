@@ -46,7 +46,7 @@ Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(features (B, F), labels (B,)) -> features, and labels or shares of classes (B, K)."""
 
 
-def fit(
+def fit_head(
     work: Work, options: FitOptions, head: nn.Module, change: Change = lambda *batch: batch
 ) -> None:
     """Trains ``head`` on the training features in class-balanced order, by cross entropy.

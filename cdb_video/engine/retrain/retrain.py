@@ -14,7 +14,7 @@ from cdb_video.engine.prepare.model import open_model
 from cdb_video.engine.prepare.task import read_task
 from cdb_video.engine.record.log import RunLog, console
 from cdb_video.engine.retrain.base import Retrainer
-from cdb_video.engine.retrain.features import split_features
+from cdb_video.engine.retrain.kept_features import split_features
 from cdb_video.engine.retrain.work import Work
 from cdb_video.engine.train.saving import Identity, save_model
 from cdb_video.errors import ConfigError

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cdb_video.engine.evaluate.evaluation import Evaluation, Scores
 from cdb_video.engine.record.log import RunLog
-from cdb_video.engine.retrain.features import Features
+from cdb_video.engine.retrain.kept_features import Features
 from cdb_video.metrics.groups import Grouping
 
 Made = tuple[nn.Linear, dict[str, Any]]

@@ -179,7 +179,7 @@ def _announce(
         f"{len(splits['train'].records)} training and {num_val} validation clips "
         f"of {len(splits.class_names)} classes; {config.model.name} with "
         f"{sum(p.numel() for p in model.parameters()):,} parameters on "
-        f"{next(model.parameters()).device} ({threads} thread{'s' * (threads != 1)}); "
+        f"{next(model.parameters()).device} ({threads} {'thread' if threads == 1 else 'threads'}); "
         f"output in {config.output_dir}"
     )
     for oddity in splits.oddities():

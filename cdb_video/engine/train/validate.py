@@ -74,7 +74,7 @@ def write_difficulty(run: Run, epoch: int, recalls: Recalls) -> None:
     if states:
         rows, sizes = outputs.rows, np.concatenate(splits.output_counts("train", outputs))
         seen = ClassRecall(*map(torch.cat, zip(*recalls.outputs, strict=True)))
-        state = joined(states)
+        state = joined_states(states)
     else:
         rows, sizes = [*enumerate(splits.class_names)], splits.counts("train")
         seen = recalls.classes
@@ -85,7 +85,7 @@ def write_difficulty(run: Run, epoch: int, recalls: Recalls) -> None:
     run.recorder.log.write_difficulty(epoch, step, rows, state, seen, sizes)
 
 
-def joined(states: Sequence[ClassState]) -> ClassState:
+def joined_states(states: Sequence[ClassState]) -> ClassState:
     """What all outputs go by, one after the other, with the first one's tau."""
     difficulty = torch.cat([state.difficulty for state in states])
     return ClassState(difficulty, torch.cat([state.weight for state in states]), states[0].tau)

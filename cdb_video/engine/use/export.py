@@ -82,11 +82,11 @@ def export(predictor: Predictor, kind: Format, path: Path, records: list[Record]
     precision = predictor.model.precision
     predictor.model.set_precision("fp32")
     model = Exported(predictor.model).eval()
-    metadata = {**describe(predictor), "fps": fps}
+    metadata = {**metadata_of(predictor), "fps": fps}
     try:
         with replacing(path) as partial:
             run = WRITERS[kind](model, predictor, clips, partial, metadata)
-            parity = compare(model, run, clips)
+            parity = check_parity(model, run, clips)
             if parity.num_same < parity.num_clips or not parity.largest_difference <= TOLERANCE:
                 raise ParityError(
                     f"{path} is not written: the class is the same in {parity.num_same} of "
@@ -98,7 +98,7 @@ def export(predictor: Predictor, kind: Format, path: Path, records: list[Record]
     return parity
 
 
-def describe(predictor: Predictor) -> dict[str, Any]:
+def metadata_of(predictor: Predictor) -> dict[str, Any]:
     """What a program needs to know to use the model, and where it comes from."""
     checkpoint = predictor.checkpoint
     mean, std = predictor.model.normalisation
@@ -118,7 +118,7 @@ def describe(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def compare(model: nn.Module, run: Callable[[Clips], Clips], clips: Clips) -> Parity:
+def check_parity(model: nn.Module, run: Callable[[Clips], Clips], clips: Clips) -> Parity:
     """Compares ``run`` with ``model`` on ``clips`` (N, 3, T, S, S), in batches of ``BATCHES``."""
     same, largest, begin, turn = 0, 0.0, 0, 0
     with torch.inference_mode():

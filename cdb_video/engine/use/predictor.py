@@ -199,7 +199,7 @@ class Predictor:
             CdbVideoError: as ``windows``.
         """
         windows = self.windows(video, window, stride, batch_size)
-        return joined(self.class_names, windows, stride)
+        return timeline_of(self.class_names, windows, stride)
 
     def _of_arrays(
         self, videos: Sequence[InMemoryVideo], views: tuple[int, int] | None, batch_size: int
@@ -257,7 +257,7 @@ def check_loading(views: tuple[int, int], batch_size: int, num_workers: int) -> 
         raise ConfigError(f"num_workers must be >= 0, got {num_workers}")
 
 
-def joined(class_names: list[str], windows: Iterable[Prediction], stride: float) -> Timeline:
+def timeline_of(class_names: list[str], windows: Iterable[Prediction], stride: float) -> Timeline:
     """The timeline that windows make, which come in order, ``stride`` seconds apart."""
     spans, scores = [], []
     for one in windows:

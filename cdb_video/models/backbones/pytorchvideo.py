@@ -26,7 +26,7 @@ from cdb_video.models.weights.pyslowfast_names import (
     SLOWFAST_NAMES,
     X3D_NAMES,
     Rules,
-    renamed,
+    named_as_here,
 )
 from cdb_video.registry import BACKBONES
 
@@ -86,7 +86,7 @@ class _Blocks(Backbone):
     @classmethod
     def local_name(cls, name: str) -> str:
         """Takes names of PyTorchVideo's hub and of PySlowFast."""
-        name = renamed(name, cls.names)
+        name = named_as_here(name, cls.names)
         stage = re.match(r"s([1-5])\.", name)
         return f"{cls.stages[int(stage[1]) - 1][0]}{name[2:]}" if stage else name
 
@@ -393,4 +393,4 @@ class MViTB(Backbone):
     def local_name(name: str) -> str:
         """Takes names of PyTorchVideo's hub and of PySlowFast. Not those of PySlowFast networks
         that have ``qkv`` in one tensor or one ``pos_embed`` for space and time."""
-        return renamed(name, MVIT_NAMES)
+        return named_as_here(name, MVIT_NAMES)

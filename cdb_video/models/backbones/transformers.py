@@ -24,7 +24,7 @@ IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True)
-class Architecture:
+class TransformerOptions:
     """What every network can be told; null takes the value that CONFIG has."""
 
     config: str = ""
@@ -44,7 +44,7 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class Patches(Architecture):
+class Patches(TransformerOptions):
     """A network whose tokens are square."""
 
     patch_size: PositiveInt | None = None
@@ -82,7 +82,7 @@ class VideoTransformer(Backbone):
     published_names: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Part of a name in published files -> what the library calls it since."""
 
-    def __init__(self, options: Architecture) -> None:
+    def __init__(self, options: TransformerOptions) -> None:
         super().__init__()
         network_class = _library_class(self.family, self.classifier)
         config = self._config(network_class.config_class, options)
@@ -95,7 +95,7 @@ class VideoTransformer(Backbone):
         )
         self.token_map = f"network.{self.embeddings}.patch_embeddings.{self.projection}"
 
-    def _config(self, config_class: Any, options: Architecture) -> Any:
+    def _config(self, config_class: Any, options: TransformerOptions) -> Any:
         """The library's config of a network; ``input_format`` is made to say the same."""
         config = _read_config(config_class, options.config) if options.config else config_class()
         if options.hidden_size and hasattr(config, "intermediate_size"):
@@ -218,7 +218,7 @@ class ViViT(VideoTransformer):
     """
 
     @dataclass(frozen=True)
-    class Options(Architecture):
+    class Options(TransformerOptions):
         """The default is vivit-b-16x2."""
 
         tubelet_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
@@ -270,11 +270,11 @@ class VJEPA2(VideoTransformer):
     }
     input_format = InputFormat(64, 256, *IMAGENET)
 
-    def __init__(self, options: Architecture) -> None:
+    def __init__(self, options: TransformerOptions) -> None:
         super().__init__(options)
         del self.network.vjepa2.predictor  # which only pre-training uses
 
-    def _config(self, config_class: Any, options: Architecture) -> Any:
+    def _config(self, config_class: Any, options: TransformerOptions) -> Any:
         config = super()._config(config_class, options)
         config.pred_num_hidden_layers = 0
         return config

@@ -18,9 +18,17 @@ from cdb_video.errors import CheckpointError
 from cdb_video.system.file_kinds import what_instead
 
 WRAPPERS = (
-    *("state_dict_ema", "model_ema", "ema_state_dict"),
-    *("state_dict", "model_state", "model_state_dict"),
-    *("model", "module", "net", "network", "weights"),
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "state_dict",
+    "model_state",
+    "model_state_dict",
+    "model",
+    "module",
+    "net",
+    "network",
+    "weights",
 )
 """Keys under which training programs keep a model's weights in their checkpoints: averaged ones,
 which are what such programs test, before others."""

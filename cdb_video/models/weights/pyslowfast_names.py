@@ -49,7 +49,7 @@ MVIT_NAMES: Rules = (
 )
 
 
-def renamed(name: str, rules: Rules) -> str:
+def named_as_here(name: str, rules: Rules) -> str:
     """``name`` after all ``rules``. Training in PySlowFast puts ``model.`` in front of the names of
     PyTorchVideo's networks; it is dropped."""
     name = name.removeprefix("model.")

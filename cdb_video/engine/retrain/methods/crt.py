@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cdb_video.engine.retrain.base import Retrainer
-from cdb_video.engine.retrain.fitting import CappedFitOptions, fit
+from cdb_video.engine.retrain.fitting import CappedFitOptions, fit_head
 from cdb_video.engine.retrain.work import Made, Work
 from cdb_video.registry import RETRAINERS
 
@@ -20,5 +20,5 @@ class ClassifierRetraining(Retrainer):
 
     def make(self, work: Work) -> Made:
         head = work.fresh()
-        fit(work, self.options, head)
+        fit_head(work, self.options, head)
         return head, {}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cdb_video.config.types import FractionBelowOne
 from cdb_video.engine.retrain.base import Retrainer
-from cdb_video.engine.retrain.fitting import FitOptions, fit
+from cdb_video.engine.retrain.fitting import FitOptions, fit_head
 from cdb_video.engine.retrain.work import Made, Work
 from cdb_video.models.heads import ScaledHead, label_aware_targets
 from cdb_video.registry import RETRAINERS
@@ -34,5 +34,5 @@ class LabelAwareSmoothing(Retrainer):
     def make(self, work: Work) -> Made:
         head, options = ScaledHead(work.trained, learn_all=True), self.options
         targets = label_aware_targets(work.counts, options.smoothing_head, options.smoothing_tail)
-        fit(work, options, head, lambda features, labels: (features, targets[labels]))
+        fit_head(work, options, head, lambda features, labels: (features, targets[labels]))
         return head.folded(), {"scale": head.scale.tolist()}

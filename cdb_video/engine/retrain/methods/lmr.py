@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cdb_video.engine.retrain.base import Retrainer
-from cdb_video.engine.retrain.fitting import CappedFitOptions, fit
+from cdb_video.engine.retrain.fitting import CappedFitOptions, fit_head
 from cdb_video.engine.retrain.work import Made, Work
 from cdb_video.mixing.base import Mixer
 from cdb_video.registry import MIXERS, RETRAINERS
@@ -26,5 +26,5 @@ class MixedReconstruction(Retrainer):
         kind, counts, head = MIXERS.get("lmr"), work.counts, work.fresh()
         options = work.mix_options or kind.Options()
         mixer: Mixer = kind(options, num_classes=len(counts), class_counts=counts)
-        fit(work, self.options, head, mixer)
+        fit_head(work, self.options, head, mixer)
         return head, {"contributions": mixer.get_buffer("contributions").tolist()}

@@ -7,7 +7,7 @@ from torch.nn.functional import one_hot
 
 from cdb_video.config.types import FractionBelowOne
 from cdb_video.engine.retrain.base import Retrainer
-from cdb_video.engine.retrain.fitting import CappedFitOptions, fit
+from cdb_video.engine.retrain.fitting import CappedFitOptions, fit_head
 from cdb_video.engine.retrain.work import Made, Work
 from cdb_video.registry import RETRAINERS
 
@@ -33,5 +33,5 @@ class LabelOverSmoothing(Retrainer):
             sure = one_hot(labels, num_classes).float()
             return features, (1 - delta) * sure + delta / num_classes
 
-        fit(work, self.options, head, smooth)
+        fit_head(work, self.options, head, smooth)
         return head, {"over_smoothing": delta}

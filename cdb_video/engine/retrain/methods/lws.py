@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cdb_video.engine.retrain.base import Retrainer
-from cdb_video.engine.retrain.fitting import FitOptions, fit
+from cdb_video.engine.retrain.fitting import FitOptions, fit_head
 from cdb_video.engine.retrain.work import Made, Work
 from cdb_video.models.heads import ScaledHead
 from cdb_video.registry import RETRAINERS
@@ -19,5 +19,5 @@ class LearnableWeightScaling(Retrainer):
 
     def make(self, work: Work) -> Made:
         head = ScaledHead(work.trained)
-        fit(work, self.options, head)
+        fit_head(work, self.options, head)
         return head.folded(), {"scale": head.scale.tolist()}

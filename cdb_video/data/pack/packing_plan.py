@@ -16,7 +16,7 @@ LARGEST_LIST = 1 << 30
 LISTS = (".csv", ".json", ".txt", ".tsv", ".yaml", ".yml")
 
 
-class Plan(NamedTuple):
+class PackingPlan(NamedTuple):
     """What is to be packed, and where to."""
 
     clips: dict[Path, Record]
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
         return {(r.path, r.start, r.end): path for path, r in self.clips.items()}
 
 
-def make_plan(root: Path, out: Path, splits: Mapping[str, Iterable[Record]]) -> Plan:
+def plan_packing(root: Path, out: Path, splits: Mapping[str, Iterable[Record]]) -> PackingPlan:
     """Where each record of each split goes.
 
     Raises:
@@ -43,11 +43,15 @@ def make_plan(root: Path, out: Path, splits: Mapping[str, Iterable[Record]]) -> 
     for record in records:
         name = _name_under(root, record.path)
         clips[out / (_cut_name(name, record) if cut else name)] = record
-    return Plan(clips, cut)
+    return PackingPlan(clips, cut)
 
 
 def write_lists(
-    root: Path, out: Path, splits: Mapping[str, Iterable[Record]], names: list[str], plan: Plan
+    root: Path,
+    out: Path,
+    splits: Mapping[str, Iterable[Record]],
+    names: list[str],
+    plan: PackingPlan,
 ) -> None:
     """Copies the lists of the data set to ``out``, or writes ``train.csv`` and so on there."""
     if plan.cut:

@@ -11,7 +11,7 @@ import numpy as np
 from cdb_video.data.decode import Decoding, VideoReader
 from cdb_video.data.frames.sampling import frame_range, segments
 from cdb_video.errors import CdbVideoError
-from cdb_video.output.rows import PredictionRow
+from cdb_video.output.rows import TestRow
 
 FRAMES = 5
 HEIGHT = 72
@@ -21,7 +21,7 @@ QUALITY = 70
 WHATEVER = Decoding(damage="accept")
 
 
-def film_strip(row: PredictionRow) -> str:
+def film_strip(row: TestRow) -> str:
     """A JPEG of ``FRAMES`` frames as a ``data:`` address; empty where the file does not decode."""
     span = (row.start, row.end)
     try:
@@ -41,7 +41,7 @@ def film_strip(row: PredictionRow) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
 
 
-def link(row: PredictionRow, page: Path) -> str:
+def link(row: TestRow, page: Path) -> str:
     """The address of a clip's file, from the page, with the seconds to play; empty without one."""
     if not os.path.isfile(row.path):
         return ""

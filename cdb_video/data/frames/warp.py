@@ -23,7 +23,7 @@ class _Box(NamedTuple):
     halvings: int
 
 
-def cutter(
+def warper(
     affine: Affine, decoded: tuple[int, int], size: int, *, black: bool = False
 ) -> Callable[[Frame], Frame]:
     """What takes a frame (H, W, 3) of ``decoded`` (H, W) through ``affine``: (size, size, 3).
@@ -35,7 +35,7 @@ def cutter(
     """
     box = _box(affine, decoded, size)
     if box is not None:
-        return lambda frame: _resized(frame, box, size)
+        return lambda frame: _scaled(frame, box, size)
     halvings = _halvings(1 / np.linalg.norm(affine[:, :2], axis=1).max())
     for _ in range(halvings):
         # Pixel i of the half is pixels 2i and 2i + 1, whose middle is at 2i + 0.5.
@@ -72,7 +72,7 @@ def _box(affine: Affine, decoded: tuple[int, int], size: int) -> _Box | None:
     return _Box(slice(top, bottom), slice(left, right), 1 if x == left else -1, halvings)
 
 
-def _resized(frame: Frame, box: _Box, size: int) -> Frame:
+def _scaled(frame: Frame, box: _Box, size: int) -> Frame:
     picture = _halved(frame[box.rows, box.columns], box.halvings)
     if picture.shape[:2] != (size, size):
         smooth = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)

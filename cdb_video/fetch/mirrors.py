@@ -18,7 +18,7 @@ class Download(NamedTuple):
     """Folders that hold it, tried in turn."""
 
 
-def download(item: Download, folder: Path) -> Path:
+def from_mirrors(item: Download, folder: Path) -> Path:
     """Downloads ``item`` into ``folder``, unless it lies there already, and returns its path.
 
     Raises:

@@ -10,7 +10,7 @@ from cdb_video.report.png import drawn
 MAX_FRAMES = 10
 
 
-def draw_strip(
+def draw_heat_strip(
     path: Path,
     title: str,
     clip: npt.NDArray[np.uint8],
