@@ -61,7 +61,7 @@ ALLOWED = {
 FORBIDDEN = ("eval", "exec", "os.system", "pickle.load", "pickle.loads")
 READS_OPTIONS = ("commands.", "doctor.", "engine.prepare.")
 READS_OPTIONS += ("engine.train.loop", "engine.train.run", "engine.evaluate.test")
-READS_OPTIONS += ("engine.retrain.retrain", "engine.retrain.features")
+READS_OPTIONS += ("engine.retrain.retrain", "engine.retrain.kept_features")
 """Where the Config becomes values, and where it is handed on."""
 CELLARS = ("system", "config", "output")
 FILES = sorted(PACKAGE.rglob("*.py"))
