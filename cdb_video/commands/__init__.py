@@ -23,6 +23,7 @@ WORDS = {
     "export": "write a model for programs without this package",
     "retrain": "make another classifier on the frozen backbone of a checkpoint",
     "compare": "train and test several losses with several seeds",
+    "compare-runs": "set tested runs side by side, clip by clip",
     "recommend": "which losses to try first on a data set, and why",
     "describe-data": "how long the tail of a data set is",
     "make-long-tail": "draw a long-tailed subset of a data set",
@@ -43,7 +44,8 @@ SPINS = "3000"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``cdb-video WORD ARGUMENTS ...``; returns the exit code."""
-    listed = "\n".join(f"  {word:<16}{what}" for word, what in WORDS.items())
+    width = max(map(len, WORDS)) + 2
+    listed = "\n".join(f"  {word:<{width}}{what}" for word, what in WORDS.items())
     parser = argparse.ArgumentParser(
         prog="cdb-video",
         usage="%(prog)s [-h] [--version] WORD ...",

@@ -1,6 +1,5 @@
 """The command ``compare``: several losses with several seeds, everything else equal."""
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,8 +15,8 @@ from cdb_video.output.run_folder import RunFolder
 
 DESCRIPTION = (
     "Train and test several losses with several seeds, everything else equal, and with --methods "
-    "make other classifiers on each of them. Or, with --runs A B ..., compare runs that were "
-    "tested already, clip by clip: a page in --out (comparison.html)."
+    "make other classifiers on each of them. cdb-video compare-runs compares runs that were tested "
+    "already."
 )
 WIDE = 200
 """Characters of a table that goes to a file."""
@@ -25,10 +24,6 @@ WIDE = 200
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Compares losses, and says where the result is. Raises ``CdbVideoError``."""
-    given = sys.argv[1:] if argv is None else argv
-    if "--runs" in given:
-        print(_compare_runs(given, prog))
-        return
     parser = make_parser(prog, DESCRIPTION, "--losses A,B [--methods M,N] [--seeds N] ")
     parser.add_argument(
         "--losses",
@@ -51,16 +46,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         trust_imports=words.trust_imports,
     )
     print(", ".join(str(folder / f"compare.{kind}") for kind in ("csv", "md", "png")))
-
-
-def _compare_runs(argv: Sequence[str], prog: str | None) -> Path:
-    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION)
-    parser.add_argument("--runs", nargs="+", required=True, type=Path, metavar="OUTPUT_DIR")
-    parser.add_argument("--out", type=Path, default=Path("comparison.html"), metavar="FILE")
-    words = parser.parse_args(argv)
-    from cdb_video.report.versus import write_comparison
-
-    return write_comparison(words.out, words.runs)
 
 
 def compare(

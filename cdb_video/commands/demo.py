@@ -31,10 +31,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             code = commands.run(word, [*opts, "DATA.EGTEA.ROOT", str(words.data)])
             if code:
                 return code
-    from cdb_video.report.compare import comparison_table
+    # Slow to import, so not by --help.
+    from cdb_video.report.scores import read_scores
+    from cdb_video.report.seeds import NO_ROOM, score_tables
 
     screen = Console(markup=False)
-    screen.print(comparison_table(runs))
+    screen.print(score_tables({(n, 0): read_scores(f) for n, f in runs.items()}, NO_ROOM)[0])
     for title, folder in runs.items():
         screen.print(f"report of {title}: {folder / 'report.html'}", soft_wrap=True)
     return 0

@@ -1,7 +1,7 @@
-"""Several losses over several seeds: one CSV, two tables and a picture."""
+"""Scores of several runs: one CSV, two tables and a picture."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import ttest_rel
+from rich.text import Text
 
 from cdb_video.report.png import drawn
 from cdb_video.report.scores import Scores
@@ -20,13 +20,15 @@ Run = tuple[str, int]
 """Name of the loss, and seed."""
 
 CONFIDENCE = 0.95
+NO_ROOM = ("mean class F1", "worst class recall")
+"""Scores for which a terminal of 80 columns has no room."""
 
 
 def write_table(path: Path, table: Mapping[Run, Scores]) -> None:
     """One row a run: loss, seed, scores as fractions."""
-    columns = list(next(iter(table.values())))
+    columns = columns_of(table)
     lines = (
-        [loss, seed, *(scores[column] for column in columns)]
+        [loss, seed, *(scores.get(column) for column in columns)]
         for (loss, seed), scores in table.items()
     )
     with replacing(path) as partial:
@@ -62,15 +64,28 @@ def difference_over_seeds(
     centre = mean(b - a for a, b in zip(first, second, strict=True))
     if len(both) < 2:
         return centre, None
+    from scipy.stats import ttest_rel  # slow to import, and the demo needs none
+
     low, high = ttest_rel(second, first).confidence_interval(CONFIDENCE)
     return centre, float(high - low) / 2
 
 
-def score_tables(table: Mapping[Run, Scores]) -> tuple[Table, Table]:
-    """Mean and standard deviation over seeds, and the paired difference to the first loss."""
-    columns = list(next(iter(table.values())))
+def columns_of(table: Mapping[Run, Scores]) -> list[str]:
+    """The scores of any run, in the order in which they are met."""
+    return list(dict.fromkeys(column for scores in table.values() for column in scores))
+
+
+def score_tables(table: Mapping[Run, Scores], without: Collection[str] = ()) -> tuple[Table, Table]:
+    """Mean and standard deviation over seeds, and the paired difference to the first loss.
+
+    Args:
+        table: of one seed or several; the highest mean of each score is bold.
+        without: scores to leave out.
+    """
+    columns = [column for column in columns_of(table) if column not in without]
     num_seeds = len({seed for _, seed in table})
-    means = Table(title=f"Test split, per cent: mean ± standard deviation over {num_seeds} seeds")
+    over = f": mean ± standard deviation over {num_seeds} seeds" if num_seeds > 1 else ""
+    means = Table(title=f"Test split, per cent{over}")
     paired = Table(title="Difference to the first, same seeds: mean ± 95 % t interval")
     for one in (means, paired):
         one.title_justify = "left"
@@ -78,14 +93,17 @@ def score_tables(table: Mapping[Run, Scores]) -> tuple[Table, Table]:
         for column in columns:
             one.add_column(column, justify="right")
     losses = list(dict.fromkeys(loss for loss, _ in table))
+    best = _highest_means(table, columns) if len(losses) > 1 else set()
     for loss in losses:
         mine = [by_seed(table, loss, column) for column in columns]
-        means.add_row(loss, *(_shown(spread(list(v.values()))) if v else "–" for v in mine))
+        cells = [_shown(spread(list(v.values()))) if v else "–" for v in mine]
+        style = ["bold" if (loss, column) in best else "" for column in columns]
+        means.add_row(Text(loss), *map(Text, cells, style))
         if loss != losses[0]:
             first = [by_seed(table, losses[0], column) for column in columns]
             pairs = zip(first, mine, strict=True)
             paired.add_row(
-                loss,
+                Text(loss),
                 *(
                     _shown(difference_over_seeds(a, b), "+") if a.keys() & b else "–"
                     for a, b in pairs
@@ -94,9 +112,19 @@ def score_tables(table: Mapping[Run, Scores]) -> tuple[Table, Table]:
     return means, paired
 
 
+def _highest_means(table: Mapping[Run, Scores], columns: Sequence[str]) -> set[tuple[str, str]]:
+    """(loss, score) of the highest mean of each score."""
+    found = set()
+    for column in columns:
+        every = {loss: by_seed(table, loss, column).values() for loss, _ in table}
+        means = {loss: mean(values) for loss, values in every.items() if values}
+        found |= {(loss, column) for loss, one in means.items() if one == max(means.values())}
+    return found
+
+
 def by_seed(table: Mapping[Run, Scores], loss: str, column: str) -> dict[int, float]:
     """Seed -> score of one loss, without the seeds that have none."""
-    found = {seed: scores[column] for (name, seed), scores in table.items() if name == loss}
+    found = {seed: scores.get(column) for (name, seed), scores in table.items() if name == loss}
     return {seed: score for seed, score in found.items() if score is not None}
 
 
@@ -109,7 +137,7 @@ def _shown(pair: tuple[float, float | None], sign: str = "") -> str:
 def draw_scores(path: Path, table: Mapping[Run, Scores]) -> None:
     """A picture with a panel a score: each seed a dot, the mean of each loss a bar."""
     losses = list(dict.fromkeys(loss for loss, _ in table))
-    columns = list(next(iter(table.values())))
+    columns = columns_of(table)
     size = (2.3 * len(columns) + 1.2, 0.38 * len(losses) + 1.1)
     with drawn(path, dpi=150, figsize=size) as figure:
         panels: Any = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]

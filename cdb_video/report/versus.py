@@ -71,7 +71,7 @@ def write_comparison(page: Path, folders: Sequence[Path], *, strips: bool = True
         DataError: one was not tested, or on other clips than the first.
     """
     if len(folders) < 2:
-        raise DataError(f"--runs must name at least two tested runs, got {len(folders)}")
+        raise DataError(f"at least two tested runs must be named, got {len(folders)}")
     classes = RunFolder(folders[0]).per_class()
     names = {row.class_id: row.name for row in classes}
     runs = [_read(folder, len(names)) for folder in folders]

@@ -1,4 +1,4 @@
-"""Several losses over several seeds."""
+"""Tables, a file and a picture of several runs."""
 
 import csv
 import io
@@ -47,6 +47,32 @@ def test_tables_show_per_cent_and_gaps():
     assert "+5.0 ± 11.4" in text
     assert "–" in text
     assert paired.row_count == 1
+
+
+ONE_SEED = {
+    ("ce", 0): {"top-1": 0.8, "mean class F1": 0.1, "majority recall": 0.9},
+    ("cdb [x]", 0): {"top-1": 0.7, "majority recall": None, "minority recall": 0.123},
+}
+
+
+def test_one_seed_needs_no_spread_and_scores_of_any_run_have_a_column():
+    screen = Console(width=80, record=True, file=io.StringIO())
+    means, _ = seeds.score_tables(ONE_SEED, seeds.NO_ROOM)
+    screen.print(means)
+    lines = [line.split() for line in screen.export_text().splitlines()]
+    cells = [[word for word in line if word not in "│┃"] for line in lines]
+    assert ["Test", "split,", "per", "cent"] in cells
+    assert ["ce", "80.0", "90.0", "–"] in cells
+    assert ["cdb", "[x]", "70.0", "–", "12.3"] in cells
+    bold = [[cell.style == "bold" for cell in column.cells] for column in means.columns[1:]]
+    assert bold == [[True, False], [True, False], [False, True]]
+
+
+def test_the_best_mean_is_bold_where_there_is_another():
+    means, _ = seeds.score_tables(TABLE)
+    assert [cell.style for cell in list(means.columns[1].cells)] == ["", "bold"]
+    alone, _ = seeds.score_tables({("ce", 0): {"top-1": 0.5}})
+    assert [cell.style for cell in list(alone.columns[1].cells)] == [""]
 
 
 def test_the_csv_holds_every_run(tmp_path):

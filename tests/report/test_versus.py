@@ -64,13 +64,13 @@ def test_the_page_has_the_differences(runs, tmp_path):
 def test_only_runs_on_the_same_clips_are_compared(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first, second, _, _ = runs
-    assert run("compare", ["--runs", str(first.folder), str(second)]) == 0
+    assert run("compare-runs", [str(first.folder), str(second)]) == 0
     assert capsys.readouterr().out.strip() == "comparison.html"
     other = FakeRun(tmp_path / "other", 6, samples=100, seed=3)
     other.write_test()
-    assert run("compare", ["--runs", str(first.folder), str(other.folder), "--out", "x.html"]) == 2
+    assert run("compare-runs", [str(first.folder), str(other.folder), "--out", "x.html"]) == 2
     assert "must be tested on the same clips" in capsys.readouterr().err
-    assert run("compare", ["--runs", str(first.folder), "--out", "x.html"]) == 2
+    assert run("compare-runs", [str(first.folder), "--out", "x.html"]) == 2
     assert "at least two" in capsys.readouterr().err
     with pytest.raises(DataError, match="test the run first"):
         write_comparison(tmp_path / "x.html", [first.folder, tmp_path])
