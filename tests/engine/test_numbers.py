@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 from cdb_video.commands import run as run_command
+from cdb_video.doctor.replay import replay
 from cdb_video.engine.evaluate.test import test as run_test
 from cdb_video.engine.train.finite import FiniteCheck
 from cdb_video.engine.train.loop import fit, train
@@ -64,9 +65,20 @@ def test_the_step_is_saved_with_the_weights_before_it_and_runs_again(configured,
     assert "first gradient that is not finite: " in said
 
 
-def test_another_file_is_no_bad_batch(configured, tmp_path):
-    from cdb_video.doctor.replay import replay
+def test_a_step_of_a_later_epoch_draws_again_what_it_drew(configured):
+    config = configured("out", *SMALL, "TRAIN.EVAL_PERIOD", 0, "LOG_PERIOD", 1)
+    seeds = []
+    run = breaking(prepare(config, CPU), {8})
+    run.learner.model.register_forward_pre_hook(lambda *_: seeds.append(torch.initial_seed()))
+    with pytest.raises(TrainingError, match=r"epoch 2, step 3: "):  # of 5 steps an epoch
+        fit(run)
+    replayed = replay(RunFolder(config.output_dir).bad_batch(0))
+    assert (replayed.epoch, replayed.step) == (2, 3)
+    assert len(set(seeds)) == len(seeds) == 8
+    assert torch.initial_seed() == seeds[-1]
 
+
+def test_another_file_is_no_bad_batch(configured, tmp_path):
     config = configured("out", "SOLVER.MAX_EPOCH", 2, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]")
     train(config)
     with pytest.raises(CheckpointError, match="must be the bad batch of a run"):
