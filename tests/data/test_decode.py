@@ -116,6 +116,16 @@ def test_random_access_gives_the_frames_of_sequential_decoding(tmp_path, name):
         assert reader.fps == pytest.approx(arguments.get("fps", 24), rel=0.02)
 
 
+def test_without_the_loop_filter_the_moments_are_the_same_and_the_pixels_near(tmp_path):
+    options = {"bf": "2", "g": "12", "crf": "34"}
+    path = write_video(tmp_path / "a.mp4", 24, (96, 128), options=options)
+    with VideoReader(path) as one, VideoReader(path, Decoding(skip_loop_filter=True)) as other:
+        filtered, raw = (reader.frames(np.arange(24)) for reader in (one, other))
+        assert list(one.times) == list(other.times)
+    assert [read_number(picture) for picture in raw] == list(range(24))
+    assert 0 < np.abs(filtered.astype(int) - raw).mean() < 8
+
+
 def test_colours_are_rgb(clip):
     with VideoReader(clip) as reader:
         difference = np.abs(reader.frames([9])[0].astype(int) - numbered_frame(9, (64, 96)))

@@ -97,6 +97,18 @@ def test_erasing_is_one_box_of_noise_in_all_frames():
     assert not plain.any(), "what is given stays"
 
 
+def test_as_many_boxes_are_erased_as_asked_for(dataset):
+    """Two boxes share the area of one: where they lie apart, columns between them stay."""
+    plain = frames(3, (60, 80)) * 0
+    apart = 0
+    for seed in range(60):
+        columns = erased(plain, 2, np.random.default_rng(seed))[0].any(axis=(0, 2))
+        apart += np.count_nonzero(np.diff(columns.astype(int)) == 1) + int(columns[0]) == 2
+    assert apart > 5
+    one, two = (dataset(re_prob=1.0, re_count=n)[Key(1, 0, 0)].clips for n in (1, 2))
+    assert (one != two).any()
+
+
 def test_lost_frames_give_way_to_the_one_before():
     indices = np.arange(10, 40, 3)
     assert without_some(indices, 0.0, np.random.default_rng(0)) is indices

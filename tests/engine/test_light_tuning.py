@@ -67,6 +67,25 @@ def test_it_starts_as_the_plain_network_to_the_bit_and_few_parameters_learn(name
     assert sum(learning.values()) < (0.02 if total > 1e6 else 0.2) * total
 
 
+def test_lora_is_scaled_by_alpha_over_rank(tuned):
+    """Twice the alpha moves the output twice as far, where the pairs are the same."""
+    moved = []
+    for alpha in (8, 16):
+        torch.manual_seed(0)
+        config = tuned(f"alpha_{alpha}", *LORA, "MODEL.LORA_ALPHA", alpha)
+        model = prepare(config, CPU).learner.model.eval()
+        layers = [one for one in model.modules() if hasattr(one, "lora_B")]
+        assert {one.scaling["default"] for one in layers} == {alpha / 2}
+        layer = layers[0]
+        torch.manual_seed(1)
+        inputs = torch.randn(3, layer.in_features)
+        with torch.no_grad():
+            before = layer(inputs)
+            layer.lora_B["default"].weight.normal_()
+            moved.append(layer(inputs) - before)
+    torch.testing.assert_close(moved[1], 2 * moved[0])
+
+
 @pytest.mark.parametrize("words", [LORA, (*LORA, "MODEL.LORA_TARGETS", "all"), ADAPTERS])
 def test_the_backbone_stays_and_the_checkpoint_is_tested(tuned, words):
     config = tuned("out", *words)

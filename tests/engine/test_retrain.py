@@ -349,11 +349,12 @@ def test_smoothed_labels_are_what_is_learnt_where_features_tell_all(trained):
     for method, given, own in (
         ("los", {"over_smoothing": 0.9}, [0.4, 0.4, 0.4]),
         ("las", {"smoothing_tail": 0.2}, [0.6, 0.6824, 0.8]),
+        ("las", {"smoothing_tail": 0.2, "smoothing_head": 0.5, "base_lr": 0.3}, [0.5, 0.6237, 0.8]),
     ):
         log = RunLog(RunFolder(config.output_dir).retrained(method))
         work = work_of({"train": split, "val": split}, nn.Linear(3, 3), log)
         kind = RETRAINERS.get(method)
-        head, _ = kind(kind.Options(**common, **given)).make(work)
+        head, _ = kind(kind.Options(**{**common, **given})).make(work)
         log.close()
         scores = head(3 * torch.eye(3)).softmax(dim=1)
         assert scores.diagonal().tolist() == pytest.approx(own, abs=0.005), method

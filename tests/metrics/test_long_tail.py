@@ -56,6 +56,13 @@ def test_ssv2_lt():
     }
 
 
+@pytest.mark.parametrize(("rule", "head"), [("nearest", 14), ("reach", 15), ("within", 14)])
+def test_the_option_says_how_the_head_is_rounded(rule, head):
+    kind = GROUPINGS.get("head_tail_fewshot")
+    found = kind(kind.Options(head_rounding=rule)).group(np.asarray(SSV2_LT), [])
+    assert in_groups(found)["head"] == head
+
+
 def test_ssv2_lt_is_near_a_pareto_curve():
     falling = np.sort(SSV2_LT)[::-1]
     curve = 2500 / (1 + np.arange(174) / 121) ** 7.1

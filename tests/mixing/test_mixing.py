@@ -167,6 +167,30 @@ def test_remix_gives_the_label_to_the_rare_class():
         assert float(target[1, 3]) == pytest.approx(share if share <= 0.5 else 1, abs=1e-6)
 
 
+def test_remix_s_kappa_says_what_is_rare():
+    """100 clips are 33 times 3: enough for a KAPPA of 30, too few for one of 40."""
+    shares = []
+    for kappa in (30.0, 40.0):
+        torch.manual_seed(4)
+        mixed, target = make("remix", kappa=kappa)(torch.eye(2), torch.tensor([0, 3]))
+        assert 0 < float(mixed[0, 0]) < 0.5
+        shares.append(float(target[0, 0]))
+    assert shares == [0, pytest.approx(float(mixed[0, 0]), abs=1e-6)]
+
+
+def test_mixup_or_cutmix_takes_the_options_of_both():
+    inputs = torch.arange(5.0)[:, None, None, None, None].expand(5, 3, 4, 8, 8)
+    for share, name, alpha in ((0.0, "mixup", 0.3), (1.0, "cutmix", 2.0)):
+        both = make("mixup_or_cutmix", cutmix_share=share, **{f"{name}_alpha": alpha})
+        torch.manual_seed(5)
+        found, target = both(inputs, LABELS)
+        torch.manual_seed(5)
+        torch.rand(())  # the choice
+        expected, labels = make(name, alpha=alpha)(inputs, LABELS)
+        assert torch.equal(found, expected)
+        assert torch.equal(target, labels)
+
+
 def test_pairwise_leaves_half_of_the_clips():
     mixer = make("pairwise")
     torch.manual_seed(0)

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from models.small import SMALL
+from torch import nn
 
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model
@@ -87,6 +88,18 @@ def test_stages_are_embeddings_and_one_a_layer(name):
     model = build_model(name, NUM_CLASSES, **{**SMALL[name], "num_layers": 3})
     assert len(model.stages) == 4
     assert [stage[0].endswith("embeddings") for stage in model.stages] == [True] + 3 * [False]
+
+
+@pytest.mark.parametrize("name", ["timesformer", "videomae", "vjepa2"])
+def test_a_token_is_a_patch_of_this_size(name):
+    """Half the size makes four times the tokens, each of a quarter of the pixels."""
+    kernels = {}
+    for size in (8, 16):
+        model = build_model(name, NUM_CLASSES, **{**SMALL[name], "patch_size": size})
+        assert model(torch.zeros(1, 3, 4, 32, 32)).shape == (1, NUM_CLASSES)
+        convolution = next(m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d)))
+        kernels[size] = convolution.weight.shape[-2:]
+    assert kernels == {8: (8, 8), 16: (16, 16)}
 
 
 @pytest.mark.parametrize(
