@@ -7,6 +7,7 @@ import numpy as np
 
 from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, composed
 from cdb_video.data.datasets.clip_lists import ClipList, is_number, read_clip_list
+from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.lists.records import RecordTable
 from cdb_video.errors import ConfigError
 from cdb_video.registry import DATASETS
@@ -31,20 +32,8 @@ class Clips(LabelledClips):
     """
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(ListOptions):
         """Where the clips and their lists lie."""
-
-        root: str = "datasets/clips"
-        """Folder of the lists. Paths in the lists are relative to it."""
-
-        train: str = "train.csv"
-        """The training list."""
-
-        val: str = "val.csv"
-        """The validation list."""
-
-        test: str = "test.csv"
-        """The test list. Only testing needs it."""
 
         classes: tuple[str, ...] = ()
         """All class names, in the order of their numbers. A label that is not among them is an

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, TextIO
 
 from cdb_video.data.datasets.base import LabelledClips, Line, Origin, composed, opened
 from cdb_video.data.datasets.csv_lists import csv_rows
+from cdb_video.data.datasets.list_options import TestedOnValidation
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.outputs import Output
@@ -56,19 +57,11 @@ class EpicKitchens(LabelledClips):
     """
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(TestedOnValidation):
         """Where EPIC-KITCHENS-100 lies, and which task it poses."""
 
         root: str = "datasets/epic_kitchens_100"
-        """Folder of lists and videos. Paths are relative to it."""
-
         train: str = "annotations/EPIC_100_train.csv"
-        """The training list."""
-
-        val: str = ""
-        """A validation list that shares no clip with training and test. Empty means none, with
-        TRAIN.EVAL_PERIOD 0."""
-
         test: str = "annotations/EPIC_100_validation.csv"
         """The list to test on. The official test list has no labels."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cdb_video.data.datasets.image_lists import ImageLists
+from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.registry import DATASETS
 
 
@@ -14,19 +15,14 @@ class ImageNetLT(ImageLists):
     """
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(ListOptions):
         """Where ImageNet-LT lies."""
 
         root: str = "datasets/imagenet_lt"
         """Folder that holds ImageNet's folders ``train`` and ``val``, and the lists."""
 
         train: str = "ImageNet_LT_train.txt"
-        """The training list."""
-
         val: str = "ImageNet_LT_val.txt"
-        """The validation list."""
-
         test: str = "ImageNet_LT_test.txt"
-        """The test list."""
 
     command = "cdb-video get-data imagenet_lt"

@@ -4,6 +4,7 @@ Dataset", CVPR 2018)."""
 from dataclasses import dataclass
 
 from cdb_video.data.datasets.image_lists import ImageLists
+from cdb_video.data.datasets.list_options import TestedOnValidation
 from cdb_video.registry import DATASETS
 
 
@@ -17,20 +18,13 @@ class INaturalist(ImageLists):
     """
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(TestedOnValidation):
         """Where iNaturalist lies."""
 
         root: str = "datasets/inaturalist"
         """Folder that holds ``train_val2018`` and the lists."""
 
         train: str = "iNaturalist18_train.txt"
-        """The training list."""
-
-        val: str = ""
-        """A validation list of your own, of images that TRAIN does not list. Empty means none, with
-        TRAIN.EVAL_PERIOD 0."""
-
         test: str = "iNaturalist18_val.txt"
-        """The test list."""
 
     command = "cdb-video get-data inaturalist"

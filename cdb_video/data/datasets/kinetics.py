@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin, composed, opened
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.datasets.csv_lists import csv_rows
+from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.registry import DATASETS
@@ -36,18 +37,10 @@ class Kinetics(LabelledClips):
     """
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(ListOptions):
         """Where the clips and their lists lie."""
 
         root: str = "datasets/kinetics400"
-        """Folder of the lists and the clips. Paths are relative to it."""
-
-        train: str = "train.csv"
-        """The training list."""
-
-        val: str = "val.csv"
-        """The validation list."""
-
         test: str = "test.csv"
         """The test list. If the official one has no labels, as in some years, name val.csv."""
 

@@ -9,6 +9,7 @@ from typing import Literal
 from cdb_video.config.types import NonNegativeInt
 from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, Line, read_lines
 from cdb_video.data.datasets.class_files import read_class_names
+from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
@@ -24,20 +25,8 @@ class PathLabelList(LabelledClips):
     """
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(ListOptions):
         """Where the clips and their lists lie, and how lines look."""
-
-        root: str = "datasets/clips"
-        """Folder of the lists. Paths in the lists are relative to it."""
-
-        train: str = "train.csv"
-        """The training list."""
-
-        val: str = "val.csv"
-        """The validation list."""
-
-        test: str = "test.csv"
-        """The test list. Only testing needs it."""
 
         columns: Literal["path label", "path frames label"] = "path label"
         """Columns of a line. The number of frames, which MMAction2's lists of image folders have,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cdb_video.data.datasets.image_lists import ImageLists
+from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.registry import DATASETS
 
 
@@ -11,19 +12,14 @@ class PlacesLT(ImageLists):
     """Places-LT: scenes of 365 classes, 5 to 4,980 training images each."""
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(ListOptions):
         """Where Places-LT lies."""
 
         root: str = "datasets/places_lt"
         """Folder that holds the lists and the folders of Places365 that they name."""
 
         train: str = "Places_LT_train.txt"
-        """The training list."""
-
         val: str = "Places_LT_val.txt"
-        """The validation list."""
-
         test: str = "Places_LT_test.txt"
-        """The test list."""
 
     command = "cdb-video get-data places_lt"

@@ -7,6 +7,7 @@ from typing import Any
 
 from cdb_video.data.datasets.base import LabelledClips, opened
 from cdb_video.data.datasets.class_files import read_class_names
+from cdb_video.data.datasets.list_options import TestedOnValidation
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS
@@ -23,18 +24,12 @@ class SomethingSomethingV2(LabelledClips):
     """
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(TestedOnValidation):
         """Where the clips and their lists lie."""
 
         root: str = "datasets/ssv2"
-        """Folder of the lists and the clips. Paths are relative to it."""
-
         train: str = "something-something-v2-train.json"
         """The training list. Newer archives call it labels/train.json."""
-
-        val: str = ""
-        """A validation list that shares no clip with training and test. Empty means none, with
-        TRAIN.EVAL_PERIOD 0."""
 
         test: str = "something-something-v2-validation.json"
         """The list to test on."""

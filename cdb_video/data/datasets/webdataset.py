@@ -10,6 +10,7 @@ from typing import Any
 
 from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin, composed
 from cdb_video.data.datasets.class_files import read_class_names
+from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.decode.member import INSIDE, content, members
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
@@ -29,7 +30,7 @@ class WebDataset(LabelledClips):
     """
 
     @dataclass(frozen=True)
-    class Options:
+    class Options(ListOptions):
         """Where the archives lie."""
 
         root: str = "datasets/shards"
