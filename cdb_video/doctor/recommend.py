@@ -1,4 +1,4 @@
-"""Which losses to try first on a data set, and why: rules drawn from docs/results.md."""
+"""Which losses to try first on a data set, and why: the rows of ``advice`` that hold for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,15 +8,14 @@ import numpy.typing as npt
 from scipy.stats import spearmanr
 
 from cdb_video.data.lists.splits import Splits
+from cdb_video.doctor import advice
+from cdb_video.doctor.advice import FEW, PAPER, SAFE
 from cdb_video.doctor.findings import such_as
 from cdb_video.options import Config
 from cdb_video.output.rows import DifficultyRow
 
-SAFE, PAPER = "cdb_ce:tau=1:momentum=0.7", "cdb_ce:tau=dynamic:momentum=0"
 UNEVEN = 1.5
 """Largest over smallest class from which on sizes matter."""
-FEW = 12
-"""Validation clips of a class below which its recall is noise of more than 10 points."""
 LINKED = 0.5
 """Rank correlation of size and recall from which on sizes explain what is hard."""
 SWINGING = 0.25
@@ -84,21 +83,8 @@ def _sizes(train: Counts, result: Recommendation) -> None:
     there = train[train > 0]
     ratio = there.max() / there.min()
     span = f"{len(there)} classes of {there.min()} to {there.max()} training clips (1:{ratio:.0f})"
-    if ratio >= UNEVEN:
-        result.add(
-            "sizes",
-            f"{span}: balanced_softmax corrects for sizes, cdb_logit starts there and goes on by "
-            "difficulty; both gained over cross entropy on images and real clips of unlike sizes",
-            "balanced_softmax",
-            "cdb_logit",
-        )
-    else:
-        result.add(
-            "sizes",
-            f"{span}: next to equal, so that losses by size are cross entropy; cdb_logit raised "
-            "the class recognised least at no cost to the mean",
-            "cdb_logit",
-        )
+    row = advice.UNEVEN_SIZES if ratio >= UNEVEN else advice.EQUAL_SIZES
+    result.add("sizes", f"{span}: {row}", *row.losses)
 
 
 def _hardness(
@@ -120,10 +106,7 @@ def _hardness(
         elif linked > -LINKED:
             what = "sizes do not explain all that is hard, losses by difficulty are for the rest"
         else:
-            what = (
-                "large classes are the hard ones; on such videos, from scratch, cdb_ce with "
-                "TAU 1 MOMENTUM 0.7 was ahead and correcting for sizes gained nothing"
-            )
+            what = f"large classes are the hard ones: {advice.HARD_LARGE}"
         text = f"rank correlation of training clips and recall {linked:+.2f}: {what}"
         result.add("difficulty", text, SAFE)
     hopeless = _chosen(class_names, known & (last == 0))
@@ -168,9 +151,8 @@ def _validation(
         result.add(
             "validation",
             f"{len(few)} classes have less than {FEW} clips, as few as {few.min()}, whose recall "
-            f"is uncertain by {error:.0f} points: cdb_logit's TOLERANCE sees to that, cdb_ce needs "
-            "MOMENTUM 0.7",
-            SAFE,
+            f"is uncertain by {error:.0f} points: {advice.FEW_VALIDATION}",
+            *advice.FEW_VALIDATION.losses,
         )
 
 
@@ -182,14 +164,12 @@ def _start(config: Config, result: Recommendation) -> None:
             PAPER,
         )
     else:
-        is_video = config.data.num_frames > 1
+        row = advice.REAL_CLIPS if config.data.num_frames > 1 else advice.IMAGES
         result.add(
             "from scratch",
-            "on images the paper's form of CDB swings, also over 100 epochs, TAU 1 MOMENTUM 0.7 "
-            "does not; on real clips it was ahead, most of all in the worst class, on the demo's "
-            "made ones 24 points behind cross entropy; better than any loss are pretrained weights "
-            "(MODEL.PRETRAINED)",
-            *((SAFE, PAPER) if is_video else (SAFE,)),
+            "pretrained weights (MODEL.PRETRAINED) are better than any loss. "
+            f"{row.data.capitalize()}: {row}",
+            *row.losses,
         )
 
 

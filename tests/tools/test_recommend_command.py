@@ -54,7 +54,9 @@ def losses(command):
 
 def test_sizes_alone(ask, tmp_path):
     said, command = ask()
-    assert said["sizes"].startswith("4 classes of 4 to 40 training clips (1:10): balanced_softmax")
+    assert said["sizes"].startswith(
+        "4 classes of 4 to 40 training clips (1:10): try first cdb_logit;"
+    )
     assert said["difficulty"].startswith("no run yet")
     assert "validation" not in said
     assert losses(command) == ["cross_entropy", "balanced_softmax", "cdb_logit", SAFE, PAPER]
@@ -69,7 +71,7 @@ def test_sizes_alone(ask, tmp_path):
 
 def test_equal_sizes_need_no_loss_by_size(ask):
     said, command = ask(train=(10, 11, 12, 10))
-    assert "next to equal" in said["sizes"]
+    assert "try first cross_entropy; cdb_logit, if the worst class matters." in said["sizes"]
     assert losses(command) == ["cross_entropy", "cdb_logit", SAFE, PAPER]
 
 
