@@ -46,8 +46,6 @@ class Train:
     keeps torch's own switches, so convolutions may use TF32 on a GPU. 'tf32' also allows TF32 in
     matrix products. 'bf16' and 'fp16' use autocast, and 'fp16' scales the gradient. 'auto' times
     one step of each when a run begins (fp32 and bf16 on a CPU) and keeps the fastest."""
-    mixed_precision: bool = False
-    """Short form of PRECISION bf16."""
     on_nan: Literal["stop", "skip"] = may_change("stop")
     """What happens to a step whose loss is not finite. 'stop' ends the run and names the step and
     its clips. On a CPU or with LOG_PERIOD 1 it also writes OUTPUT_DIR/bad_batch.pt, which
@@ -59,12 +57,6 @@ class Train:
     """Decay of an exponential moving average of the weights, in [0, 1). The average is what is
     validated, tested and kept. Each step computes average = EMA_DECAY * average + (1 - EMA_DECAY) *
     weights. 0 is off."""
-
-    def __post_init__(self) -> None:
-        if self.mixed_precision and self.precision == "fp32":
-            object.__setattr__(self, "precision", "bf16")
-        if self.mixed_precision and self.precision != "bf16":
-            raise ValueError(f"MIXED_PRECISION is PRECISION bf16, got {self.precision!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,8 @@
 from typing import Any
 
 from cdb_video.config.tree import Selection, component_options, merge, parse_overrides
+from cdb_video.config.types import coerce
+from cdb_video.errors import ConfigError
 
 MOVED = {
     "TEST.GROUPS": "GROUPS.NAME",
@@ -15,6 +17,8 @@ MOVED = {
     "TEST.FEW_SHOT": "GROUPS.HEAD_TAIL_FEWSHOT.FEW_SHOT",
 }
 """Key of version 0.1 -> its name now; the old one is understood."""
+SHORT = {"TRAIN.MIXED_PRECISION": ("TRAIN.PRECISION", "bf16")}
+"""A switch, as PySlowFast has it -> the option that it is short for, and its value."""
 OF_EACH = "RETRAIN"
 """A section whose options stood in it once and are those of each of its components now."""
 PYSLOWFAST = {
@@ -69,7 +73,12 @@ PYSLOWFAST = {
 
 
 def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
-    """A tree with the keys of ``MOVED`` under their names of now. These win if both are given."""
+    """A tree with the keys of ``MOVED`` and ``SHORT`` under their names of now, which win.
+
+    Raises:
+        ConfigError: a switch is neither on nor off, or is on beside another value of its option.
+    """
+    tree = _without_switches(tree)
     moved = parse_overrides(
         {
             new: tree[section][key]
@@ -85,6 +94,21 @@ def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
         for section, node in tree.items()
     }
     return merge(moved, left)
+
+
+def _without_switches(tree: dict[str, Any]) -> dict[str, Any]:
+    for switch, (option, value) in SHORT.items():
+        section, key = switch.split(".")
+        node = tree.get(section)
+        if not isinstance(node, dict) or key not in node:
+            continue
+        left = {name: given for name, given in node.items() if name != key}
+        if coerce(node[key], bool, switch):
+            name = option.split(".")[1]
+            if left.setdefault(name, value) != value:
+                raise ConfigError(f"{switch} is {option} {value}, got {option} {left[name]}")
+        tree = {**tree, section: left}
+    return tree
 
 
 def to_each_component(tree: dict[str, Any], kind: type[Selection]) -> dict[str, Any]:

@@ -161,5 +161,12 @@ def test_half_precision_has_a_scaler_that_goes_on_where_it_was(configured):
 
 def test_the_old_word_for_bfloat16_still_holds(configured):
     assert configured("out", "TRAIN.MIXED_PRECISION", "true").train.precision == "bf16"
-    with pytest.raises(ConfigError, match="MIXED_PRECISION is PRECISION bf16, got 'fp16'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"TRAIN.MIXED_PRECISION is TRAIN.PRECISION bf16, got TRAIN.PRECISION fp16",
+    ):
         configured("out", "TRAIN.MIXED_PRECISION", "true", "TRAIN.PRECISION", "fp16")
+    plain = configured("out", "TRAIN.MIXED_PRECISION", "false", "TRAIN.PRECISION", "fp16")
+    assert plain.train.precision == "fp16"
+    with pytest.raises(ConfigError, match=r"TRAIN\.MIXED_PRECISION must be .*, got 'perhaps'"):
+        configured("out", "TRAIN.MIXED_PRECISION", "perhaps")
