@@ -10,7 +10,7 @@ from cdb_video.config.moved_keys import OF_EACH, PYSLOWFAST, to_each_component, 
 from cdb_video.config.tree import (
     Selection,
     UnknownKeyError,
-    from_node,
+    from_tree,
     merge,
     nearest_key,
     parse_overrides,
@@ -202,7 +202,7 @@ def load(
         )
     import_modules(modules)
     try:
-        return from_node(Config, tree)
+        return from_tree(Config, tree)
     except UnknownKeyError as error:
         raise ConfigError(f"{error}{_what_was_meant(error.key)}") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cdb_video.config.tree import UnknownKeyError, from_node, nearest_key, parse_overrides
+from cdb_video.config.tree import UnknownKeyError, from_tree, nearest_key, parse_overrides
 from cdb_video.errors import ConfigError
 from cdb_video.models import build_model, cost
 from cdb_video.models.contract import CHECKS, first_line
@@ -77,7 +77,7 @@ def _parser(prog: str | None) -> argparse.ArgumentParser:
 def _read_options(name: str, words: Sequence[str]) -> Any:
     kind = BACKBONES.get(name).Options
     try:
-        return from_node(kind, parse_overrides(words), f"MODEL.{name.upper()}")
+        return from_tree(kind, parse_overrides(words), f"MODEL.{name.upper()}")
     except UnknownKeyError as error:
         near = nearest_key(kind, error.key.split(".")[-1])
         raise ConfigError(f"{error}{f'; did you mean {near}?' if near else ''}") from None

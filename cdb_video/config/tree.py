@@ -1,7 +1,8 @@
 """The bridge between YAML with ``KEY VALUE`` overrides and frozen dataclasses.
 
-At the edge stands a tree with upper-case keys, written as fvcore's ``CfgNode``; inside the package
-there are only dataclasses with the same names in lower case. Every value is checked here, once.
+At the edge stands a tree with upper-case keys, such as PySlowFast's configs have. Inside the
+package there are only dataclasses with the same names in lower case. Every value is checked here,
+once.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
-from fvcore.common.config import BASE_KEY, CfgNode
+import yaml
 
 from cdb_video.config.types import Text, coerce
 from cdb_video.config.yaml_text import parse_yaml
@@ -18,6 +19,8 @@ from cdb_video.errors import ConfigError
 from cdb_video.registry import Registry
 
 T = TypeVar("T")
+BASE_KEY = "_BASE_"
+"""Key of the file that a file builds on, as in fvcore."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +108,7 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def from_node(cls: type[T], node: Any, key: str = "") -> T:
+def from_tree(cls: type[T], node: Any, key: str = "") -> T:
     """Builds the dataclass ``cls`` from a tree, filling what is absent with its defaults.
 
     Args:
@@ -120,7 +123,7 @@ def from_node(cls: type[T], node: Any, key: str = "") -> T:
         if field.name in values or field.name not in _field_names(cls):
             continue
         if dataclasses.is_dataclass(hints[field.name]):
-            values[field.name] = from_node(hints[field.name], {}, _join(key, field.name))
+            values[field.name] = from_tree(hints[field.name], {}, _join(key, field.name))
         elif field.default is dataclasses.MISSING:
             raise ConfigError(f"{_join(key, field.name)} is required, got nothing")
         else:
@@ -132,7 +135,7 @@ def from_node(cls: type[T], node: Any, key: str = "") -> T:
         except ConfigError as error:
             raise ConfigError(f"{key}.{cls.choice.upper()}: {error}") from None
         sub_key = f"{key}.{name.upper()}"
-        values["options"] = from_node(component.Options, node.get(name.upper(), {}), sub_key)
+        values["options"] = from_tree(component.Options, node.get(name.upper(), {}), sub_key)
     try:
         return cls(**values)
     except (ValueError, ConfigError) as error:
@@ -153,7 +156,7 @@ def _values(cls: type, node: Any, key: str) -> dict[str, Any]:
             hint = hints[leaves[name]]
             is_section = dataclasses.is_dataclass(hint)
             values[leaves[name]] = (
-                from_node(hint, value, full_key) if is_section else coerce(value, hint, full_key)
+                from_tree(hint, value, full_key) if is_section else coerce(value, hint, full_key)
             )
         elif name in (components := _component_options(cls)):
             _values(components[name], value, full_key)
@@ -162,20 +165,20 @@ def _values(cls: type, node: Any, key: str) -> dict[str, Any]:
     return values
 
 
-def to_node(config: Any) -> CfgNode:
-    """The full tree of a dataclass: the inverse of ``from_node``."""
-    node = CfgNode()
+def to_tree(config: Any) -> dict[str, Any]:
+    """The full tree of a dataclass: the inverse of ``from_tree``."""
+    tree: dict[str, Any] = {}
     for name in _field_names(type(config)):
         value = getattr(config, name)
-        node[name.upper()] = to_node(value) if dataclasses.is_dataclass(value) else _plain(value)
+        tree[name.upper()] = to_tree(value) if dataclasses.is_dataclass(value) else _plain(value)
     if isinstance(config, Selection):
-        node[config.chosen.upper()] = to_node(config.options)
-    return node
+        tree[config.chosen.upper()] = to_tree(config.options)
+    return tree
 
 
 def dump(config: Any) -> str:
     """YAML text of a dataclass; reading it gives an equal dataclass."""
-    return str(to_node(config).dump(sort_keys=False))
+    return yaml.safe_dump(to_tree(config), sort_keys=False)
 
 
 def flat(config: Any) -> dict[str, str]:
@@ -189,7 +192,7 @@ def flat(config: Any) -> dict[str, str]:
             else:
                 yield whole, str(value)
 
-    return dict(leaves(to_node(config), ""))
+    return dict(leaves(to_tree(config), ""))
 
 
 def known_keys(cls: type, key: str = "") -> Iterator[tuple[str, type, str]]:

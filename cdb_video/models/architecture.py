@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
-from cdb_video.config.tree import Selection, dump, from_node
+from cdb_video.config.tree import Selection, dump, from_tree
 from cdb_video.config.types import FractionBelowOne, NonNegativeInt, PositiveFloat
 from cdb_video.config.yaml_text import parse_yaml
 from cdb_video.registry import BACKBONES, Registry
@@ -66,7 +66,7 @@ class Architecture(Selection):
         """
         name = str(tree.get("NAME", cls.name))
         known = {*map(str.upper, OWN), name.upper()}
-        return from_node(cls, {key: v for key, v in tree.items() if key in known}, "MODEL")
+        return from_tree(cls, {key: v for key, v in tree.items() if key in known}, "MODEL")
 
     def text(self) -> str:
         """YAML, of which ``of_tree`` makes the same."""

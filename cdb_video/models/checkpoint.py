@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdb_video.config.tree import from_node
+from cdb_video.config.tree import from_tree
 from cdb_video.config.yaml_text import parse_yaml
 from cdb_video.errors import CheckpointError, ConfigError
 from cdb_video.models.architecture import Architecture
@@ -127,7 +127,7 @@ class Checkpoint:
         given = self.config.get(name, {})
         fields = {field.name.upper() for field in fields_of(kind)}
         try:
-            return from_node(kind, {k: v for k, v in given.items() if k in fields}, name)
+            return from_tree(kind, {k: v for k, v in given.items() if k in fields}, name)
         except ConfigError as error:
             raise CheckpointError(f"{self.path}: {error}") from None
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from cdb_video.config.tree import from_node
+from cdb_video.config.tree import from_tree
 from cdb_video.data.batches.batch import Batch
 from cdb_video.data.lists.records import Record
 from cdb_video.engine.evaluate.features import compute_features
@@ -50,7 +50,7 @@ def split_records(predictor: Predictor, split: str) -> list[Record]:
     checkpoint = predictor.checkpoint
     name = str(checkpoint.option("DATA", "NAME"))
     kind, section = DATASETS.get(name), name.upper()
-    own = from_node(kind.Options, checkpoint.config["DATA"].get(section, {}), f"DATA.{section}")
+    own = from_tree(kind.Options, checkpoint.config["DATA"].get(section, {}), f"DATA.{section}")
     records: list[Record] = kind(own).records(split)
     return records
 
