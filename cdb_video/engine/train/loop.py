@@ -22,8 +22,8 @@ from cdb_video.system.stopping import stop_requests
 def train(config: Config, after_epoch: Callable[[], object] = lambda: None) -> None:
     """Trains as ``config`` says and leaves the run in OUTPUT_DIR.
 
-    Goes on where an earlier call stopped (TRAIN.AUTO_RESUME). Under torchrun every process calls
-    this.
+    Another call with the same options resumes where this one stopped (TRAIN.AUTO_RESUME). Under
+    torchrun every process calls this.
 
     Args:
         after_epoch: called by the main process once an epoch is saved.

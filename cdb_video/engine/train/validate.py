@@ -21,7 +21,7 @@ def validate(run: Run, epoch: int) -> float:
         TRAIN.BEST_METRIC; without validation the epoch, so that the newest is the best.
     """
     learner, recorder, plan = run.learner, run.recorder, run.plan
-    splits, grouping, outputs = plan.task[:3]
+    splits, outputs = plan.task.splits, plan.task.outputs
     if plan.val_loader is None:
         write_difficulty(run, epoch, nothing_seen(run))
         return float(epoch)
@@ -38,7 +38,7 @@ def validate(run: Run, epoch: int) -> float:
             stop=plan.stop,
         )
     recorder.quarantine.tell("val", epoch)
-    metrics = result.metrics(splits.class_names, grouping, average_precision=False)
+    metrics = result.metrics(splits.class_names, plan.task.grouping, average_precision=False)
     recalls = result.recalls
     learner.observe("val", recalls)
     for output, (recall, counts) in zip(outputs.several, recalls.outputs, strict=False):
