@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from cdb_video.config.moved_keys import OF_EACH, PYSLOWFAST, to_each_component, with_new_names
+from cdb_video.config.moved_keys import (
+    OF_EACH,
+    PYSLOWFAST,
+    to_each_component,
+    with_new_names,
+    without_switches,
+)
 from cdb_video.config.tree import (
     Selection,
     UnknownKeyError,
@@ -192,7 +198,7 @@ def load(
         ConfigError: one line that names the key, what is allowed and what was given.
     """
     below, above = read_yaml(Path(path)), parse_overrides(overrides)
-    tree = merge(_moved(below), _moved(above))
+    tree = without_switches(merge(_moved(below), _moved(above)))
     modules = coerce(tree.get("IMPORTS", ()), tuple[str, ...], "IMPORTS")
     strange = [name for name in modules if name not in sys.modules]
     if strange and "IMPORTS" not in above and not trust_imports:

@@ -17,8 +17,9 @@ MOVED = {
     "TEST.FEW_SHOT": "GROUPS.HEAD_TAIL_FEWSHOT.FEW_SHOT",
 }
 """Key of version 0.1 -> its name now; the old one is understood."""
-SHORT = {"TRAIN.MIXED_PRECISION": ("TRAIN.PRECISION", "bf16")}
-"""A switch, as PySlowFast has it -> the option that it is short for, and its value."""
+SHORT = {"TRAIN.MIXED_PRECISION": ("PRECISION", "fp32", "bf16")}
+"""A switch, as PySlowFast has it -> the option of its section that it is short for, and what that
+is where the switch is off and on."""
 OF_EACH = "RETRAIN"
 """A section whose options stood in it once and are those of each of its components now."""
 PYSLOWFAST = {
@@ -73,12 +74,7 @@ PYSLOWFAST = {
 
 
 def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
-    """A tree with the keys of ``MOVED`` and ``SHORT`` under their names of now, which win.
-
-    Raises:
-        ConfigError: a switch is neither on nor off, or is on beside another value of its option.
-    """
-    tree = _without_switches(tree)
+    """A tree with the keys of ``MOVED`` under their names of now. These win if both are given."""
     moved = parse_overrides(
         {
             new: tree[section][key]
@@ -96,17 +92,24 @@ def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
     return merge(moved, left)
 
 
-def _without_switches(tree: dict[str, Any]) -> dict[str, Any]:
-    for switch, (option, value) in SHORT.items():
+def without_switches(tree: dict[str, Any]) -> dict[str, Any]:
+    """A whole tree with the options that ``SHORT`` names in place of its switches.
+
+    Raises:
+        ConfigError: a switch is neither on nor off, or is on beside a third value of its option.
+    """
+    for switch, (option, off, on) in SHORT.items():
         section, key = switch.split(".")
         node = tree.get(section)
         if not isinstance(node, dict) or key not in node:
             continue
         left = {name: given for name, given in node.items() if name != key}
         if coerce(node[key], bool, switch):
-            name = option.split(".")[1]
-            if left.setdefault(name, value) != value:
-                raise ConfigError(f"{switch} is {option} {value}, got {option} {left[name]}")
+            if left.get(option, off) not in (off, on):
+                raise ConfigError(
+                    f"{switch} is {section}.{option} {on}, got {section}.{option} {left[option]}"
+                )
+            left[option] = on
         tree = {**tree, section: left}
     return tree
 

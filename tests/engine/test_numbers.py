@@ -6,6 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from cdb_video import options
 from cdb_video.commands import run as run_command
 from cdb_video.doctor.replay import replay
 from cdb_video.engine.evaluate.test import test as run_test
@@ -159,13 +160,20 @@ def test_half_precision_has_a_scaler_that_goes_on_where_it_was(configured):
     assert run_test(whole)["top1"] > 0.3
 
 
-def test_the_old_word_for_bfloat16_still_holds(configured):
+def test_the_old_word_for_bfloat16_still_holds(configured, tiny_yaml):
     assert configured("out", "TRAIN.MIXED_PRECISION", "true").train.precision == "bf16"
     with pytest.raises(
         ConfigError,
         match=r"TRAIN.MIXED_PRECISION is TRAIN.PRECISION bf16, got TRAIN.PRECISION fp16",
     ):
         configured("out", "TRAIN.MIXED_PRECISION", "true", "TRAIN.PRECISION", "fp16")
+    path = tiny_yaml.with_name("switched.yaml")
+    # The last word on the switch counts, of a file or of the command line.
+    path.write_text(f"_BASE_: {tiny_yaml}\nTRAIN: {{MIXED_PRECISION: true}}\n")
+    off, on = (options.load(path, ["TRAIN.MIXED_PRECISION", word]) for word in ("false", "true"))
+    assert (off.train.precision, on.train.precision) == ("fp32", "bf16")
+    path.write_text(f"_BASE_: {tiny_yaml}\nTRAIN: {{PRECISION: fp32}}\n")
+    assert options.load(path, ["TRAIN.MIXED_PRECISION", "true"]).train.precision == "bf16"
     plain = configured("out", "TRAIN.MIXED_PRECISION", "false", "TRAIN.PRECISION", "fp16")
     assert plain.train.precision == "fp16"
     with pytest.raises(ConfigError, match=r"TRAIN\.MIXED_PRECISION must be .*, got 'perhaps'"):
