@@ -1,6 +1,6 @@
 """cdb_video: action recognition on imbalanced video data.
 
-What is used from Python stands here; docs/python_api.md walks through it.
+The names below are the Python interface. docs/python_api.md explains them.
 """
 
 import importlib

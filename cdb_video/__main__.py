@@ -4,5 +4,5 @@ import sys
 
 from cdb_video.commands import main
 
-if __name__ == "__main__":  # workers that are spawned import this file, too
+if __name__ == "__main__":  # spawned workers import this file, too
     sys.exit(main())

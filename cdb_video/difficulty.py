@@ -1,4 +1,4 @@
-"""How hard each class is, as validations see it: the state behind CDB weights and probabilities."""
+"""Class difficulty, measured by validation: the state behind CDB weights and probabilities."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -14,7 +14,7 @@ RECALL_EPS = 0.01
 
 @dataclass(frozen=True)
 class DifficultyOptions:
-    """How recall becomes difficulty; the defaults are the paper's."""
+    """Options: recall to difficulty. The defaults are the paper's."""
 
     momentum: FractionBelowOne = 0.0
     """Share of a class's previous difficulty that is kept at each validation, in [0, 1). In short
@@ -29,7 +29,7 @@ class DifficultyOptions:
 
 @dataclass(frozen=True)
 class WeightOptions(DifficultyOptions):
-    """How difficulty becomes a weight; the defaults are the paper's."""
+    """Options: difficulty to weight. The defaults are the paper's."""
 
     tau: NonNegativeFloat | Literal["dynamic", "dynamic_released"] = "dynamic"
     """Exponent on difficulty, >= 0. 0 makes all classes equal. 'dynamic' is the paper's 2 *
@@ -44,7 +44,7 @@ class WeightOptions(DifficultyOptions):
 
 
 class ClassState(NamedTuple):
-    """What a loss or sampler goes by in one epoch."""
+    """The difficulties and weights that a loss or sampler uses in one epoch."""
 
     difficulty: torch.Tensor
     """(K,) in [0, 1]."""
@@ -56,7 +56,7 @@ class ClassState(NamedTuple):
 
 
 class ClassRecall(NamedTuple):
-    """How much of each class was recognised."""
+    """The recall of each class."""
 
     recall: torch.Tensor
     """(K,) in [0, 1]; 0 without samples."""
@@ -65,7 +65,7 @@ class ClassRecall(NamedTuple):
 
 
 class Recalls(NamedTuple):
-    """What a network has recognised of a split."""
+    """The recall on one split."""
 
     classes: ClassRecall
     """Of the K classes of the data set."""
@@ -74,22 +74,22 @@ class Recalls(NamedTuple):
 
 
 class Feedback(Protocol):
-    """What losses and samplers have in common: they may learn from recall, and show what of it."""
+    """The common interface of losses and samplers that may learn from recall."""
 
     @property
     def source(self) -> Literal["val", "train"]:
-        """The split whose recall ``observe`` is given: of each validation, or of what was trained
-        on in an epoch."""
+        """The split whose recall ``observe`` takes: 'val' after each validation, or 'train' after
+        each epoch."""
 
     @property
     def needs_validation(self) -> bool:
-        """Whether it is not what it says without recall on the validation split."""
+        """Whether it needs recall on the validation split to do its work."""
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
         """Takes the recall (K,) in [0, 1] and the number of samples (K,) of each class."""
 
     def class_state(self, epoch: int) -> ClassState | None:
-        """What it goes by in ``epoch``, from 1; None if it does not go by difficulty."""
+        """Difficulties and weights in ``epoch``, from 1; None without difficulties."""
 
 
 class ClassDifficulty(nn.Module):
@@ -99,7 +99,7 @@ class ClassDifficulty(nn.Module):
     last difficulty. (Equation 1 of Sinha, Ohashi, Nakamura, ACCV 2020.)
 
     Args:
-        options: of the loss or sampler that it belongs to.
+        options: of the loss or sampler.
         num_classes: K >= 1.
     """
 
@@ -119,7 +119,7 @@ class ClassDifficulty(nn.Module):
 
     @property
     def warming_up(self) -> bool:
-        """Whether the next epoch is one of the first that train with all classes equal."""
+        """Whether the next epoch still trains with equal weights."""
         return int(self.num_observed) < self.options.warmup_epochs
 
     @torch.no_grad()
@@ -127,8 +127,7 @@ class ClassDifficulty(nn.Module):
         """Updates the difficulties.
 
         Args:
-            recall: (K,) fraction of each class's samples that were recognised, in [0, 1]. The value
-                of a class without samples is ignored.
+            recall: (K,) in [0, 1]. The value of a class without samples is ignored.
             counts: (K,) number of validation samples of each class.
         """
         recall = recall.to(self.difficulty.device, torch.float64)

@@ -1,7 +1,7 @@
-"""Processes and what they exchange: the only importer of ``torch.distributed``.
+"""Processes and their communication: the only importer of ``torch.distributed``.
 
-Started by torchrun there is one process group; without it there is one process, and every
-function here does nothing or returns its argument. One code path serves both.
+torchrun starts a process group. Without it there is one process, and every function here does
+nothing or returns its argument. The callers are the same in both cases.
 """
 
 import os
@@ -31,7 +31,7 @@ LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", 
 def process_group(device: torch.device) -> Iterator[None]:
     """Joins the processes that torchrun started, and leaves them at the end.
 
-    NCCL on CUDA, gloo on CPU. A failed start raises; nothing goes on alone.
+    It uses NCCL on CUDA and gloo on a CPU. A failed start raises: no process goes on alone.
 
     Raises:
         CdbVideoError: another process has ended while this one waited for it.
@@ -41,7 +41,7 @@ def process_group(device: torch.device) -> Iterator[None]:
         return
     backend, where = ("nccl", device) if device.type == "cuda" else ("gloo", None)
     store, rank, world_size = next(rendezvous("env://"))
-    # After a restart by torchrun the addresses of the processes before are still in its store.
+    # After a restart by torchrun, its store still has the addresses of the old processes.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     store = dist.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
     dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, device_id=where)
@@ -62,12 +62,12 @@ def local_rank() -> int:
 
 
 def rank() -> int:
-    """Position of this process among all; known before and after they are joined, too."""
+    """Position of this process among all. Known at any time."""
     return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", 0))
 
 
 def world_size() -> int:
-    """Number of processes; known before and after they are joined, too."""
+    """Number of processes. Known at any time."""
     return dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", 1))
 
 
@@ -84,7 +84,7 @@ def sum_(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def total(tensor: torch.Tensor) -> torch.Tensor:
-    """The sum of a CPU tensor over all processes, also where they exchange between GPUs."""
+    """The sum of a CPU tensor over all processes. Works with NCCL, too."""
     return torch.stack(gather(tensor)).sum(dim=0).to(tensor.dtype)
 
 
@@ -133,10 +133,10 @@ def wrap(
     """``model`` with gradients averaged over processes (``DistributedDataParallel``).
 
     Args:
-        compress: none, fp16 or bf16: what gradients are rounded to as they are sent.
+        compress: none, fp16 or bf16: the type in which gradients are sent.
 
     Raises:
-        CdbVideoError: the processes cannot send that.
+        CdbVideoError: the processes cannot send this type.
     """
     if not dist.is_initialized():
         return model
@@ -176,33 +176,33 @@ def _unsynchronised(model: "FSDPModule") -> Iterator[None]:
 
 
 def shard(model: nn.Module, units: Iterable[nn.Module], device: torch.device) -> None:
-    """Parts the parameters of ``model`` over the processes (FSDP2), in place.
+    """Shards the parameters of ``model`` over the processes (FSDP2), in place.
 
-    Each process keeps its share of every parameter, and with it of the gradient and of what the
-    optimiser knows; the rest is fetched for one of ``units`` at a time. Names stay.
+    Each process keeps its share of every parameter, gradient and optimiser state. The rest is
+    fetched for one of ``units`` at a time. Names of parameters stay.
     """
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (world_size(),))
     for parameter in model.parameters():
-        parameter.data = parameter.data.contiguous()  # channels_last cannot be parted
+        parameter.data = parameter.data.contiguous()  # channels_last cannot be sharded
     for part in (*units, model):
         fully_shard(part, mesh=mesh, reshard_after_forward=True)
 
 
 def is_sharded(model: nn.Module) -> TypeGuard["FSDPModule"]:
-    """Whether ``shard`` was done to ``model``."""
+    """Whether ``model`` was sharded."""
     return hasattr(model, "set_reshard_after_forward")
 
 
 def _is_part(value: Any) -> TypeGuard["DTensor"]:
-    """Whether ``value`` is a tensor of which each process has a share."""
+    """Whether ``value`` is a sharded tensor."""
     return isinstance(value, torch.Tensor) and hasattr(value, "placements")
 
 
 @contextmanager
 def whole(model: nn.Module) -> Iterator[None]:
-    """Fetches all of a sharded model, so that processes may run it a different number of times."""
+    """Fetches all of a sharded model, so that each process may run it any number of times."""
     parts = [part for part in model.modules() if is_sharded(part)]
     for part in parts:
         part.set_reshard_after_forward(False)
@@ -216,7 +216,7 @@ def whole(model: nn.Module) -> Iterator[None]:
 
 
 def own(tensor: torch.Tensor) -> torch.Tensor:
-    """This process's share of a sharded tensor; any other as it is."""
+    """This process's share of a sharded tensor. Other tensors are returned unchanged."""
     return tensor.to_local() if _is_part(tensor) else tensor
 
 
@@ -237,6 +237,6 @@ def parted(tree: Any, like: Any) -> Any:
         from torch.distributed.tensor import distribute_tensor
 
         value = tree.to(like.device)
-        # Every process has read the whole: nothing need be sent.
+        # Every process has read the whole tensor, so nothing is sent.
         return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
     return tree

@@ -1,4 +1,4 @@
-"""The errors a user can cause or meet: one line each, shown without a traceback, exit code 2."""
+"""Errors for the user: one line, shown without a traceback, exit code 2."""
 
 MAX_CHARACTERS = 1500
 """Of a message; of a longer one the beginning and the end are kept."""
@@ -7,7 +7,7 @@ MAX_CHARACTERS = 1500
 class CdbVideoError(Exception):
     """Base of every error that is a message to the user, not a defect of the program.
 
-    The message is one line, whatever it quotes.
+    The message is always one line.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -27,7 +27,7 @@ class DataError(CdbVideoError):
 
 
 class DecodeError(CdbVideoError):
-    """A video that cannot be decoded; the message opens with its path."""
+    """A video that cannot be decoded; the message begins with its path."""
 
 
 class CheckpointError(CdbVideoError):
@@ -39,11 +39,11 @@ class TrainingError(CdbVideoError):
 
 
 class Stopped(CdbVideoError):
-    """A run that was asked to stop has saved itself.
+    """A run was asked to stop, and has saved itself.
 
     Args:
-        message: where it is.
-        number: of the signal that asked; the exit code is 128 more, as in a shell.
+        message: where the run is.
+        number: of the signal. The exit code is 128 plus this number, as in a shell.
     """
 
     def __init__(self, message: str, number: int) -> None:

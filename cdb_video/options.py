@@ -1,4 +1,4 @@
-"""The tree of all options, and ``load``: the only place that knows every section."""
+"""The tree of all options, and ``load``. Only this module knows every section."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ from cdb_video.sections import BatchNorm, DataLoader, Groups, Parallel, Retrain,
 
 @dataclass(frozen=True, kw_only=True)
 class Data(InputNormalisation, Decoding, ClipSampling, Selection):
-    """Which clips, and how they are read."""
+    """The clips, and how they are read."""
 
     registry: ClassVar[Registry] = DATASETS
 
@@ -70,7 +70,7 @@ class Data(InputNormalisation, Decoding, ClipSampling, Selection):
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Pretrained, Architecture):
-    """Which network, what it starts from, and what of it is trained."""
+    """The network, its initial weights, and its trained part."""
 
     head_init: Literal["random", "class_means"] = "random"
     """How the classifier starts. 'class_means' takes the mean feature of each class's training
@@ -97,7 +97,7 @@ class Model(Pretrained, Architecture):
 
 @dataclass(frozen=True, kw_only=True)
 class LossChoice(Selection):
-    """Which loss."""
+    """The loss."""
 
     registry: ClassVar[Registry] = LOSSES
 
@@ -114,7 +114,7 @@ class LossChoice(Selection):
 
 @dataclass(frozen=True, kw_only=True)
 class MixChoice(Selection):
-    """How clips of a training batch are mixed with each other."""
+    """How the clips of a training batch are mixed."""
 
     registry: ClassVar[Registry] = MIXERS
 
@@ -129,7 +129,7 @@ class MixChoice(Selection):
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerChoice(Selection):
-    """In which order training clips are seen."""
+    """The order of training clips."""
 
     registry: ClassVar[Registry] = SAMPLERS
 
@@ -214,7 +214,7 @@ def load(
 
 
 def _moved(tree: dict[str, Any]) -> dict[str, Any]:
-    """``tree`` with keys that version 0.1 called otherwise under their names of now."""
+    """``tree`` with the keys of version 0.1 under their new names."""
     tree = with_new_names(tree)
     section = tree.get(OF_EACH)
     return (
@@ -225,7 +225,7 @@ def _moved(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _what_was_meant(key: str) -> str:
-    # A section that we do not have is unknown before its keys are looked at.
+    # An unknown section is reported before its keys.
     known = [PYSLOWFAST[name] for name in PYSLOWFAST if name == key or name.startswith(f"{key}.")]
     if known:
         return f"; here it is {known[0]}"

@@ -1,12 +1,12 @@
-"""What a network tells apart: the class itself, or several things that a class says, such as the
-verb and the noun of an action. All else is a list with one entry an output."""
+"""The outputs of a network: the class itself, or several parts of a class, such as the verb and the
+noun of an action. Everything else has one entry for each output."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 
 class Output(NamedTuple):
-    """One thing that is told apart."""
+    """One output."""
 
     name: str
     """Such as verb; empty where it is the class itself."""
@@ -17,14 +17,14 @@ class Output(NamedTuple):
 
 
 class Outputs:
-    """The outputs of a network, of sizes P1, P2, ...; it is a sequence of ``Output``.
+    """The outputs of a network, with sizes P1, P2, ...: a sequence of ``Output``.
 
     Args:
         class_names: (K,) the classes of the data set.
-        several: what a class says, where each has a head; without, the class is the only output.
+        several: the parts of classes, each with its own head. None: the class is the only output.
 
     Raises:
-        ValueError: a class lacks one of ``several``, or has one that there is not.
+        ValueError: a class lacks one of ``several``, or has an unknown one.
     """
 
     def __init__(self, class_names: Sequence[str], several: Sequence[Output] = ()) -> None:
@@ -45,14 +45,14 @@ class Outputs:
 
     @classmethod
     def unnamed(cls, num_classes: int) -> "Outputs":
-        """One output of ``num_classes`` classes that are called by their number."""
+        """One output of ``num_classes`` classes, named by their numbers."""
         return cls([str(number) for number in range(num_classes)])
 
     @property
     def rows(self) -> list[tuple[int, str]]:
-        """Number and name of each line in ``difficulty.csv``, output by output.
+        """Number and name of each row of ``difficulty.csv``, output by output.
 
-        Those of several outputs are numbered behind the K classes of the data set.
+        The classes of several outputs are numbered after the K classes of the data set.
         """
         if not self.several:
             return [*enumerate(self.class_names)]
@@ -83,10 +83,10 @@ class Outputs:
 
     @classmethod
     def of_plain(cls, class_names: Sequence[str], content: Any) -> "Outputs":
-        """What ``plain`` gave.
+        """Read from the values of ``plain``.
 
         Raises:
-            ValueError: it is something else, or does not fit ``class_names``.
+            ValueError: the values are wrong, or do not fit ``class_names``.
         """
         try:
             several = [

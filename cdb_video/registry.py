@@ -1,4 +1,4 @@
-"""The registries: name -> class. A file in the package's folder is found by itself."""
+"""The registries: name -> class. Files in a registry's package are found automatically."""
 
 import difflib
 import importlib
@@ -17,17 +17,16 @@ Class = TypeVar("Class", bound=type)
 
 
 class Registry:
-    """Maps a name, as written in YAML, to a component class, mostly with a nested ``Options``
-    dataclass.
+    """Maps names in YAML to component classes, which usually have a nested dataclass ``Options``.
 
-    The modules of ``package`` are imported at the first look-up, so that a component needs no
-    mention anywhere but in its own file. A component outside the package registers when its
-    module is imported (``IMPORTS`` in the config).
+    The modules of ``package`` are imported at the first look-up, so only its own file mentions a
+    component. A component outside the package registers when its module is imported (``IMPORTS`` in
+    the config).
 
     Args:
-        kind: what the entries are, in the singular; used in messages.
+        kind: the kind of entries, in the singular, for messages.
         package: dotted name of the package whose modules register entries.
-        contract: how an entry is built and what it must give.
+        contract: how an entry is built, and what it must provide.
     """
 
     def __init__(self, kind: str, package: str, contract: str) -> None:
@@ -62,7 +61,7 @@ class Registry:
         return self._classes.get(name)
 
     def summary(self, name: str) -> str:
-        """What ``name`` is: the first sentence of its class's docstring, empty where it has none.
+        """The first sentence of the docstring of class ``name``; empty if it has none.
 
         Raises ``ConfigError`` for an unknown name.
         """
@@ -146,8 +145,8 @@ class Registered:
 def import_modules(modules: Sequence[str]) -> None:
     """Imports a user's modules, so that they register components.
 
-    The folder one starts from is searched first, as by ``python -m``; Python itself would look into
-    the folder of the script, where names such as ``compare`` are taken.
+    The current folder is searched first, as by ``python -m``. Python itself would search the folder
+    of the script, where names such as ``compare`` are taken.
 
     Raises:
         ConfigError: a module, or one that it imports, cannot be found or is broken.

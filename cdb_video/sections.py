@@ -1,4 +1,4 @@
-"""Sections of the config that belong to no single component: how a run trains, tests and loads."""
+"""Sections of the config that belong to no single component."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,7 @@ from cdb_video.registry import GROUPINGS, RETRAINERS, Registry
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """How a training run goes."""
+    """How a run trains."""
 
     batch_size: PositiveInt = 16
     """Clips in one optimiser step, summed over all processes and accumulation steps."""
@@ -128,7 +128,7 @@ class BatchNorm:
 
 @dataclass(frozen=True, kw_only=True)
 class Test:
-    """How validation and test go."""
+    """How validation and test work."""
 
     batch_size: PositiveInt = 32
     """Views in one forward pass of validation or test, summed over all processes."""
@@ -155,7 +155,7 @@ class Test:
 
 @dataclass(frozen=True, kw_only=True)
 class Groups(Selection):
-    """Which classes are looked at together in tables and reports."""
+    """The groups of classes in tables and reports."""
 
     registry: ClassVar[Registry] = GROUPINGS
 
@@ -169,7 +169,7 @@ class Groups(Selection):
 
 @dataclass(frozen=True, kw_only=True)
 class Retrain(Selection):
-    """How ``cdb-video retrain`` makes another classifier on the frozen backbone (Kang et al.,
+    """How ``cdb-video retrain`` makes a new classifier on the frozen backbone (Kang et al.,
     "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020)."""
 
     registry: ClassVar[Registry] = RETRAINERS
@@ -183,7 +183,7 @@ class Retrain(Selection):
 
 @dataclass(frozen=True, kw_only=True)
 class Parallel:
-    """How several processes share the gradient; without effect on one."""
+    """How several processes share gradients. No effect on one process."""
 
     static_graph: bool = False
     """Promise that each step uses the same parameters, which saves a search in each step. Do not

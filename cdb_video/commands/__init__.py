@@ -1,7 +1,7 @@
 """The command line: ``cdb-video train``, ``test`` and so on.
 
-One module a word, imported when the word is typed: what only one command needs costs the others
-nothing.
+Each command is one module, which is imported when its word is typed. So the imports of one command
+cost the others nothing.
 """
 
 import argparse
@@ -63,11 +63,11 @@ def run(word: str, argv: Sequence[str] | None = None, prog: str | None = None) -
     """Runs one command with its arguments, those of the program by default."""
 
     def work() -> int | None:
-        # By default idle threads of torch spin for so long that whatever shares their cores waits
-        # for them. The OpenMP runtime reads this once, as torch is imported.
+        # By default, idle threads of torch spin for a long time, and other processes on the same
+        # cores wait for them. The OpenMP runtime reads this once, as torch is imported.
         if "OMP_WAIT_POLICY" not in os.environ:
             os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
-        # fvcore compiles a loss as it is imported, by what torch 2.14 warns of: nothing to act on.
+        # fvcore compiles a loss at import, and torch 2.14 warns of it. The user can do nothing.
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
         module = importlib.import_module(f"cdb_video.commands.{word.replace('-', '_')}")
         code: int | None = module.main(argv, prog)
@@ -79,9 +79,8 @@ def run(word: str, argv: Sequence[str] | None = None, prog: str | None = None) -
 def in_one_line(work: Callable[[], int | None]) -> int:
     """Calls ``work`` and returns its exit code, 0 if it gives none.
 
-    A mistake of the user's becomes one line on stderr and exit code 2, as does what the system
-    refuses, such as to write to a full disk. A run that was stopped by a signal gives 128 and the
-    signal's number.
+    A mistake of the user becomes one line on stderr and exit code 2. So does an error of the
+    system, such as a full disk. A run that a signal stopped gives 128 plus the signal's number.
     """
     try:
         return work() or 0

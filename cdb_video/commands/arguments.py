@@ -1,4 +1,4 @@
-"""What the commands that use a checkpoint share."""
+"""Arguments that several commands share."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ def add_shard(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def read_shard(text: str) -> tuple[int, int]:
-    """Number of this share and of all: as typed, or as torchrun says. Raises ``ConfigError``."""
+    """(index of this share, number of shares), typed or from torchrun. Raises ``ConfigError``."""
     if not text:
         return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     index, _, count = text.partition("/")

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     own = Path(f"{words.name}.py").exists() and words.name not in BACKBONES.names()
     import_modules([*words.imports, words.name] if own else words.imports)
     chosen = vars(_read_options(words.name, words.opts))
-    # First of all, or what the checks need would count as the network's memory.
+    # This comes first: the checks would otherwise add to the memory of the network.
     costs, measured = _costs(words, chosen)
     subject = Subject(words.name, chosen, **given)
     passed = [_passes(check, subject) for check in CHECKS]

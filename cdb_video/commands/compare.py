@@ -23,7 +23,7 @@ WIDE = 200
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Compares losses, and says where the result is. Raises ``CdbVideoError``."""
+    """Compares losses and prints where the result is. Raises ``CdbVideoError``."""
     parser = make_parser(prog, DESCRIPTION, "--losses A,B [--methods M,N] [--seeds N] ")
     parser.add_argument(
         "--losses",
@@ -57,16 +57,16 @@ def compare(
     methods: Sequence[str] = (),
     trust_imports: bool = False,
 ) -> Path:
-    """Runs every loss with every seed below OUTPUT_DIR and writes what came out of it.
+    """Runs every loss with every seed below OUTPUT_DIR and writes the results.
 
     Leaves ``<loss>/seed_<seed>/`` for each run, with ``<method>/`` in it, ``compare.csv``,
-    ``compare.md`` and ``compare.png``. Seeds count up from RNG_SEED. A run that is done is not
-    repeated, one that was cut off goes on.
+    ``compare.md`` and ``compare.png``. Seeds count up from RNG_SEED. A finished run is
+    not repeated. An interrupted run resumes.
 
     Args:
         path: YAML file, and ``overrides`` over it, as for training.
-        losses: each a registered name, with options of it or of anything else as ``loss_words``
-            reads them; the first is what the others are compared with.
+        losses: registered names, each with options in the form that ``loss_words`` reads. The
+            others are compared with the first.
         num_seeds: runs of each loss, >= 1.
         methods: of RETRAIN.METHOD, each made on every run.
         trust_imports: import the modules that ``path`` names.
@@ -111,7 +111,7 @@ def compare(
 
 
 def _retrained(config: Config) -> Path:
-    """Where the classifier of RETRAIN.METHOD on a run is; it is made where it is not there."""
+    """Folder of the classifier that RETRAIN.METHOD makes of a run. It is made if it is missing."""
     from cdb_video.engine.retrain.retrain import retrain
 
     folder = RunFolder(config.output_dir).retrained(config.retrain.method)
@@ -128,7 +128,7 @@ def _write(root: Path, folders: Mapping[tuple[str, int], Path]) -> None:
     seeds.write_table(root / "compare.csv", table)
     seeds.write_markdown(root / "compare.md", table)
     seeds.draw_scores(root / "compare.png", table)
-    # What goes to a file has no edge to be folded at.
+    # Lines in a file are not folded.
     screen = Console(width=None if sys.stdout.isatty() else WIDE)
     for one in seeds.score_tables(table):
         if one.row_count:
@@ -138,7 +138,7 @@ def _write(root: Path, folders: Mapping[tuple[str, int], Path]) -> None:
 def loss_words(text: str) -> list[str]:
     """``KEY VALUE ...`` of a loss as typed: ``cdb_ce:tau=1.5:min_weight=0.2``.
 
-    A key without a dot is an option of the loss, another one stands for itself, as in
+    A key without a dot is an option of the loss. A key with a dot is any option of a run, as in
     ``ldam:beta=0.9999:LOSS.DEFER_EPOCHS=12:MODEL.HEAD=cosine``.
 
     Raises:
@@ -155,7 +155,7 @@ def loss_words(text: str) -> list[str]:
 
 
 def _is_done(config: Config) -> bool:
-    """Whether OUTPUT_DIR holds the test of a run with just these options."""
+    """Whether OUTPUT_DIR holds a tested run with exactly these options."""
     folder = RunFolder(config.output_dir)
     if folder.metrics() is None:
         return False

@@ -155,7 +155,7 @@ def _read_counts(path: Path, names: Sequence[str]) -> list[int]:
 def _write_lists(
     out: Path, dataset: Any, lists: "dict[str, Sequence[Record]]", grouping: "Grouping"
 ) -> dict[str, str]:
-    """Writes lists, with paths from the root of the data, and groups; where each list is."""
+    """Writes lists, with paths relative to the data's root, and groups; returns where."""
     from cdb_video.system.csv_rows import write_csv
     from cdb_video.system.files import write_text
 
@@ -173,7 +173,7 @@ def _write_lists(
 
 
 def _write_config(out: Path, config: options.Config, dataset: Any, places: dict[str, str]) -> Path:
-    """Writes all options with the lists in the place of the data set; where."""
+    """Writes a config with the lists as data set; returns its path."""
     from cdb_video.data.datasets.clips import Clips
     from cdb_video.metrics.groupings.file import GroupFile
     from cdb_video.system.files import write_text
@@ -193,7 +193,7 @@ def _write_config(out: Path, config: options.Config, dataset: Any, places: dict[
 
 
 def _manifest(words: argparse.Namespace, grouping: "Grouping", tail: "LongTail") -> dict[str, Any]:
-    """How the subset came about."""
+    """The text of the README: how the subset was made."""
     how = {"counts": str(words.counts)} if words.counts else {"profile": words.profile}
     return {
         "of": str(words.cfg),

@@ -64,7 +64,7 @@ def _parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
 
 
 def _splits(dataset: Any) -> dict[str, Sequence["Record"]]:
-    """The splits whose lists are there: a test list may be missing."""
+    """The splits that have a list: the test list may be missing."""
     if not hasattr(dataset, "root") or not dataset.split("train").files:
         raise ConfigError("DATA.NAME must be a data set of files to be packed, got one in memory")
     names = dataset.splits_there(lambda name, error: print(f"without {name}: {error}"))
@@ -72,19 +72,19 @@ def _splits(dataset: Any) -> dict[str, Sequence["Record"]]:
 
 
 class _Work:
-    """Packs clips in several processes, one of which may die of a clip without the others."""
+    """Packs clips in several processes. A clip that kills one process does not stop the others."""
 
     def __init__(self, packing: "Packing", decoding: Any, workers: int) -> None:
         self._arguments, self._workers = (packing, decoding), workers
         self.done: list[Packed] = []
 
     def run(self, clips: Mapping[Path, "Record"]) -> dict[str, str]:
-        """What could not be packed, and why."""
+        """The clips that could not be packed, each with the reason."""
         from cdb_video.engine.record.log import console, progress_bar
 
         faults: dict[str, str] = {}
         left = dict(clips)
-        suspects = 0  # of the clips that are left, the first ones: each is packed alone
+        suspects = 0  # so many of the first clips that are left are packed one at a time
         with progress_bar(console()) as bar:
             task = bar.add_task("packing", total=len(clips))
             while left:
@@ -96,7 +96,7 @@ class _Work:
                         faults[next(iter(some.values())).path] = "the process that packed it died"
                         done = [*some]
                 elif len(done) < len(some):
-                    # Clips are taken up in turn, so the one that ended its process is one of these.
+                    # Clips are taken in order, so the one that killed its process is one of these.
                     suspects = self._workers + 2
                 for path in done:
                     del left[path]
@@ -104,7 +104,7 @@ class _Work:
         return faults
 
     def _pack(self, clips: Mapping[Path, "Record"], faults: dict[str, str]) -> list[Path]:
-        """Packs what it can; returns all that is done with, also in vain."""
+        """Packs clips; returns those that are done, packed or failed."""
         from cdb_video.data.pack.packing import pack
 
         done = []

@@ -62,7 +62,7 @@ def _parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
 
 
 class _Work:
-    """One share of the videos, from files to lines."""
+    """Predicts one share of the videos and writes their lines."""
 
     def __init__(
         self, words: argparse.Namespace, predictor: "Predictor", read_shard: tuple[int, int]
@@ -81,7 +81,7 @@ class _Work:
         windowed = bool(self.words.window)
         if windowed:
             check_window(self.words.window, self.words.stride)
-        length = 1 if windowed else 3  # of a key that counts: the file, or a part of it
+        length = 1 if windowed else 3  # a key is the file, or (file, start, end)
         done = {key[:length] for key in self.folder.begin(self._identity(), windowed)}
         index, count = self.shard
         mine = list(enumerate(records))[index::count]
@@ -95,7 +95,7 @@ class _Work:
                 self.folder.append(rows)
         whole = self.folder.finish(segments=windowed)
         while "WORLD_SIZE" in os.environ and not self.folder.is_finished():
-            time.sleep(1)  # torchrun ends the others where one ends with an error
+            time.sleep(1)  # torchrun kills the other processes when one fails
         failed = sum(bool(row.error) for row in self.folder.rows())
         if failed:
             print(f"{failed} videos could not be decoded. Their lines say why.", file=sys.stderr)
@@ -103,13 +103,13 @@ class _Work:
         return 1 if failed else 0
 
     def _each(self, left: Sequence[Any]) -> Iterator[list["VideoRow"]]:
-        """The line of each video."""
+        """Yields the line of each video."""
         records, words = [record for _, record in left], self.words
         for one in self.predictor.stream(records, self.views, words.batch_size, words.workers):
             yield [self._row(one)]
 
     def _along_each(self, left: Sequence[Any], alone: bool) -> Iterator[list["VideoRow"]]:
-        """The lines of each video, one a window."""
+        """Yields the lines of each video, one for each window."""
         for number, record in left:
             try:
                 yield self._along(None if alone else number, record.path)
@@ -117,10 +117,10 @@ class _Work:
                 yield [_error_row(record.path, str(error))]
 
     def _along(self, number: int | None, path: str) -> list["VideoRow"]:
-        """One video, window by window; it is decoded once, and once more to be annotated.
+        """Predicts one video window by window. It is decoded again for the film.
 
         Args:
-            number: of the video among several.
+            number: position of the video among several.
         """
         from cdb_video.engine.use.film import annotate
         from cdb_video.engine.use.predictor import timeline_of

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     result = recommend(config, Splits(dataset, names), names, history)
     print_rows((Text(topic, "bold"), Text(reason)) for topic, reason in result.reasons)
     pairs = dict(zip(words.opts[::2], words.opts[1::2], strict=True))
-    # Beside the run that is there, not in it.
+    # The comparison goes beside the run, not into it.
     pairs |= {"OUTPUT_DIR": f"{config.output_dir.rstrip('/')}_losses", **result.options}
     command = ["cdb-video", "compare", "--cfg", str(words.cfg)]
     command += ["--trust-imports"] if words.trust_imports else []

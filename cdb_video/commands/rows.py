@@ -1,4 +1,4 @@
-"""Rows of words: a table on a terminal, else lines with tabs, for grep and cut."""
+"""Prints rows: a table on a terminal, otherwise lines with tabs for grep and cut."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,13 +8,13 @@ from rich.text import Text
 
 
 def print_rows(rows: Iterable[Sequence[Text]]) -> None:
-    """Prints ``rows``; only the last word of each may be broken into several lines.
+    """Prints ``rows``. Only the last cell of a row may be broken into several lines.
 
-    They are Text, not str, as the square brackets of an interval would be markup to rich.
+    Cells are Text, not str: rich reads the square brackets of an interval as markup.
     """
     screen = Console()
     if not screen.is_terminal:
-        # At once: who reads the first lines alone, as head does, closes the pipe.
+        # Flushed at once: a reader such as head closes the pipe after a few lines.
         print("\n".join("\t".join(word.plain for word in row) for row in rows))
         return
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -1,4 +1,4 @@
-"""What the commands that take ``--cfg FILE KEY VALUE ...`` share."""
+"""The arguments ``--cfg FILE KEY VALUE ...``, which many commands take."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ PAUSE = 50
 
 
 class _Help(argparse.Action):
-    """Prints the help and ends; it alone reads the documentation of every option."""
+    """Prints the help and exits. Only this reads the documentation of every option."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         parser.epilog = f"Options, as KEY [allowed values; default]:\n\n{option_help(Config)}"
@@ -55,9 +55,9 @@ def make_parser(prog: str | None, description: str, usage: str) -> argparse.Argu
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The words of the command line; ``--opts`` before the options is allowed, as in PySlowFast."""
+    """Parses the command line. ``--opts`` before the options is allowed, as in PySlowFast."""
     given = sys.argv[1:] if argv is None else argv
-    # Options take all that follows them, so that this one would be theirs.
+    # KEY VALUE takes everything that follows it, and would take this argument, too.
     trusts = [TRUST] if TRUST in given else []
     return parser.parse_args(trusts + [word for word in given if word not in ("--opts", TRUST)])
 
@@ -68,7 +68,7 @@ def read_config(
     description: str,
     short: Mapping[str, str] | None = None,
 ) -> Config:
-    """The options that a command line gives.
+    """The options that the command line asks for.
 
     Args:
         short: short form of a key -> key.
@@ -83,7 +83,7 @@ def read_config(
 
 
 class LiveReport:
-    """The report of a run that goes on, written often enough to watch, and never for long.
+    """Writes the report of a running training, often enough to watch it and never for long.
 
     Args:
         folder: of the run.
@@ -93,7 +93,7 @@ class LiveReport:
         self._folder, self._due = folder, 0.0
 
     def update(self) -> None:
-        """Writes it, unless the last time was less than ``PAUSE`` times as long ago as it took."""
+        """Writes the report, unless ``PAUSE`` times its last duration has not passed since then."""
         begun = time.monotonic()
         if begun < self._due:
             return
@@ -108,11 +108,11 @@ class LiveReport:
 
 
 def report(folder: Path) -> None:
-    """Writes the report of a run, and says where it is; the main process alone does."""
+    """Writes the report of a run and prints where it is, in the main process only."""
     if distributed.is_main():
         from rich.console import Console
 
         from cdb_video.report.page import write_report
 
-        # A folder may be called [/x], which is markup to rich.
+        # rich would read a folder called [/x] as markup.
         Console(markup=False).print(f"report: {write_report(folder)}", soft_wrap=True)

@@ -29,7 +29,7 @@ def field_docs(cls: type) -> dict[str, str]:
 
 @cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
-    """Qualified name -> class of a module, whose source is read once for all of them."""
+    """Qualified name -> class of a module. Its source is read once for all of them."""
     found: dict[str, ast.ClassDef] = {}
 
     def visit(node: ast.AST, prefix: str) -> None:

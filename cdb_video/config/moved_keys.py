@@ -1,4 +1,4 @@
-"""What keys are called here that are, or were, called otherwise."""
+"""Keys that have, or had, another name: their names here."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ PYSLOWFAST = {
 
 
 def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
-    """A tree with the keys of ``MOVED`` under their names of now. These win if both are given."""
+    """A tree with the keys of ``MOVED`` under their new names. A new name wins over an old one."""
     moved = parse_overrides(
         {
             new: tree[section][key]
@@ -93,7 +93,7 @@ def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_switches(tree: dict[str, Any]) -> dict[str, Any]:
-    """A whole tree with the options that ``SHORT`` names in place of its switches.
+    """A whole tree in which the switches of ``SHORT`` are replaced by their options.
 
     Raises:
         ConfigError: a switch is neither on nor off, or is on beside a third value of its option.
@@ -115,7 +115,7 @@ def without_switches(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_each_component(tree: dict[str, Any], kind: type[Selection]) -> dict[str, Any]:
-    """A section with the options that stand in it handed to every component that has them.
+    """A section whose own options are copied into each component that has them.
 
     Args:
         tree: of a section ``kind``.

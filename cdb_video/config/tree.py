@@ -1,8 +1,7 @@
 """The bridge between YAML with ``KEY VALUE`` overrides and frozen dataclasses.
 
-At the edge stands a tree with upper-case keys, such as PySlowFast's configs have. Inside the
-package there are only dataclasses with the same names in lower case. Every value is checked here,
-once.
+A file is a tree with upper-case keys, like PySlowFast's configs. The package itself uses only
+dataclasses, with the same names in lower case. Every value is checked once, here.
 """
 
 import dataclasses
@@ -27,8 +26,8 @@ BASE_KEY = "_BASE_"
 class Selection:
     """A section whose ``NAME`` picks a registered component.
 
-    The component's own options stand in a sub-section of its name (``LOSS.CDB_CE.TAU``); those of
-    the picked component become ``options``, the others are checked and dropped.
+    The options of a component are a sub-section of its name (``LOSS.CDB_CE.TAU``). Those of the
+    picked component become ``options``; the others are checked and dropped.
     """
 
     registry: ClassVar[Registry]
@@ -39,12 +38,12 @@ class Selection:
 
     @property
     def chosen(self) -> str:
-        """The name that is picked."""
+        """The picked name."""
         return str(getattr(self, self.choice))
 
 
 class UnknownKeyError(ConfigError):
-    """A key that no section has; ``key`` is its dotted name."""
+    """An unknown key; ``key`` is its dotted name."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"unknown key {key}")
@@ -52,7 +51,7 @@ class UnknownKeyError(ConfigError):
 
 
 def read_yaml(path: Path, allow_base: bool = True) -> dict[str, Any]:
-    """The tree in a YAML file, on top of the file that its ``_BASE_`` names (one level, relative).
+    """The tree in a YAML file, merged over the file in its ``_BASE_`` (one level, relative).
 
     Raises:
         ConfigError: the file is missing, empty, not YAML, not a mapping, or repeats a key.

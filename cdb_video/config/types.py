@@ -44,12 +44,12 @@ MAY_CHANGE = {"may_change": True}
 
 
 def may_change(default: Any) -> Any:
-    """The default of an option that may differ when a run goes on."""
+    """The default of an option that may change when a run resumes."""
     return field(default=default, metadata=MAY_CHANGE)
 
 
 class Text(str):
-    """A value typed on the command line: not yet a number, a list or a word."""
+    """A value typed on the command line, which is not yet a number, a list or a word."""
 
 
 class _NoFit(Exception):
@@ -59,8 +59,8 @@ class _NoFit(Exception):
 def coerce(value: Any, annotation: Any, key: str) -> Any:
     """``value`` as the type of ``annotation``.
 
-    An integer passes for a float, ``1e-3`` (a string to YAML 1.1) too, a list becomes a tuple;
-    nothing else is converted. Command-line text is read as the annotation wants it.
+    An integer and ``1e-3`` (a string in YAML 1.1) are accepted as a float, and a list becomes a
+    tuple. Nothing else is converted. Command-line text is read by the annotation.
 
     Raises:
         ConfigError: ``key must be <allowed>, got <value>``.

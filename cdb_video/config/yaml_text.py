@@ -1,4 +1,4 @@
-"""Reads YAML text of whatever origin: plain values only, each key once, and nothing that swells."""
+"""Reads YAML from any source safely: plain values only, each key once, no aliases."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ MAX_DEPTH = 50
 
 
 class _Refused(ValueError):
-    """YAML that is no plain config."""
+    """The YAML is not a plain config."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, where YAML would let the last one win, and aliases.
+    """Refuses aliases, and a key that is given twice: YAML would take the last one.
 
-    A few aliases of aliases make more values than a machine can hold.
+    A few nested aliases can expand to more values than memory holds.
     """
 
     depth = 0
@@ -59,7 +59,7 @@ def parse_yaml(text: str) -> Any:
         return yaml.load(text, _Loader)
     except _Refused:
         raise
-    # PyYAML raises many kinds: for a 30th of February, for !!bool 7, for 0x_, for a deep nesting.
+    # PyYAML raises many kinds of errors: for February 30, !!bool 7, 0x_ and deep nesting.
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ValueError(f"it is not YAML: {reason}") from None

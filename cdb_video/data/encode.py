@@ -1,4 +1,4 @@
-"""Writes pictures as an mp4 of H.264 that plays anywhere."""
+"""Writes pictures as an H.264 mp4 that plays anywhere."""
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
@@ -21,14 +21,14 @@ def write_mp4(
     size: tuple[int, int] | None = None,
     options: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes ``path`` whatever its name ends in; nothing where there are no pictures.
+    """Writes ``path``, whatever its ending. Writes nothing if there are no pictures.
 
     Args:
-        pictures: when each comes, in rising seconds, and the picture, (H, W, 3) RGB; all of one
-            size. The first comes at 0 in the file.
+        pictures: (seconds, picture) in rising order; (H, W, 3) RGB, all of one size. The first
+            is at 0 s in the file.
         fps: pictures a second, about.
-        size: (height, width) that they are scaled to, even numbers; as they are by default, but
-            for a row or a column that makes it odd.
+        size: (height, width) to scale to, even numbers. By default the pictures keep their size,
+            less an odd row or column.
         options: of x264.
     """
     with av.open(str(path), "w", format="mp4") as container:

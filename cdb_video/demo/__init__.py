@@ -1,4 +1,4 @@
-"""Makes the videos of the demo, and knows its config."""
+"""The videos and the config of the demo."""
 
 from pathlib import Path
 

@@ -1,10 +1,9 @@
 """The pictures of the demo data: photographs filmed by a camera that pans, tilts, zooms or rolls.
 
-The class of a clip is its motion. What one frame shows must not tell the class, so the viewpoint
-is drawn without regard to the motion: its position is uniform on the endless plane of mirrored
-copies of a photograph and its angle uniform on the circle, and both stay uniform wherever the
-motion leads. Only the scale cannot be uniform at both ends of a zoom; its range is wide compared
-with a zoom instead.
+The class of a clip is its motion. A single frame must not tell the class, so the viewpoint does not
+depend on the motion. Its position is uniform on the endless plane of mirrored copies of a
+photograph, and its angle is uniform on the circle. Both stay uniform under any motion. Only the
+scale cannot be uniform at both ends of a zoom, so its range is wide compared with a zoom.
 """
 
 import math
@@ -62,7 +61,7 @@ X264: dict[str, object] = {
 
 @dataclass(frozen=True)
 class Shot:
-    """All that decides the frames of one clip."""
+    """Everything that determines the frames of one clip."""
 
     verb: str
     """A key of ``MOTIONS``."""

@@ -1,4 +1,4 @@
-"""The demo data set: which clips exist, and how they lie on disk, which is as EGTEA Gaze+ lies."""
+"""The demo data set: its clips, and their files in the layout of EGTEA Gaze+."""
 
 import itertools
 import json

@@ -30,12 +30,12 @@ TIMED_CLIPS = 8
 
 
 def diagnose(config: Config, *, deep: bool, workers: int, screen: Console) -> Diagnosis:
-    """Looks over the machine, the lists and every clip.
+    """Checks the machine, the lists and every clip.
 
     Args:
-        deep: decode all frames, where otherwise three of each clip are.
-        workers: processes that do so.
-        screen: where a bar shows how far it is.
+        deep: decode all frames, not three of each clip.
+        workers: processes that decode.
+        screen: shows a progress bar.
     """
     diagnosis = Diagnosis()
     check_environment(config, diagnosis)
@@ -154,7 +154,7 @@ def check_pictures(probes: Sequence[Probe], diagnosis: Diagnosis) -> None:
 
 
 def estimate_epoch(config: Config, splits: Splits, diagnosis: Diagnosis) -> None:
-    """About how long an epoch takes: loading and computing go on at the same time."""
+    """Estimates the time of an epoch. Loading and computing overlap."""
     sampler = make_sampler(config, splits)
     device = choose_device(config)
     own = replace(config, data_loader=replace(config.data_loader, num_workers=0))
@@ -169,7 +169,7 @@ def estimate_epoch(config: Config, splits: Splits, diagnosis: Diagnosis) -> None
         loading = (time.perf_counter() - begun) / clips
         model = new_model(config, Outputs(splits.class_names), device).train()
         moved = batch.to(device)
-        for _ in range(2):  # the first sets things up
+        for _ in range(2):  # the first includes set-up
             begun = time.perf_counter()
             model(moved.video).float().logsumexp(1).sum().backward()
             if device.type == "cuda":

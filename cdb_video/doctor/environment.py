@@ -1,4 +1,4 @@
-"""The machine: versions, devices, decoders, shared memory, room for the checkpoints to come."""
+"""The machine: versions, devices, decoders, shared memory, disk space for checkpoints."""
 
 import importlib
 import os
@@ -54,7 +54,7 @@ def check_environment(config: Config, diagnosis: Diagnosis) -> None:
 
 
 def check_shared_memory(config: Config, diagnosis: Diagnosis) -> None:
-    """Whether the batches that workers have ready fit into shared memory."""
+    """Whether the batches that workers prepare fit into shared memory."""
     memory = shared_memory(config)
     if memory is not None:
         needed, free = memory
@@ -63,7 +63,7 @@ def check_shared_memory(config: Config, diagnosis: Diagnosis) -> None:
 
 
 def check_disk(config: Config, num_classes: int, diagnosis: Diagnosis) -> None:
-    """Whether the checkpoints to come fit on the disk of OUTPUT_DIR."""
+    """Whether the run's checkpoints fit on the disk of OUTPUT_DIR."""
     try:
         model = new_model(config, Outputs.unnamed(num_classes), torch.device("cpu"))
     except CdbVideoError as error:
@@ -73,7 +73,7 @@ def check_disk(config: Config, num_classes: int, diagnosis: Diagnosis) -> None:
     copies = COPIES[config.solver.optimizing_method] + (config.train.ema_decay > 0)
     period, last = config.train.checkpoint_period, config.solver.max_epoch
     kept = min(config.train.keep_checkpoints or last, -(-last // period))
-    needed = weights * copies * (kept + 2)  # the best, and one that is being written
+    needed = weights * copies * (kept + 2)  # the best one, and one being written
     folder = Path(config.output_dir).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = free_space(folder)

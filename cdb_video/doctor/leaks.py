@@ -1,4 +1,4 @@
-"""What two splits share: clips, moments of a recording, people, pictures that look the same."""
+"""Finds what two splits share: clips, moments of a recording, people, equal pictures."""
 
 import itertools
 from collections import defaultdict
@@ -56,7 +56,7 @@ def check_leaks(sources: Sources, diagnosis: Diagnosis) -> None:
 def _check_names(sources: Sources, one: str, other: str, kind: str, diagnosis: Diagnosis) -> None:
     here, there = ({getattr(source, kind) for source in sources[name]} for name in (one, other))
     both = sorted((here & there) - {None})
-    # A file that is one clip is no session of several.
+    # A file with a single clip is no session of several clips.
     several = any(source.start is not None for split in sources.values() for source in split)
     if both and (kind == "subject" or several):
         diagnosis.numbers["shared"][f"{one} {other}"][f"{kind}s"] = len(both)
@@ -92,7 +92,7 @@ def check_duplicates(
         if pairs is None:
             diagnosis.add("warning", "near-duplicates", "too many clips to compare all pictures")
             return
-        # The same clip is a leak of another kind.
+        # The same clip is reported as another kind of leak.
         pairs = [(a, b) for a, b in pairs if paths[one][a] != paths[other][b]]
         if pairs:
             clips = len({b for _, b in pairs})

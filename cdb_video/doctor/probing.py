@@ -1,4 +1,4 @@
-"""Opens every clip in parallel: how long it is, how it looks, whether it decodes."""
+"""Opens every clip, in parallel: length, appearance, whether it decodes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Probe:
-    """What a look at a clip told."""
+    """The result of opening one clip."""
 
     num_frames: int = 0
     fps: float = 0.0
@@ -37,7 +37,7 @@ class Probe:
 
 
 class _Probes(ClipDataset):
-    """Probes in the place of clips.
+    """A dataset that gives probes instead of clips.
 
     Args:
         deep: decode every frame.
@@ -66,7 +66,7 @@ class _Probes(ClipDataset):
 
 
 class _Keys:
-    """Keys of records one by one, from ``first`` on."""
+    """Yields the keys of records one by one, from ``first`` on."""
 
     def __init__(self, num_records: int) -> None:
         self.num_records, self.first = num_records, 0
@@ -81,7 +81,7 @@ def probe(
     deep: bool,
     on_each: Callable[[], object] = lambda: None,
 ) -> list[Probe]:
-    """A probe of each record, in their order; a file that hangs or crashes is one with an error."""
+    """Yields the probe of each record in order. A file that hangs or crashes gives an error."""
     dataset, keys = _Probes(records, loading, deep), _Keys(len(records))
     workers = Workers(dataset, keys, itemgetter(0), loading.share)
     found: list[Probe] = []
@@ -93,9 +93,10 @@ def probe(
 
 
 def picture_hash(picture: npt.NDArray[np.uint8]) -> int | None:
-    """64 bits that stay nearly the same when a picture is scaled or compressed (dHash).
+    """64 bits that hardly change when a picture is scaled or compressed (dHash).
 
-    Whether each of 9 x 8 grey values is above its neighbour to the right. None without contrast.
+    Each bit says whether one of 9 x 8 grey values is above its right neighbour. None without
+    contrast.
 
     Args:
         picture: (H, W, 3) RGB.

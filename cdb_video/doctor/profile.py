@@ -1,4 +1,4 @@
-"""Where the time of training goes: the parts of each step, and of each clip."""
+"""Measures where the time of training goes: the parts of a step, and of a clip."""
 
 import math
 import tempfile
@@ -39,7 +39,7 @@ MATRIX = {"cpu": 2048, "cuda": 8192}
 
 @dataclass(frozen=True)
 class Profile:
-    """What was found; times in seconds."""
+    """The measurements; times in seconds."""
 
     steps: int
     clips_a_step: int
@@ -63,17 +63,17 @@ class Profile:
 
     @property
     def utilisation(self) -> float:
-        """Model FLOPs utilisation: the network's share of what the device can do, in [0, 1]."""
+        """Model FLOPs utilisation: the share of the device's peak in use, in [0, 1]."""
         return self.teraflops / self.peak_teraflops
 
     @property
     def workers_needed(self) -> int:
-        """Decoding processes that would keep up with the network."""
+        """Number of workers that would keep up with the network."""
         busy = self.step - self.seconds["waiting"]
         return max(1, math.ceil((self.decode + self.transform) * self.clips_a_step / busy))
 
     def verdict(self) -> str:
-        """What holds the run up most, and what to try, in a line."""
+        """The bottleneck, and what to try, in one line."""
         waits = self.seconds["waiting"] / self.step
         if waits > 0.1 and self.decode:
             said = f"it waits for data {100 * waits:.0f} % of the time: "
@@ -108,12 +108,12 @@ class _Few(BatchLoader):
 
 
 def profile_run(config: Config, steps: int, trace: Path | None = None) -> Profile:
-    """Trains ``steps`` steps as ``config`` says, in a folder that is then thrown away.
+    """Trains ``steps`` steps of ``config`` in a folder that is deleted afterwards.
 
     Args:
-        steps: at most; those of an epoch, if it has fewer.
-        trace: where to write what the profiler of torch sees in three more steps, for
-            ``chrome://tracing`` or Perfetto.
+        steps: at most one epoch.
+        trace: path of a trace of three more steps by torch's profiler, for ``chrome://tracing``
+            or Perfetto.
 
     Raises:
         CdbVideoError: as ``train``.
@@ -148,7 +148,7 @@ def profile_run(config: Config, steps: int, trace: Path | None = None) -> Profil
 
 
 def _train(run: Run, steps: int, task: str) -> tuple[int, dict[str, float]]:
-    """Trains the first steps of an epoch; returns how many, and seconds of a step by part."""
+    """Trains the first steps of an epoch; returns their number and the seconds of each part."""
     plan = run.plan
     loader = _Few(plan.train_loader, steps * plan.accumulation_steps)
     num_steps = -(-len(loader) // plan.accumulation_steps)
@@ -168,7 +168,7 @@ def _example(run: Run, config: Config) -> torch.Tensor:
 
 
 def _flops(run: Run, config: Config) -> float:
-    """Of a forward and a backward pass."""
+    """FLOPs of a forward and a backward pass."""
     with FlopCounterMode(display=False) as counter:
         run.learner.model(_example(run, config)).float().sum().backward()
     run.learner.optimizer.zero_grad()
@@ -210,7 +210,7 @@ def _clip_seconds(run: Run, config: Config) -> tuple[float, float]:
         begin = time.perf_counter()
         _decode(dataset, number, np.random.default_rng(number))
         decode.append(time.perf_counter() - begin)
-    # The first finds its file and its libraries cold.
+    # The first clip also loads libraries and fills the disk cache.
     return mean(decode[1:]), max(0.0, mean(whole[1:]) - mean(decode[1:]))
 
 

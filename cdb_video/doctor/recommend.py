@@ -1,4 +1,4 @@
-"""Which losses to try first on a data set, and why: the rows of ``advice`` that hold for it."""
+"""Recommends losses for a data set: the rows of ``advice`` that apply to it, with reasons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass
 class Recommendation:
-    """What to compare, and why."""
+    """The losses to compare, with reasons."""
 
     reasons: list[tuple[str, str]] = field(default_factory=list)
     """Topic and sentence."""
@@ -48,11 +48,11 @@ class Recommendation:
 def recommend(
     config: Config, splits: Splits, names: Sequence[str], history: Sequence[DifficultyRow]
 ) -> Recommendation:
-    """Looks at class sizes, validation sizes and, where a run has left any, recall over epochs.
+    """Uses class sizes, validation sizes and, after a run, recall over epochs.
 
     Args:
         splits: with at least 'train'.
-        names: of the splits that are there.
+        names: the splits that exist.
         history: ``difficulty.csv`` of a run; empty without one.
     """
     result = Recommendation()
@@ -96,7 +96,7 @@ def _hardness(
     if not len(recall):
         result.add("difficulty", "no run yet: train one, and difficulty.csv says what is hard")
         return
-    # The last validations: one of few clips is noise.
+    # Several last validations: a single one is noisy with few clips.
     last = np.array([_mean(column[-3:]) for column in recall.T])
     known = np.isfinite(last) & (train > 0)
     if known.sum() > 2 and np.ptp(train[known]) and np.ptp(last[known]):

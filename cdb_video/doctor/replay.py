@@ -1,4 +1,4 @@
-"""Runs the clips of a step again whose loss was not finite, and says where that begins."""
+"""Repeats a step whose loss was not finite, and finds the first bad module."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ class Replayed(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """What became of a step."""
+    """The result of a repeated step."""
 
     epoch: int
     step: int
@@ -37,10 +37,10 @@ class Replay(NamedTuple):
 
 
 def replay(path: Path) -> Replay:
-    """Runs the batch in ``path``, which a run has left behind, on the CPU in float32.
+    """Repeats the batch that a run saved in ``path``, on the CPU in float32.
 
     Raises:
-        CheckpointError: it is no such file.
+        CheckpointError: the file holds no such batch.
     """
     checkpoint = Checkpoint.read(path, training=True)
     content: Any = checkpoint.training or {}
@@ -72,7 +72,7 @@ def replay(path: Path) -> Replay:
 
 
 def _first_not_finite(model: nn.Module) -> list[str]:
-    """A list that gets the names of modules whose outputs are not finite, the innermost first."""
+    """A list that collects the names of modules whose outputs are not finite."""
     found: list[str] = []
 
     def hook(name: str) -> Any:

@@ -1,1 +1,1 @@
-"""Gets data sets: from the network, from package registries, from what the user has."""
+"""Gets data sets: from the network, or from files of the user."""

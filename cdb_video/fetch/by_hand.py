@@ -1,4 +1,4 @@
-"""Where to get the data sets that need an account, a form or a browser."""
+"""How to get data sets that need an account, a form or a browser."""
 
 BY_HAND = {
     "imagenet_lt": (

@@ -1,4 +1,4 @@
-"""Gets a data set from the network or from what the user has, checked, whole or not at all."""
+"""Gets a data set from the network or from files of the user, and checks it."""
 
 import gzip
 import shutil
@@ -18,7 +18,7 @@ NAMES = (*SETS, "demo", *BY_HAND)
 
 
 def get_data(name: str, out: Path, path: Path | None = None) -> None:
-    """Gets the data set ``name``, one of ``NAMES``, or prints how to get it where a script cannot.
+    """Gets the data set ``name``, one of ``NAMES``, or prints how to get it by hand.
 
     Raises:
         DataError: as ``install``.
@@ -36,15 +36,15 @@ def get_data(name: str, out: Path, path: Path | None = None) -> None:
 def install(dataset: DataSet, out: Path, path: Path | None = None) -> None:
     """Puts the files of ``dataset`` into the folder ``out``, unless they lie there already.
 
-    A file gets its name when it is whole and the checksums of all are right.
+    Files get their names when all of them are complete and their checksums are right.
 
     Args:
         dataset: one of ``SETS``.
         out: the root of the data set.
-        path: folder or archive with what the user has; downloads where not given.
+        path: folder or archive with the user's files; None downloads them.
 
     Raises:
-        DataError: no server answers or gives something else, or ``out`` is not writable.
+        DataError: no server gives the right file, or ``out`` is not writable.
     """
     if path is None and is_complete(out, dataset.files):
         print(f"{out}: the data is there already")
@@ -69,11 +69,11 @@ def install(dataset: DataSet, out: Path, path: Path | None = None) -> None:
 
 
 def convert(dataset: DataSet, folder: Path, origin: str) -> Contents:
-    """The files of the data set, made of what lies below ``folder`` in whatever layout.
+    """The files of the data set, from any known layout below ``folder``.
 
     Raises:
-        DataError: nothing known lies there, or its contents are not those of the data set; the
-            message opens with ``origin``.
+        DataError: there is no known layout, or the contents are not those of the data set. The
+            message begins with ``origin``.
     """
     try:
         for reader in dataset.readers:
@@ -89,23 +89,23 @@ def convert(dataset: DataSet, folder: Path, origin: str) -> Contents:
 
 
 def write_files(contents: Contents, out: Path) -> None:
-    """Writes files below ``out``; right ones are left."""
+    """Writes files below ``out``. Correct files stay."""
     for name, data in contents.items():
         path = out / name
         if path.is_file() and read_unpacked(path) == data:
             continue
-        # No time in the header, so that the same data gives the same file.
+        # The header has no time, so the same data gives the same file.
         packed = gzip.compress(data, 6, mtime=0) if name.endswith(".gz") else data
         with replacing(path) as partial:
             partial.write_bytes(packed)
 
 
 def _download(dataset: DataSet, out: Path, scratch: Path) -> Contents:
-    """Downloads the files, or archives that hold them; these go when they are unpacked."""
+    """Downloads the files, or archives of them, which are deleted after unpacking."""
     for item in dataset.downloads:
         digest = dataset.files.get(item.name)
         if digest is not None and is_complete(out, {item.name: digest}):
-            continue  # perhaps packed otherwise
+            continue  # another archive may have it
         try:
             file = from_mirrors(item, out)
         except DataError as error:

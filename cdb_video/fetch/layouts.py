@@ -1,4 +1,4 @@
-"""Recognises the layouts in which people have image data sets; gives the files of the usual one.
+"""Recognises common layouts of image data sets, and converts them to the official files.
 
 Nothing is unpickled.
 """
@@ -20,7 +20,7 @@ Contents = dict[str, bytes]
 
 
 def digest_is(data: bytes, digest: str) -> bool:
-    """Whether ``data`` has this sha256, or none is known (empty)."""
+    """Whether ``data`` has this SHA-256. An empty one always matches."""
     return not digest or hashlib.sha256(data).hexdigest() == digest
 
 

@@ -1,4 +1,4 @@
-"""Gets a published file from the first of several addresses that gives it."""
+"""Downloads a published file from the first address that works."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +22,7 @@ def from_mirrors(item: Download, folder: Path) -> Path:
     """Downloads ``item`` into ``folder``, unless it lies there already, and returns its path.
 
     Raises:
-        DataError: no address gives the file; the message says what became of each.
+        DataError: no address gives the file. The message has the error of each.
     """
     path, is_new = folder / item.name, not folder.exists()
     troubles = []
@@ -34,6 +34,6 @@ def from_mirrors(item: Download, folder: Path) -> Path:
         else:
             return path
     if is_new:
-        with suppress(OSError):  # it has something in it
+        with suppress(OSError):  # it is not empty
             folder.rmdir()
     raise DataError(f"{item.name} cannot be downloaded ({'; '.join(troubles)})")

@@ -1,4 +1,4 @@
-"""Finds the files of a data set, as they were published, below any folder."""
+"""Finds the published files of a data set below any folder."""
 
 import gzip
 import zlib
@@ -10,7 +10,7 @@ from cdb_video.fetch.layouts import Contents, Files, digest_is
 
 
 def read_unpacked(path: Path) -> bytes:
-    """The contents of a file, of ``.gz`` the unpacked ones; empty if it is damaged."""
+    """The contents of a file; those of ``.gz`` are unpacked. Empty if it is damaged."""
     data = path.read_bytes()
     try:
         return gzip.decompress(data) if path.suffix == ".gz" else data
@@ -28,12 +28,12 @@ def is_complete(folder: Path, files: Files) -> bool:
 def published_files(folder: Path, files: Files) -> Contents:
     """``files``, which all lie somewhere below ``folder``.
 
-    A file may be packed with gzip or not, and in the name of an IDX file the dot that some put
-    before ``idx`` counts as a dash. Of files with the same name, as in a folder with both MNIST
-    and Fashion-MNIST, the one with the right contents is taken.
+    A file may be packed with gzip. In the name of an IDX file, a dot before ``idx`` counts as a
+    dash. If several files have the same name, as in a folder with MNIST and Fashion-MNIST, the one
+    with the right contents is taken.
 
     Raises:
-        DataError: one is missing or is another.
+        DataError: a file is missing or has other contents.
     """
     paths = defaultdict(list)
     for path in sorted(folder.rglob("*")):

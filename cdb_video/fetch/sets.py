@@ -1,4 +1,4 @@
-"""The data sets: their files with published checksums, and where they come from."""
+"""The data sets: their files, with published checksums and sources."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ class DataSet(NamedTuple):
 
 
 def idx_checksums(*sha256: str) -> Files:
-    """The four files of MNIST and its likes."""
+    """The four files of MNIST and similar sets."""
     return {
         f"{part}-{kind}-ubyte.gz": checksum
         for (part, kind), checksum in zip(
@@ -32,7 +32,7 @@ def idx_checksums(*sha256: str) -> Files:
 
 
 def idx_downloads(urls: tuple[str, ...], *sha256: str) -> tuple[Download, ...]:
-    """The four files of MNIST and its likes as they are published, packed with gzip."""
+    """The four files of MNIST and similar sets, as published: packed with gzip."""
     names = idx_checksums(*[""] * 4)
     return tuple(Download(name, one, urls) for name, one in zip(names, sha256, strict=True))
 

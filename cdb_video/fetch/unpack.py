@@ -1,4 +1,4 @@
-"""Unpacks archives into a folder; nothing can land outside of it."""
+"""Unpacks archives into a folder. No file can be written outside of it."""
 
 import shutil
 import tarfile
@@ -28,17 +28,17 @@ def unpack(archive: Path, folder: Path) -> None:
         if archive.suffix == ".zip":
             with zipfile.ZipFile(archive) as zipped:
                 _check_size(sum(member.file_size for member in zipped.infolist()))
-                zipped.extractall(folder)  # drops roots and ".." of the names by itself
+                zipped.extractall(folder)  # zipfile drops roots and ".." from names
         elif archive.name.endswith((".tar", ".tar.gz", ".tgz")):
             with tarfile.open(archive) as tarred:
                 _check_size(sum(member.size for member in tarred))
                 tarred.extractall(folder, filter="data")
-        elif archive.suffix == ".npz":  # is read as it is
+        elif archive.suffix == ".npz":  # read without unpacking
             shutil.copy(archive, folder)
         else:
             raise DataError(f"an archive must be a folder or one of {ARCHIVES}, got {archive.name}")
     except (*DAMAGE, OSError) as error:
-        why = str(error).partition("\n")[0]  # tarfile adds a line for each method that it tried
+        why = str(error).partition("\n")[0]  # tarfile adds a line for each method
         raise DataError(f"{archive} cannot be unpacked: {why}") from None
 
 

@@ -13,10 +13,10 @@ from cdb_video.registry import LOSSES
 
 @LOSSES.register("balanced_softmax")
 class BalancedSoftmax(Loss):
-    """Cross entropy after the log of each class's size is added to its logit.
+    """Cross entropy of logits plus the log of each class's size.
 
     ``p_c = n_c exp(z_c) / sum_j n_j exp(z_j)``. n_c is the number of training samples; a class
-    without any counts as one sample, since log 0 would be no loss. Validation and test use the
+    without any counts as one sample. Validation and test use the
     plain softmax, as the paper does.
     """
 

@@ -1,4 +1,4 @@
-"""What every loss shares: the checks of its input and the state that a report shows."""
+"""The base of losses: checks of the input, and the state for reports."""
 
 from typing import Any, ClassVar, Literal
 
@@ -11,15 +11,14 @@ from cdb_video.difficulty import ClassState
 class Loss(nn.Module):
     """Base of all losses.
 
-    A subclass writes ``compute``; one that learns from results also writes ``observe`` and
-    ``class_state`` (``difficulty.Feedback``). All state lives in buffers, so that it is
-    checkpointed and moves between devices. What a loss draws at random, it draws in training mode
-    only.
+    A subclass implements ``compute``. One that learns from results also implements ``observe`` and
+    ``class_state`` (``difficulty.Feedback``). All state is in buffers, so that checkpoints save it
+    and it moves between devices. A loss draws random numbers in training mode only.
 
     Args:
         options: the subclass's ``Options``.
         num_classes: K >= 1.
-        class_counts: (K,) training samples of each class, or None where unknown.
+        class_counts: (K,) training samples of each class, or None if unknown.
         defer_epochs: first epochs in which class weights have no effect (deferred re-weighting).
     """
 
@@ -55,16 +54,16 @@ class Loss(nn.Module):
 
     @property
     def needs_validation(self) -> bool:
-        """Whether the loss is not what it says without ``observe``."""
+        """Whether the loss needs ``observe`` with validation recall."""
         return False
 
     def start_epoch(self, epoch: int) -> None:
-        """Says that training epoch ``epoch``, from 1, begins."""
-        # Not a buffer: training says it anew after a resumption.
+        """Starts the training epoch ``epoch``, from 1."""
+        # Not a buffer: training sets it again after resuming.
         self.epoch = epoch
 
     def weights_in(self, epoch: int) -> torch.Tensor:
-        """(K,) what ``class_weights`` come to in ``epoch``: all 1 in the first ``defer_epochs``."""
+        """(K,) class weights in ``epoch``: all 1 in the first ``defer_epochs``."""
         if epoch <= self.defer_epochs:
             return torch.ones_like(self.class_weights)
         return self.class_weights
@@ -77,7 +76,7 @@ class Loss(nn.Module):
             target: (B,) int64 class ids in [0, K), or (B, K) float class probabilities.
 
         Raises:
-            ValueError: shapes or types that do not fit.
+            ValueError: wrong shapes or types.
         """
         if logits.ndim != 2 or logits.shape[1] != self.num_classes or len(logits) == 0:
             raise ValueError(
@@ -105,20 +104,19 @@ class Loss(nn.Module):
 
         Args:
             logits, target: as for ``forward``.
-            weights: (K,) what each class's loss is to be multiplied with now; all 1 while
-                weighting is deferred.
+            weights: (K,) factors of each class's loss in this epoch; all 1 while weighting is
+                deferred.
         """
         raise NotImplementedError
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Takes in the newest result on ``source``; most losses do not care.
+        """Takes the newest result on ``source``. Most losses ignore it.
 
         Args:
-            recall: (K,) fraction of each class's samples that were recognised, in [0, 1]. The value
-                of a class without samples is ignored.
+            recall: (K,) in [0, 1]. The value of a class without samples is ignored.
             counts: (K,) number of samples of each class.
         """
 
     def class_state(self, epoch: int) -> ClassState | None:
-        """Difficulties, and the weights and tau of ``epoch``; None if it does not go by them."""
+        """Difficulties, weights and tau of ``epoch``; None for a loss without difficulties."""
         return None

@@ -1,4 +1,4 @@
-"""What losses that go by difficulty share: where their recall comes from."""
+"""The base of losses by difficulty: the source of their recall."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from cdb_video.losses.base import Loss
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """Options of every loss that goes by difficulty."""
+    """Options of every loss by difficulty."""
 
     source: Literal["val", "train"] = "val"
     """Where recall comes from. 'val' takes each validation, as the paper does. 'train' takes what
@@ -17,7 +17,7 @@ class SourceOptions:
 
 
 class LossByDifficulty(Loss):
-    """Base of losses that go by difficulty, whose ``Options`` are ``SourceOptions``."""
+    """Base of losses by difficulty, whose ``Options`` are ``SourceOptions``."""
 
     options: SourceOptions
 

@@ -1,4 +1,4 @@
-"""The losses of a network: one for each of its outputs, each with a difficulty of its own."""
+"""The losses of a network: one for each output, with its own difficulties."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -12,12 +12,12 @@ from cdb_video.outputs import Outputs
 
 
 class OutputLosses:
-    """The weighted sum of the losses of all outputs, of one kind.
+    """The weighted sum of the losses of all outputs, which are of one kind.
 
     Args:
-        losses: one an output, of as many classes as it has.
+        losses: one for each output, with its number of classes.
         outputs: of the network.
-        shares: what each loss is multiplied with.
+        shares: the factor of each loss.
     """
 
     def __init__(self, losses: Sequence[Loss], outputs: Outputs, shares: Sequence[float]) -> None:
@@ -35,26 +35,26 @@ class OutputLosses:
 
     @property
     def source(self) -> Literal["val", "train"]:
-        """As of each of them."""
+        """As in each loss."""
         return self._losses[0].source
 
     @property
     def needs_validation(self) -> bool:
-        """As of each of them."""
+        """As in each loss."""
         return self._losses[0].needs_validation
 
     @property
     def accepts_soft_targets(self) -> bool:
-        """As of each of them."""
+        """As in each loss."""
         return self._losses[0].accepts_soft_targets
 
     def start_epoch(self, epoch: int) -> None:
-        """As of a ``Loss``."""
+        """As in ``Loss``."""
         for loss in self:
             loss.start_epoch(epoch)
 
     def weights_in(self, epoch: int) -> Tensor:
-        """(K,) what the losses of a class are multiplied with, averaged over the outputs."""
+        """(K,) the factor of each class's loss, averaged over the outputs."""
         each = zip(self, self._of_class, strict=True)
         return torch.stack([loss.weights_in(epoch)[own] for loss, own in each]).mean(dim=0)
 
@@ -79,12 +79,12 @@ class OutputLosses:
         return total
 
     def observe(self, recalls: Sequence[ClassRecall]) -> None:
-        """Takes the recall of each output."""
+        """Passes the recall of each output to its loss."""
         for loss, (recall, counts) in zip(self, recalls, strict=True):
             loss.observe(recall, counts)
 
     def class_states(self, epoch: int) -> list[ClassState]:
-        """What the loss of each output goes by in ``epoch``; empty if not by difficulty."""
+        """Difficulties and weights of each output in ``epoch``; empty without difficulties."""
         states = [loss.class_state(epoch) for loss in self]
         return [state for state in states if state is not None]
 
@@ -99,7 +99,7 @@ class OutputLosses:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what ``state_dict`` gave."""
+        """Restores the state of ``state_dict``."""
         if len(self._losses) == 1:
             self._losses[0].load_state_dict(state)
             return

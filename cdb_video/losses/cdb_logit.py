@@ -1,4 +1,4 @@
-"""Difficulty on the logits, with feedback. Ours; in no paper."""
+"""Difficulty on the logits, with feedback. Our own loss, not from a paper."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +18,12 @@ class CDBLogit(LossByDifficulty):
     """Cross entropy of ``z + a``, where each validation moves ``a_c`` by the recall of class c.
 
     ``a_c <- a_c + eta (recall_c - mean recall)``, from ``prior * log n_c`` on, recall as in
-    ``cdb_ce``. A class that is harder than the mean counts as rarer than it is, so that the network
-    learns to raise its logit; validation and test use the plain logits. Margins that class sizes
-    set once (balanced softmax, Ren et al., NeurIPS 2020; Menon et al., ICLR 2021) are here what an
-    integral controller has summed up: they change for as long as classes differ by more than
-    ``tolerance`` allows, also when the training samples are known by heart and weights on the loss
-    have no effect any more (docs/cdb.md).
+    ``cdb_ce``. A class that is harder than the mean is treated as rarer than it is, so the network
+    learns to raise its logit. Validation and test use the plain logits. In balanced softmax (Ren et
+    al., NeurIPS 2020; Menon et al., ICLR 2021) class sizes fix these margins once. Here they are
+    the sum of an integral controller: they change as long as classes differ by more than
+    ``tolerance`` allows. This works even when the network knows the training samples by heart, and
+    weights on the loss have no effect any more (docs/cdb.md).
 
     A class without validation samples keeps its ``a``. ``class_weights`` w show ``a`` as
     ``exp(-a)``: a class of weight 2 counts as half as frequent as the average one.
@@ -72,13 +72,13 @@ class CDBLogit(LossByDifficulty):
     def compute(
         self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor
     ) -> torch.Tensor:
-        # Without a bound a weight can come to be 0.
+        # Without a bound a weight can become 0.
         margins = -weights.clamp(min=torch.finfo(weights.dtype).tiny).log()
         return F.cross_entropy(logits + margins.to(logits.dtype), target)
 
     @torch.no_grad()
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Updates the difficulties, and moves the logits by them."""
+        """Updates the difficulties and the offsets of the logits."""
         self.classes.observe(recall, counts)
         counts = counts.to(self.moved.device)
         present = counts > 0
@@ -89,7 +89,7 @@ class CDBLogit(LossByDifficulty):
         beyond = difficulty - difficulty.mean()
         beyond = beyond.sign() * (beyond.abs() - error).clamp(min=0)
         self.moved[present] -= (self.options.eta * beyond).float()
-        # What is beyond the bound is not summed up, so that it need not be taken back first.
+        # Beyond the bound nothing is summed up, so a later change acts at once.
         if self.options.bound is not None:
             self.moved.clamp_(-self.options.bound, self.options.bound)
         self._set_weights()
@@ -99,7 +99,7 @@ class CDBLogit(LossByDifficulty):
 
 
 def _standard_error(share: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """(K,) of a ``share`` of ``counts`` samples: the standard deviation of its posterior under a
-    uniform prior, which is not 0 where the share is 0 or 1."""
+    """(K,) standard error of a ``share`` of ``counts`` samples: the standard deviation of its
+    posterior under a uniform prior, which is above 0 even for a share of 0 or 1."""
     mean = (share * counts + 1) / (counts + 2)
     return (mean * (1 - mean) / (counts + 3)).sqrt()

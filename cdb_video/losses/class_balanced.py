@@ -18,8 +18,8 @@ class ClassBalanced(Loss):
 
     ``-w_y (1 - p_y) ** gamma * log p_y`` with ``w_c`` proportional to ``1 / (1 - beta ** n_c)``.
     n_c is the number of training samples; weights have mean 1 over classes (sum K, as in the
-    paper) and losses are averaged over the batch. p is a softmax also where gamma > 0, as in the
-    released CDB code; the paper's focal variant has one sigmoid a class.
+    paper) and losses are averaged over the batch. p is a softmax, also for gamma > 0, as in the
+    released CDB code. The paper's focal variant has one sigmoid for each class.
     """
 
     @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Owns class weights that follow from class sizes alone."""
+"""Class weights from class sizes."""
 
 import torch
 
 
 def known_counts(counts: torch.Tensor | None, loss: str) -> torch.Tensor:
-    """(K,) float64 ``counts``. Raises ``ValueError`` where a loss that needs them has none."""
+    """(K,) float64 ``counts``. Raises ``ValueError`` if they are None."""
     if counts is None:
         raise ValueError(f"{loss} needs class_counts, the training samples of each class, got None")
     return counts.double()
@@ -24,10 +24,10 @@ def effective_number_weights(counts: torch.Tensor, beta: float) -> torch.Tensor:
 
 
 def _normalised(weights: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Scales to mean 1 over classes; a class without samples has weight 1 and no say in the scale.
+    """Scales to mean 1 over classes. A class without samples gets weight 1 and is left out.
 
-    Its formula would give it infinity, or, with a stand-in for its count, a share of the total that
-    the classes in training then miss.
+    Its formula would give infinity. With a replacement for its count, it would take weight from the
+    classes that are trained.
     """
     present = counts > 0
     result = torch.ones_like(weights)

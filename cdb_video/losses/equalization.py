@@ -14,16 +14,17 @@ from cdb_video.registry import LOSSES
 
 @LOSSES.register("equalization")
 class Equalization(Loss):
-    """One sigmoid a class, where rare classes are spared the push of other classes' samples.
+    """One sigmoid for each class. Samples of other classes do not push rare classes down.
 
     ``sum_c (1 - g T_c (1 - y_c)) BCE(z_c, y_c)``, averaged over the batch: equations 6 and 7 of
     the paper (CVPR 2020). T_c is 1 for a class whose share of the training samples is below
-    ``threshold``. The gate g replaces the paper's test for background, which no clip is, as
-    equation 11 does in its softmax form. It is 1 with probability ``gate_probability``, else 0,
-    drawn once a batch as in the released CDB code. In eval mode it is its mean.
+    ``threshold``. The gate g replaces the paper's test for background, because no
+    clip is background. Equation 11, the softmax form, has it as well. It is 1 with probability
+    ``gate_probability``, else 0, drawn once for each batch as in the released CDB code. In eval
+    mode it is its mean.
 
     The draw is from torch's default CPU generator, which training seeds from (seed, epoch, step,
-    rank): each process has gates of its own, the same however many processes there are.
+    rank): each process has gates of its own, which do not depend on the number of processes.
     """
 
     @dataclass(frozen=True)

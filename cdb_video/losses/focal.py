@@ -12,11 +12,11 @@ from cdb_video.registry import LOSSES
 
 @LOSSES.register("focal")
 class Focal(Loss):
-    """Cross entropy that counts the less, the surer the model is of the true class.
+    """Cross entropy with less weight the surer the model is of the true class.
 
-    ``-(1 - p_y) ** gamma * log p_y``, averaged over the batch. The paper has one sigmoid a class; p
-    is a softmax here, as in the released CDB code. With class probabilities t as target it is the
-    mean over t.
+    ``-(1 - p_y) ** gamma * log p_y``, averaged over the batch. The paper has one sigmoid for each
+    class; here p is a softmax, as in the released CDB code. With class probabilities t as target it
+    is the mean over t.
     """
 
     @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from cdb_video.registry import LOSSES
 
 @LOSSES.register("ldam")
 class LDAM(Loss):
-    """Cross entropy after the true class's logit has lost a margin, larger for rare classes.
+    """Cross entropy after subtracting a margin from the true logit, larger for rare classes.
 
-    Logits are multiplied by ``scale`` after that. The margin of a class with n training samples is
+    Then logits are multiplied by ``scale``. The margin of a class with n training samples is
     proportional to ``n ** (-1/4)``, and ``max_margin`` for the smallest. A class without samples
     has ``max_margin``.
 

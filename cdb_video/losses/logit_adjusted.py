@@ -14,10 +14,10 @@ from cdb_video.registry import LOSSES
 
 @LOSSES.register("logit_adjusted")
 class LogitAdjusted(Loss):
-    """Cross entropy after tau times the log of each class's share is added to its logit.
+    """Cross entropy of logits plus tau times the log of each class's share.
 
     ``z_c + tau log pi_c``: pi_c is the class's share of the training samples; a class without any
-    counts as one sample, since log 0 would be no loss. Validation and test use the plain logits, as
+    counts as one sample. Validation and test use the plain logits, as
     the paper does.
     """
 

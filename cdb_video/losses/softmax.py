@@ -1,4 +1,4 @@
-"""Owns the weighted softmax cross entropy, plain or focal, in which most losses end."""
+"""The weighted softmax cross entropy, plain or focal, which most losses use."""
 
 from typing import Literal
 
@@ -26,7 +26,7 @@ def softmax_loss(
         reduction: 'mean' divides the sum over samples by B, 'weighted_mean' by the sum of the
             samples' weights.
     """
-    # The K weights are divided, not the sum of losses: that would be one more node of the graph.
+    # Dividing the K weights, not the sum of losses, saves a node of the graph.
     weights = weights.to(logits.dtype)
     if reduction == "mean":
         shares = weights / len(logits)

@@ -1,4 +1,4 @@
-"""Numbers from labels and predictions; scikit-learn does the arithmetic."""
+"""Metrics from labels and predictions, computed by scikit-learn."""
 
 from cdb_video.metrics.classification import classification_metrics, recall_per_class
 from cdb_video.metrics.groups import group_classes

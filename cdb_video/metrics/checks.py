@@ -1,4 +1,4 @@
-"""Checks of what the metrics are given: lengths, kinds and ranges."""
+"""Checks the input of metrics: lengths, types and ranges."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +14,10 @@ def check_labels(
 ) -> tuple[IntArray, IntArray]:
     """``target`` and ``prediction`` as two int64 arrays ``(N,)``, N >= 1, each in ``[0, K)``.
 
-    A prediction may also be -1: there is none, and the sample is not recognised.
+    A prediction of -1 means that there is none: the sample is not recognised.
 
     Raises:
-        ValueError: for no sample, different lengths, other than integers, or a label outside.
+        ValueError: no sample, different lengths, no integers, or a label out of range.
     """
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
@@ -62,7 +62,7 @@ def check_scores(
 
 
 def check_per_class(values: Sequence[object], num_classes: int, name: str) -> None:
-    """Raises ``ValueError`` unless ``values`` has one entry a class."""
+    """Raises ``ValueError`` unless ``values`` has one entry for each class."""
     if len(values) != num_classes:
         raise ValueError(
             f"{name} must have one entry for each of the {num_classes} classes, got {len(values)}"

@@ -1,6 +1,6 @@
 """Top-1, top-5, average precision, and recall, precision and F1 over classes and their groups.
 
-scikit-learn is imported where it computes: it takes a second, and no command starts with it.
+scikit-learn is imported only when it computes, because its import takes a second.
 """
 
 from collections.abc import Sequence
@@ -23,20 +23,20 @@ def classification_metrics(
     group_names: Sequence[str] | None = None,
     average_precision: bool = True,
 ) -> dict[str, Any]:
-    """The numbers by which a model is judged, ready for JSON; fractions in [0, 1].
+    """The metrics of a model, ready for JSON; fractions in [0, 1].
 
-    A class without a sample in ``target`` is absent: the means and the groups leave it out, and
+    A class without a sample in ``target`` is absent. Means and groups leave it out, and
     ``absent_classes`` names it. A class that is present but never predicted has precision 0.
 
     Args:
         target: true class of each sample, ``(N,)``, integers in ``[0, K)``, N >= 1.
-        prediction: predicted class of each sample, ``(N,)``; -1 where there is none.
+        prediction: predicted class of each sample, ``(N,)``; -1 for none.
         num_classes: K.
         scores: score of each class, ``(N, K)``; for ``top5`` and ``mean_average_precision``.
-        class_names: ``(K,)``, used in ``absent_classes``; class ids stand there otherwise.
+        class_names: ``(K,)``, used in ``absent_classes`` in place of class ids.
         groups: name of the group of each class, ``(K,)``, as ``group_classes`` gives it.
-        group_names: every group in the order wanted, by default that of their first classes.
-        average_precision: whether to sort the scores of each class for it, which is slow.
+        group_names: all groups in the wanted order; by default in that of their first classes.
+        average_precision: whether to compute it, which is slow.
 
     Returns:
         ``num_samples, num_classes, top1, top5`` (null without scores; the best K where K < 5),
@@ -46,7 +46,7 @@ def classification_metrics(
         {name: {num_classes, num_samples, recall, precision}}``, of the classes present.
 
     Raises:
-        ValueError: if lengths, ranges or names do not fit together.
+        ValueError: lengths, ranges or names do not fit together.
     """
     from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
@@ -77,7 +77,7 @@ def classification_metrics(
 def recall_per_class(
     target: npt.ArrayLike, prediction: npt.ArrayLike, num_classes: int
 ) -> tuple[npt.NDArray[np.float64], IntArray]:
-    """Recall ``(K,)``, 0 where a class has no sample, and the number of samples ``(K,)``."""
+    """Recall ``(K,)``, 0 for a class without samples, and the number of samples ``(K,)``."""
     from sklearn.metrics import recall_score
 
     target, prediction = check_labels(target, prediction, num_classes)
@@ -94,7 +94,7 @@ def _top_k(
 
     scores = check_scores(scores, len(target), num_classes)
     there = prediction >= 0
-    # scikit-learn warns about a k that cannot fail, and takes no score matrix for two classes.
+    # scikit-learn warns if k >= K, and refuses a score matrix for two classes.
     if k >= num_classes or not there.any():
         return float(there.mean())
     labels = np.arange(num_classes)

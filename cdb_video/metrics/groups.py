@@ -11,7 +11,7 @@ from cdb_video.metrics.long_tail import FEW_SHOT, Rounding, by_size, head_length
 
 
 class Grouping(NamedTuple):
-    """Which classes are looked at together."""
+    """The groups of classes."""
 
     groups: list[str]
     """(K,) the name of each class's group."""
@@ -28,7 +28,7 @@ def group_classes(
 ) -> list[str]:
     """Name of the group of each class, ``(K,)``.
 
-    A class is in group i if its count is more than ``thresholds[i - 1]`` and not more than
+    A class is in group i if its count is above ``thresholds[i - 1]`` and at most
     ``thresholds[i]``. On the 19 verbs of EGTEA Gaze+ (official train split 1), ``"mean"`` and
     ``(600,)`` both give the 5 majority and 14 minority classes of Sinha et al. (ACCV 2020).
 
@@ -63,7 +63,7 @@ def group_classes(
 def by_thresholds(
     counts: npt.ArrayLike, thresholds: Sequence[int] | Literal["mean"], names: Sequence[str]
 ) -> Grouping:
-    """As ``group_classes``, with the rule in words."""
+    """As ``group_classes``, with a description of the rule."""
     groups = group_classes(counts, thresholds, names)
     if isinstance(thresholds, str):
         mean = float(np.asarray(counts).mean())
@@ -82,8 +82,8 @@ def head_tail_fewshot(
 ) -> Grouping:
     """Head, tail and few-shot classes as in Perrett et al. (CVPR 2023).
 
-    The head holds ``share`` of the clips (see ``head_length``); of the others those with at most
-    ``few_shot`` clips are few-shot, and the rest is the tail.
+    The head holds ``share`` of the clips (see ``head_length``). Other classes with at most
+    ``few_shot`` clips are few-shot. The rest is the tail.
     """
     sizes = np.asarray(counts)
     groups = np.where(sizes <= few_shot, "fewshot", "tail").astype(object)

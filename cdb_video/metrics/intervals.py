@@ -1,4 +1,4 @@
-"""How sure the numbers of a test are, and differences between two models on the same clips."""
+"""Confidence intervals of metrics, and of differences between two models on the same clips."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -17,7 +17,7 @@ Interval = tuple[float, float]
 
 
 def wilson(right: int, count: int) -> Interval | None:
-    """The 95 % interval of a share (Wilson, 1927), from scipy; None without a sample."""
+    """The 95 % interval of a share (Wilson, 1927), by scipy; None without samples."""
     if not count:
         return None
     found = binomtest(right, count).proportion_ci(LEVEL, method="wilson")
@@ -29,7 +29,7 @@ def bootstrap_intervals(
 ) -> dict[str, Interval]:
     """95 % percentile intervals of the means that ``classification_metrics`` gives.
 
-    Clips are drawn with replacement within each true class, so that each keeps its number of clips
+    Clips are drawn with replacement within each true class, so each class keeps its number of clips
     (stratified bootstrap; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
 
     Returns:
@@ -84,7 +84,7 @@ def paired_difference(
 
 
 class Bin(NamedTuple):
-    """Clips whose scores lie in one stretch of [0, 1]."""
+    """The clips whose scores lie in one bin of [0, 1]."""
 
     count: int  # type: ignore[assignment]  # the field hides tuple.count on purpose
     score: float
@@ -98,7 +98,7 @@ def calibration(
 ) -> tuple[float, list[Bin]]:
     """Expected calibration error, and the bins that are not empty.
 
-    The mean gap between score and accuracy over bins of equal width, each counted by its clips
+    The mean gap between score and accuracy over bins of equal width, weighted by their clips
     (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
 
     Args:
@@ -116,7 +116,7 @@ def calibration(
 
 
 def _draws(target: IntArray, seed: int) -> Iterator[IntArray]:
-    """Positions (N,) of clips, drawn with replacement within each class."""
+    """Draws positions (N,) of clips, with replacement, within each class."""
     order = np.argsort(target, kind="stable")
     sorted_target = target[order]
     sizes = np.bincount(target)[sorted_target]

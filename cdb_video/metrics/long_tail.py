@@ -1,4 +1,4 @@
-"""How long the tail of a data set is: head length, few-shot length and imbalance."""
+"""Measures the tail of a data set: head length, few-shot length and imbalance."""
 
 from typing import Literal, NamedTuple
 
@@ -11,7 +11,7 @@ FEW_SHOT = 20
 
 
 class LongTail(NamedTuple):
-    """Three numbers that place a data set between balanced and long-tailed (Perrett et al., "Use
+    """Three numbers that say how long-tailed a data set is (Perrett et al., "Use
     Your Head: Improving Long-Tail Video Recognition", CVPR 2023)."""
 
     num_classes: int
@@ -54,10 +54,10 @@ def head_length(counts: npt.ArrayLike, share: float = 0.5, rounding: Rounding = 
     Args:
         counts: ``(K,)`` clips of each class.
         share: of all clips, in [0, 1].
-        rounding: where no number of classes holds just that: 'nearest' takes the one that comes
-            nearest (every published figure of Perrett et al. is reproduced so; the smaller where
-            two are as near), 'reach' the first that reaches it (as Gen2Balance's lists), 'within'
-            the last that does not go beyond it.
+        rounding: if no number of classes holds exactly ``share``, 'nearest' takes the nearest
+            number (the smaller of two; this reproduces every figure of Perrett et al.), 'reach'
+            the first that reaches it (as in Gen2Balance's lists), 'within' the last that does not
+            exceed it.
     """
     held = np.concatenate([[0], np.cumsum(np.asarray(counts)[by_size(counts)])])
     wanted = share * held[-1]

@@ -1,4 +1,4 @@
-"""The numbers of EPIC-KITCHENS-100's challenge: verbs, nouns and their pairs, over subsets."""
+"""The metrics of EPIC-KITCHENS-100's challenge: verbs, nouns and pairs, on subsets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,19 +21,19 @@ def pair_metrics(
 ) -> dict[str, dict[str, Any]]:
     """Shares of clips, not class means: top-1 and top-5 of verb, noun and action (both).
 
-    The score of a pair is the product of its two. ``tail`` are the clips whose class is among the
-    smallest that together hold at most a fifth of the training clips; of the action, whose verb or
-    noun is. ``unseen`` are the clips of participants without training clips.
+    The score of a pair is the product of its two scores. ``tail`` has the clips of the smallest
+    classes, which together hold at most a fifth of the training clips; for actions, the verb or the
+    noun must be one of these. ``unseen`` has the clips of participants without training clips.
 
     Args:
         scores: two, (N, V) and (N, M): probabilities of the parts of the classes.
         targets: two, (N,).
         train_counts: two, (V,) and (M,) training clips.
-        unseen: (N,) bool; left out where nobody knows.
+        unseen: (N,) bool; None if unknown.
 
     Returns:
         ``{all | tail | unseen: {num_samples: {...}, top1: {...}, top5: {...}}}`` with the keys
-        first, second and pair; null where a subset has no clip.
+        first, second and pair; null for a subset without clips.
     """
     tails = [
         np.array(smallest_share(counts).groups)[target] == "tail"
@@ -63,7 +63,7 @@ def pair_metrics(
 
 
 def _rank(scores: Scores, target: Labels) -> Labels:
-    """(N,) how many classes are ahead of the true one; of equal ones the lower id."""
+    """(N,) number of classes ahead of the true one. Among equals the lower id is ahead."""
     own = np.take_along_axis(scores, target[:, None], axis=1)
     ids = np.arange(scores.shape[1])
     ahead = (scores > own) | ((scores == own) & (ids < target[:, None]))
@@ -72,7 +72,7 @@ def _rank(scores: Scores, target: Labels) -> Labels:
 
 
 def _pair_rank(scores: Sequence[Scores], targets: Sequence[Labels]) -> Labels:
-    """As ``_rank`` over all pairs, clip by clip: there are tens of thousands of pairs."""
+    """As ``_rank`` over all pairs, clip by clip, because there are tens of thousands of pairs."""
     first, second = scores
     pairs = targets[0] * second.shape[1] + targets[1]
     rows = (np.outer(a, b).reshape(1, -1) for a, b in zip(first, second, strict=True))

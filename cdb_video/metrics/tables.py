@@ -1,4 +1,4 @@
-"""Rows of the tables of a test: one row a class, and the confusion matrix."""
+"""Rows of the tables of a test: one for each class, and the confusion matrix."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,18 +20,18 @@ def per_class_table(
     train_counts: Sequence[int] | None = None,
     groups: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """One dict a class, in the order of the class ids.
+    """One dict for each class, in the order of class ids.
 
     Keys: ``class`` (id, from 0), ``name``, ``n_train``, ``n_test``, ``n_predicted``,
-    ``precision``, ``recall``, ``f1`` (fractions) and ``group``. What is not known is None, which
-    ``csv`` writes as nothing: recall and F1 of a class without a test sample, ``n_train`` and
-    ``group`` when they were not given.
+    ``precision``, ``recall``, ``f1`` (fractions) and ``group``. Unknown values are None, an empty
+    cell in CSV: recall and F1 of a class without a test sample, and ``n_train`` and ``group`` if
+    they are not given.
 
     Args:
         target: true class of each sample, ``(N,)``, integers in ``[0, K)``, N >= 1.
         prediction: predicted class of each sample, ``(N,)``.
         num_classes: K.
-        class_names: ``(K,)``; the class ids, as text, by default.
+        class_names: ``(K,)``; by default the class ids as text.
         train_counts: training samples of each class, ``(K,)``.
         groups: name of the group of each class, ``(K,)``.
 
@@ -74,8 +74,8 @@ def confusion_rows(
 ) -> list[list[str | int]]:
     r"""The confusion matrix as K + 1 rows of K + 1 cells, ready for ``csv.writer``.
 
-    The first row is ``true\predicted`` and the names; each further row is the name of a true
-    class and how many of its samples were predicted as each class.
+    The first row is ``true\predicted`` and the names. Each further row is the name of a true class
+    and its number of samples predicted as each class.
 
     Raises:
         ValueError: if lengths or ranges do not fit together.

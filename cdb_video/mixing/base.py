@@ -1,4 +1,4 @@
-"""What every way of mixing shares."""
+"""The base of mixing methods."""
 
 from typing import Any, ClassVar, Literal
 
@@ -12,10 +12,10 @@ Level = Literal["input", "feature"]
 
 
 class Mixer(nn.Module):
-    """Base of what mixes the clips of a batch with each other, in training alone.
+    """Base of methods that mix the clips of a batch, in training only.
 
-    A subclass writes ``forward``. What it draws, it draws from torch's default CPU generator, which
-    training seeds from (seed, epoch, step, rank).
+    A subclass implements ``forward``. It draws from torch's default CPU generator, which training
+    seeds from (seed, epoch, step, rank).
 
     Args:
         options: the subclass's ``Options``.
@@ -43,7 +43,7 @@ class Mixer(nn.Module):
         self.register_buffer("counts", class_counts.long(), persistent=False)
 
     def forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixed inputs, of the shape that they have, and their targets.
+        """Mixed inputs, in the same shape, and their targets.
 
         Args:
             inputs: (B, 3, T, H, W) or (B, F), float.
@@ -55,10 +55,10 @@ class Mixer(nn.Module):
         raise NotImplementedError
 
     def observe(self, recall: Tensor, counts: Tensor) -> None:
-        """Takes the recall (K,) on ``source`` and its clips (K,); most do not care."""
+        """Takes the recall (K,) on ``source`` and its clips (K,). Most methods ignore it."""
 
     def class_state(self, epoch: int) -> ClassState | None:
-        """None: difficulty is the business of losses and samplers."""
+        """None: only losses and samplers have difficulties."""
         return None
 
     def one_hot(self, labels: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def beta(alpha: float) -> float:
 
 
 def blend(inputs: Tensor, others: Tensor, share: Tensor | float) -> Tensor:
-    """``share * inputs + (1 - share) * others``; ``share`` is a number, or one (B,) a clip."""
+    """``share * inputs + (1 - share) * others``. ``share`` is a number, or (B,)."""
     if isinstance(share, Tensor):
         share = share.to(inputs).reshape(-1, *[1] * (inputs.ndim - 1))
     return inputs * share + others * (1 - share)

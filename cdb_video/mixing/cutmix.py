@@ -12,11 +12,11 @@ from cdb_video.registry import MIXERS
 
 @MIXERS.register("cutmix")
 class CutMix(Mixer):
-    """Pastes a box of another clip, the same in all frames; labels by the area that it really has.
+    """Pastes a box of another clip into all frames. Its area gives the shares of the label.
 
-    One box of share ``1 - a`` of the picture a batch, a ~ Beta(alpha, alpha), its centre anywhere;
-    the partners are the batch in reverse. Where it matters what is left or right, as in
-    Something-Something, a box may hide it.
+    Each batch has one box with the share ``1 - a`` of the picture, a ~ Beta(alpha, alpha), centred
+    anywhere. The partners are the batch in reverse. If left and right matter, as in
+    Something-Something, a box may hide that.
     """
 
     levels = ("input",)
@@ -41,8 +41,8 @@ class CutMix(Mixer):
 
 
 def random_box(height: int, width: int, area: float) -> tuple[int, int, int, int]:
-    """``[top, bottom)`` and ``[left, right)`` of a box with ``area`` of the picture, in its
-    proportions, around a random centre; what lies outside the picture is cut off."""
+    """``[top, bottom)`` and ``[left, right)`` of a box with ``area`` and the proportions of the
+    picture, around a random centre, cut off at the edges."""
     edges: list[int] = []
     for size in (height, width):
         length = int(size * area**0.5)

@@ -16,14 +16,14 @@ EPS = 1e-5
 
 @MIXERS.register("framestack")
 class FrameStack(Mixer):
-    """Joins frames of two clips in time: the worse a class is recognised, the more of its own stay.
+    """Joins frames of two clips in time. A clip of a badly recognised class keeps more frames.
 
-    With s the score of a clip's class, a partner gives ``b = s_i / (s_i + s_j)`` of the T frames:
-    ``floor(b T)``, evenly spaced and first, then come ``T - floor(b T)`` of the clip itself; the
-    label is shared as ``1 - b`` and b. Partners are a random permutation of the batch; the first
-    epoch is plain. The paper's score is the average precision of the epoch before over clips
-    without mixing, each seen once more for it; here it is the recall of the epoch before, over the
-    clips that are mostly themselves, which costs nothing.
+    s is the score of a clip's class. The partner gives the share ``b = s_i / (s_i + s_j)`` of the T
+    frames: first ``floor(b T)`` evenly spaced ones, then ``T - floor(b T)`` of the clip itself. The
+    label has the shares ``1 - b`` and b. Partners are a random permutation of the batch. The first
+    epoch is not mixed. The paper's score is the average precision on unmixed clips after each
+    epoch, an extra pass. Here it is the recall of the epoch before, over the clips that keep the
+    larger share, which costs nothing.
     """
 
     levels = ("input",)
@@ -54,14 +54,14 @@ class FrameStack(Mixer):
         given = given * self.observed
         given[int(self.options.ratio * len(labels)) :] = 0
         frames = inputs.shape[2]
-        # A hair more: 0.25 of 60 is 15, also of rounded recalls.
+        # A little is added, so that 0.25 of 60 is 15 for rounded recalls, too.
         clips, places = stacked(partners, (given * frames + 1e-4).long(), frames)
         mixed = inputs[clips, :, places].transpose(1, 2)
         return mixed, blend(target, target[partners], 1 - given)
 
     @torch.no_grad()
     def observe(self, recall: Tensor, counts: Tensor) -> None:
-        """Takes the recall of the classes that were seen."""
+        """Stores the recall of the classes that have clips."""
         seen = counts.to(self.recall.device) > 0
         self.recall.copy_(torch.where(seen, recall.to(self.recall), self.recall))
         self.observed.fill_(True)

@@ -27,16 +27,16 @@ SMALLEST_EPS = 5.0
 
 @MIXERS.register("lmr")
 class LongTailMixedReconstruction(Mixer):
-    """Features of rare classes are partly rebuilt from those of other clips, then mixed in pairs.
+    """Reconstructs features of rare classes from those of other clips, then mixes pairs.
 
     ``r_i = C_y sum_j W_ij x_j + (1 - C_y) x_i`` with the label of i. W is a softmax over Pearson's
-    correlations of features; few-shot classes and the clip itself do not help to rebuild. The
-    contribution C_c falls from CONTRIBUTION of the rarest class, the paper's l, to 0 of the
-    largest: ``g_c = 1 / ln(d n_c + eps)``, scaled to [0, 1], times l. After that pairs are mixed as
-    in ``pairwise``. Equations 1 to 7; made for a second stage with SAMPLER.NAME class_balanced.
+    correlations of features. Few-shot classes and the clip itself are left out of it. The
+    contribution C_c falls from CONTRIBUTION, the paper's l, for the rarest class to 0 for the
+    largest: ``g_c = 1 / ln(d n_c + eps)``, scaled to [0, 1], times l. Then pairs are mixed as in
+    ``pairwise``. Equations 1 to 7. It is meant for a second stage with SAMPLER.NAME class_balanced.
 
-    The clips that help are those of the last ``bank`` batches of all processes, this one included.
-    A clip that nothing could help stays as it is.
+    The other clips are those of the last ``bank`` batches of all processes, with the current one.
+    A clip without any other clip stays unchanged.
     """
 
     levels = ("feature",)
@@ -86,12 +86,12 @@ class LongTailMixedReconstruction(Mixer):
         return mixed.to(inputs.dtype), target
 
     def _rebuild(self, features: Tensor, labels: Tensor, keys: Tensor, classes: Tensor) -> Tensor:
-        # A step that was skipped may have left features that are not finite.
+        # A skipped step may have left features that are not finite.
         broken = ~keys.isfinite().all(dim=1)
         keys = keys.nan_to_num()
         few = self.counts.to(classes.device)[classes] <= self.options.few_shot
         excluded = (few | broken).repeat(len(labels), 1)
-        # The newest batches stand last, that of this process at its rank's place.
+        # The newest batches come last; this process's batch is at its rank's position.
         own = len(keys) - (distributed.world_size() - distributed.rank()) * len(labels)
         places = torch.arange(len(labels), device=labels.device)
         excluded[places, own + places] = True
@@ -101,21 +101,21 @@ class LongTailMixedReconstruction(Mixer):
         return share * (weights @ keys) + (1 - share) * features
 
     def get_extra_state(self) -> list[tuple[Tensor, Tensor]]:
-        """The bank, which is the same on every process."""
+        """The bank, which is equal on all processes."""
         return [(keys.cpu(), classes.cpu()) for keys, classes in self._bank]
 
     def set_extra_state(self, state: list[tuple[Tensor, Tensor]]) -> None:
-        """Restores what ``get_extra_state`` gave."""
+        """Restores the state of ``get_extra_state``."""
         self._bank.clear()
         self._bank.extend(state)
 
 
 def contributions(counts: Tensor, options: LongTailMixedReconstruction.Options) -> Tensor:
-    """(K,) C of classes with ``counts`` clips; a class without clips counts as one.
+    """(K,) C of classes with ``counts`` clips. A class without clips counts as one clip.
 
     Raises:
-        ConfigError: the logarithm would not be above 0, so that the smallest classes would get
-            the smallest contribution.
+        ConfigError: the logarithm is not above 0: the smallest classes would get the smallest
+            contribution.
     """
     sizes = counts.clamp(min=1)
     if options.form == "paper":
@@ -136,9 +136,9 @@ def contributions(counts: Tensor, options: LongTailMixedReconstruction.Options) 
 
 
 def reconstruction_weights(queries: Tensor, keys: Tensor, excluded: Tensor) -> Tensor:
-    """(B, M) weights of the keys (M, F) for each query (B, F); 0 where ``excluded`` (B, M).
+    """(B, M) weights of the keys (M, F) for each query (B, F); 0 if ``excluded`` (B, M).
 
-    Of a query without a key the weights are 0.
+    A query without keys has weights of 0.
     """
     width = queries.shape[1:]
     similarity = F.layer_norm(queries, width) @ F.layer_norm(keys, width).T / width[0]

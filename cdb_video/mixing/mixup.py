@@ -11,9 +11,10 @@ from cdb_video.registry import MIXERS
 
 @MIXERS.register("mixup")
 class Mixup(Mixer):
-    """Blends each clip, and its label, with one other: ``x = a x_i + (1 - a) x_j``.
+    """Blends each clip and its label with another: ``x = a x_i + (1 - a) x_j``.
 
-    One a ~ Beta(alpha, alpha) a batch; the partners are the batch in reverse, as in PySlowFast.
+    Each batch has one a ~ Beta(alpha, alpha). The partners are the batch in reverse, as in
+    PySlowFast.
     """
 
     @dataclass(frozen=True)

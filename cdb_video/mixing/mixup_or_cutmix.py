@@ -1,4 +1,4 @@
-"""Mixup of one batch and CutMix of another, as networks are trained in PySlowFast."""
+"""Mixup or CutMix for each batch, as in PySlowFast."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from cdb_video.registry import MIXERS
 
 @MIXERS.register("mixup_or_cutmix")
 class MixupOrCutMix(Mixer):
-    """Either ``mixup`` or ``cutmix``, drawn anew for each batch."""
+    """Either ``mixup`` or ``cutmix``, drawn for each batch."""
 
     levels = ("input",)
 

@@ -10,9 +10,9 @@ from cdb_video.registry import MIXERS
 
 @MIXERS.register("none")
 class NoMixing(Mixer):
-    """Leaves every clip and its label as they are."""
+    """Changes nothing."""
 
-    levels = ("feature",)  # clips stay bytes until the network normalises them
+    levels = ("feature",)  # clips stay uint8 until the network normalises them
     gives_shares = False
 
     @dataclass(frozen=True)

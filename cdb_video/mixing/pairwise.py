@@ -12,10 +12,10 @@ from cdb_video.registry import MIXERS
 
 @MIXERS.register("pairwise")
 class Pairwise(Mixer):
-    """Blends a share of the clips, each with a partner and by an amount of its own.
+    """Blends some of the clips, each with its own partner and share.
 
-    A clip stays as it is with probability ``1 - probability``; else it keeps a share ~ U(0, 1) and
-    takes the rest, and the label, from a clip drawn uniformly from the batch, which may be itself.
+    A clip stays unchanged with probability ``1 - probability``. Otherwise it keeps a share ~ U(0,
+    1). The rest, of the label, too, comes from a clip drawn uniformly from the batch.
     """
 
     @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cdb_video.registry import MIXERS
 
 @MIXERS.register("remix")
 class Remix(Mixer):
-    """Mixup whose label goes to the rarer class where the two differ much in size.
+    """Mixup whose label goes to the rarer class if the two differ much in size.
 
     Clips are blended as in ``mixup`` with a share a of clip i. Its share of the label is 0 if
     ``n_i / n_j >= kappa`` and ``a < threshold``, 1 if ``n_i / n_j <= 1 / kappa`` and
@@ -45,7 +45,7 @@ def label_shares(ratio: Tensor, share: float, kappa: float, threshold: float) ->
 
     Args:
         ratio: (B,) size of its class over that of its partner.
-        share: of the clip itself in what is seen.
+        share: of the clip itself in the blended clip.
     """
     shares = torch.full_like(ratio, share)
     if share < threshold:

@@ -1,4 +1,4 @@
-"""What a network is, as a value: in the options, and in every checkpoint."""
+"""The description of a network, stored in the options and in every checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from cdb_video.registry import BACKBONES, Registry
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(Selection):
-    """A backbone, its head and what is added to both; the data set gives the outputs."""
+    """A backbone, its head, and additions to both. The data set gives the outputs."""
 
     registry: ClassVar[Registry] = BACKBONES
 
@@ -54,12 +54,12 @@ class Architecture(Selection):
 
     @classmethod
     def of(cls, other: "Architecture") -> "Architecture":
-        """``other``, which may have options beyond these, without them."""
+        """``other`` without any further options."""
         return cls(**{name: getattr(other, name) for name in OWN})
 
     @classmethod
     def of_tree(cls, tree: Mapping[str, Any]) -> "Architecture":
-        """From the section MODEL of a config; what is no part of an architecture is passed over.
+        """Made of the section MODEL of a config. Keys of anything else are ignored.
 
         Raises:
             ConfigError: an option is wrong, or nothing is registered under the backbone's name.
@@ -69,12 +69,12 @@ class Architecture(Selection):
         return from_tree(cls, {key: v for key, v in tree.items() if key in known}, "MODEL")
 
     def text(self) -> str:
-        """YAML, of which ``of_tree`` makes the same."""
+        """YAML text; ``of_tree`` reads it."""
         return dump(self)
 
     @staticmethod
     def tree_of(text: object) -> dict[str, Any]:
-        """The tree in what ``text`` gave; empty for anything else."""
+        """The tree of a ``text``; empty for anything else."""
         tree = parse_yaml(text) if isinstance(text, str) else None
         return tree if isinstance(tree, dict) else {}
 

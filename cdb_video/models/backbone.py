@@ -1,4 +1,4 @@
-"""What a backbone may say about itself beyond its features, with defaults that suit any module."""
+"""Optional attributes of a backbone, with defaults that suit any module."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ RGB = tuple[float, float, float]
 
 
 class InputFormat(NamedTuple):
-    """The clips that a network's published weights were trained on."""
+    """The format of clips that published weights were trained on."""
 
     num_frames: int
     """T."""
@@ -21,8 +21,8 @@ class InputFormat(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """Base of the package's backbones; a user's own may be any ``nn.Module`` with
-    ``num_features`` and ``forward``, and takes over from here what it does not define.
+    """Base of the package's backbones. Your own may be any ``nn.Module`` with ``num_features`` and
+    ``forward``. It inherits from here what it does not define.
     """
 
     num_features: int
@@ -48,6 +48,6 @@ class Backbone(nn.Module):
 
     @staticmethod
     def local_name(name: str) -> str:
-        """The name here of a tensor that is called ``name`` in published weights; the head's
-        begin with ``fc.``. Names that are unknown, or already the ones here, stay as they are."""
+        """Our name of a tensor that published weights call ``name``. Names of the head begin with
+        ``fc.``. Unknown names, and our own, stay unchanged."""
         return name

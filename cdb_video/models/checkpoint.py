@@ -1,4 +1,4 @@
-"""A checkpoint as a value: read once, and enough to rebuild its model."""
+"""A checkpoint, read once, with everything needed to rebuild its model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ SAMPLING = ("NUM_FRAMES", "SAMPLING", "SAMPLING_RATE")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is in a checkpoint of this program, or, as far as it says, in any weight file.
+    """The content of a checkpoint of this program, or of any weight file.
 
-    The tensors stay on the disk until they are used.
+    Tensors are read from the disk when they are used.
     """
 
     path: Path
@@ -62,10 +62,10 @@ class Checkpoint:
 
         Args:
             source: all that ``locate`` takes.
-            training: keep what a run needs to go on.
+            training: keep the state that resuming needs.
 
         Raises:
-            CheckpointError: it cannot be read, or holds something else.
+            CheckpointError: it cannot be read, or is no checkpoint.
         """
         path = locate(source)
         try:
@@ -108,18 +108,18 @@ class Checkpoint:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """How frames were chosen: the fields of ``ClipSampling``, in lower case."""
+        """The fields of ``ClipSampling`` of its training, in lower case."""
         return {name.lower(): self.option("DATA", name) for name in SAMPLING}
 
     def option(self, section: str, key: str) -> Any:
-        """One option of its run. Raises ``CheckpointError`` where it does not say."""
+        """One option of its run. Raises ``CheckpointError`` if it is not stored."""
         try:
             return self.config[section][key]
         except (KeyError, TypeError):
             raise self._lacks(f"{section}.{key}") from None
 
     def section(self, name: str, kind: type[Any]) -> Any:
-        """The options of a section of its run that the dataclass ``kind`` has; others by default.
+        """A section of its run as the dataclass ``kind``. Missing options get their defaults.
 
         Raises:
             CheckpointError: one is out of range.
@@ -133,10 +133,10 @@ class Checkpoint:
 
     @property
     def architecture(self) -> Architecture:
-        """What its network is. The module of a backbone of your own must have been imported.
+        """The architecture of its network. The module of your own backbone must have been imported.
 
         Raises:
-            CheckpointError: it does not say, or an option is wrong.
+            CheckpointError: it is not stored, or an option is wrong.
             ConfigError: nothing is registered under the name of its backbone.
         """
         if "NAME" not in self.model_options:
@@ -157,12 +157,12 @@ class Checkpoint:
         """Its model, in eval mode on ``device``.
 
         Args:
-            architecture: of the network, as the checkpoint says where not given.
-            outputs: of the network, as the checkpoint says where not given.
-            precision: that it computes in, as the checkpoint says where empty.
+            architecture: of the network; by default the stored one.
+            outputs: of the network; by default the stored ones.
+            precision: of computation; by default the stored one.
 
         Raises:
-            CheckpointError: it does not hold the whole model, or does not say what it is.
+            CheckpointError: it does not hold the whole model, or its description.
             ConfigError: as ``architecture``.
         """
         if outputs is None and self.outputs is None:
@@ -174,7 +174,7 @@ class Checkpoint:
         return model.eval()
 
     def load_into(self, model: Classifier) -> None:
-        """Fills the whole model, or refuses; its input is normalised as in training.
+        """Loads the whole model, with the normalisation of its training.
 
         Raises:
             CheckpointError: a tensor of the model is missing or of another shape.
@@ -216,7 +216,7 @@ def _outputs(path: Path, content: dict[str, Any], ours: bool) -> Outputs | None:
 
 
 def _precision(stated: object, config: dict[str, Any], path: Path) -> str:
-    """What is stated, or the option: checkpoints of before PRECISION have MIXED_PRECISION alone."""
+    """The stored precision, or that of the options. Old checkpoints only have MIXED_PRECISION."""
     train = config.get("TRAIN", {})
     option = "bf16" if train.get("MIXED_PRECISION") else train.get("PRECISION", "fp32")
     name = option if not config or stated is None else stated

@@ -1,4 +1,4 @@
-"""Owns the step from clips to class logits: normalisation, backbone, head."""
+"""The classifier: normalisation, backbone and head, from clips to logits."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -35,7 +35,7 @@ class Normalisation(NamedTuple):
 
 
 class Normalise(nn.Module):
-    """Clips of bytes become what the network takes, on the device that they are on."""
+    """Turns uint8 clips into the network's input, on their device."""
 
     mean: Tensor
     """(3, 1, 1, 1) float32, in [0, 255]; not part of the state, so that its names stay those of
@@ -58,8 +58,8 @@ class Normalise(nn.Module):
 class Classifier(nn.Module):
     """Input normalisation, dropout and a head ``fc``, mixed into a backbone class.
 
-    Head and backbone are one module, not one inside the other, so that parameters keep the
-    names of public checkpoints (``conv1.weight`` ... ``fc.bias``) without any renaming.
+    Head and backbone are one module, so that parameters have the names of public checkpoints
+    (``conv1.weight`` ... ``fc.bias``).
     """
 
     num_features: int
@@ -97,15 +97,15 @@ class Classifier(nn.Module):
         self.set_normalisation(Normalisation(self.input_format.mean, self.input_format.std))
 
     def set_normalisation(self, numbers: Normalisation) -> None:
-        """Says how bytes are normalised; at first as for the backbone's published weights."""
+        """Sets the normalisation. The default is that of the backbone's published weights."""
         self.normalise = Normalise(numbers).to(self.fc.weight.device)
         self.normalisation = numbers
 
     def set_precision(self, name: str) -> None:
-        """Lets the network compute in ``name``, a key of ``AUTOCAST``.
+        """Sets the precision of computation, a key of ``AUTOCAST``.
 
-        fp32 leaves torch's own switches as they are, by which convolutions may take TF32 on a CUDA
-        device; tf32 lets matrix products do so, too, in the whole process.
+        fp32 does not change torch's switches, so convolutions may use TF32 on a CUDA device. tf32
+        lets matrix products use it, too, in the whole process.
         """
         self.precision = name
         if name == "tf32":
@@ -115,7 +115,7 @@ class Classifier(nn.Module):
             prepare_convolutions(self)
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
-        """As in ``nn.Module``, but ``channels_last_3d`` is ``channels_last`` to 2D convolutions."""
+        """As in ``nn.Module``. 2D convolutions get ``channels_last`` for ``channels_last_3d``."""
         if kwargs.get("memory_format") is torch.channels_last_3d:
             del kwargs["memory_format"]
             layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -127,12 +127,12 @@ class Classifier(nn.Module):
     def forward(self, video: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Logits of all outputs (B, P1 + P2 + ...) of clips (B, 3, T, H, W).
 
-        Of a single output they are those of the classes (B, K); of several ``joint_logits`` makes
-        those of the classes.
+        With a single output these are the logits of the classes (B, K). With several,
+        ``joint_logits`` computes those of the classes.
 
         Args:
-            video: uint8 RGB, which is normalised here, or float that is normalised already.
-            change: what becomes of the features (B, F) before they are classified.
+            video: uint8 RGB, or float that is already normalised.
+            change: changes the features (B, F) before they are classified.
 
         Raises:
             ValueError: ``video`` has another rank, channel count or type.
@@ -153,7 +153,7 @@ class Classifier(nn.Module):
         return logits
 
     def _features(self, video: Tensor) -> Tensor:
-        """(B, F) from the backbone, or from its last tokens where the head has a pool."""
+        """(B, F) from the backbone, or pooled from its last tokens by the head."""
         if not isinstance(self.fc, AttentiveHead):
             features: Tensor = super().forward(video)
             return features
@@ -176,12 +176,12 @@ class Classifier(nn.Module):
 
 
 def build(architecture: Architecture, outputs: Outputs) -> Classifier:
-    """A freshly initialised classifier: the one door to a network.
+    """A freshly initialised classifier. All networks are built here.
 
-    LoRA is not in it yet: it is added to the weights that a run starts from.
+    LoRA is added later, to the weights that a run starts from.
 
     Raises:
-        ConfigError: the head or the adapters do not go with the backbone.
+        ConfigError: the head or the adapters do not fit the backbone.
     """
     backbone = BACKBONES.get(architecture.name)
     defaults = () if issubclass(backbone, Backbone) else (Backbone,)
@@ -193,7 +193,7 @@ def build(architecture: Architecture, outputs: Outputs) -> Classifier:
 
 
 def build_model(name: str, num_classes: int, **options: Any) -> Classifier:
-    """A freshly initialised classifier, which gives logits (B, num_classes).
+    """A freshly initialised classifier with logits (B, num_classes).
 
     Args:
         name: a backbone in ``BACKBONES``.

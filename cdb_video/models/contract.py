@@ -1,7 +1,7 @@
-"""The contract of a backbone, one function a check; tests and ``check_backbone`` both run them.
+"""The contract of a backbone, as checks. Tests and ``check-backbone`` run them.
 
-``registry.py`` and ``backbone.py`` state the contract in words. A check builds what it needs from a
-``Subject`` and raises ``ContractError`` if the backbone breaks that part.
+``registry.py`` and ``backbone.py`` state the contract in words. A check builds networks of a
+``Subject`` and raises ``ContractError`` if the backbone breaks the contract.
 """
 
 import copy
@@ -30,7 +30,7 @@ def shapes(subject: Subject) -> None:
 
 
 def number_of_frames(subject: Subject) -> None:
-    """Any T >= 1 will do: 1, 3 and 7; a fixed T refuses others with a ``ConfigError``."""
+    """Any T >= 1 works: 1, 3 and 7. A fixed T refuses others with a ``ConfigError``."""
     side, model = subject.size, subject.model()
     for length in (subject.num_frames + 1,) if subject.fixed_input else (1, 3, 7):
         video = subject.clips(2, (length, side, side))
@@ -38,7 +38,7 @@ def number_of_frames(subject: Subject) -> None:
 
 
 def frame_size(subject: Subject) -> None:
-    """Oblong, odd and large frames will do; a fixed size refuses others with a ``ConfigError``."""
+    """Oblong, odd and large frames work. A fixed size refuses others with a ``ConfigError``."""
     side, model = subject.size, subject.model()
     if subject.fixed_input:
         _check_refused(model, subject.clips(2, (subject.num_frames, side + 1, side + 1)))
@@ -52,8 +52,8 @@ def gradients(subject: Subject) -> None:
     """The gradient reaches every trainable parameter, and is finite."""
     model = subject.model().train()
     for parameter in model.parameters():
-        # What starts at zero, as the last layer of a residual branch may, would hide what is
-        # before it.
+        # A layer that starts at zero, such as the last one of a residual branch, would hide the
+        # layers before it.
         if not parameter.detach().any():
             torch.nn.init.normal_(parameter, std=0.1)
     loss = functional.cross_entropy(model(subject.clips(4)), torch.arange(4))
@@ -109,7 +109,7 @@ def bfloat16(subject: Subject) -> None:
     logits = model(video)
     if logits.dtype != torch.bfloat16:
         raise ContractError(f"logits must be bfloat16 in that precision, got {logits.dtype}")
-    # bf16 keeps 8 bits of a number, so a network of a few layers stays within some percent.
+    # bf16 has 8 significant bits, so a few layers stay within some percent.
     worst = float((logits.detach() - expected).abs().max() / expected.abs().max())
     if not worst < 0.1:
         raise ContractError(f"bfloat16 logits must be within 10 % of float32, got {worst:.0%}")
@@ -120,13 +120,13 @@ def bfloat16(subject: Subject) -> None:
 
 
 def state_dict(subject: Subject) -> None:
-    """A state dict moves a trained network exactly, under the names of the backbone and ``fc``."""
+    """A state dict copies a trained network exactly, under the names of the backbone and ``fc``."""
     model, other = subject.model(seed=0), subject.model(seed=1)
     wanted = [*subject.backbone().state_dict(), "fc.weight", "fc.bias"]
     if list(model.state_dict()) != wanted:
         odd = sorted(set(model.state_dict()) ^ set(wanted))
         raise ContractError(f"a head must add fc.weight and fc.bias only, got also {odd}")
-    model.train()(subject.clips(4))  # gives batch-norm statistics of its own
+    model.train()(subject.clips(4))  # changes batch-norm statistics
     other.load_state_dict(model.state_dict())
     video = subject.clips(2, seed=2)
     with torch.no_grad():
@@ -135,7 +135,7 @@ def state_dict(subject: Subject) -> None:
 
 
 def published_names(subject: Subject) -> None:
-    """``local_name`` leaves the names that are the network's own as they are."""
+    """``local_name`` does not change the network's own names."""
     model = subject.model()
     for name in model.state_dict():
         if model.local_name(name) != name:
@@ -160,7 +160,7 @@ def copies(subject: Subject) -> None:
 
 
 def pickling(subject: Subject) -> None:
-    """A model can be pickled, as what travels to another process is."""
+    """A model can be pickled, for other processes."""
     try:
         pickle.dumps(subject.model())
     except (AttributeError, TypeError, pickle.PicklingError) as error:
@@ -168,7 +168,7 @@ def pickling(subject: Subject) -> None:
 
 
 def byte_input(subject: Subject) -> None:
-    """Clips of bytes give the logits of the same clips, normalised as ``input_format`` says."""
+    """uint8 clips give the same logits as clips normalised as ``input_format`` says."""
     model = subject.model().eval()
     video = (40 * subject.clips(2) + 128).clamp(0, 255).byte()
     mean, std = (torch.tensor(numbers).view(3, 1, 1, 1) for numbers in model.input_format[2:])
@@ -193,16 +193,16 @@ def stages(subject: Subject) -> None:
 def compilation(subject: Subject) -> None:
     """``torch.compile`` takes the training network as one graph, or ``compile_note`` says why not.
 
-    The graph is captured and run by the backend "eager": no compiler is needed, and none tested.
+    The backend "eager" captures and runs the graph, so no compiler is needed or tested.
     """
     model, video = subject.model().train(), subject.clips(4)
     twin = copy.deepcopy(model)
-    torch.compiler.reset()  # graphs of other networks count towards a limit
+    torch.compiler.reset()  # earlier graphs count towards a limit
     compiled: Any = torch.compile(model, backend="eager", fullgraph=True)
     try:
         torch.manual_seed(0)
         logits = compiled(video)
-    except Exception as error:  # whatever stops the capture, it is the answer
+    except Exception as error:  # any error is the answer
         if model.compile_note:
             return
         places = re.findall(r'File "(.+?)", line (\d+)', str(error)) or [("", "")]

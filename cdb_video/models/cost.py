@@ -1,4 +1,4 @@
-"""What a network costs: multiply-adds of a clip, time and memory of a training step."""
+"""The cost of a network: multiply-adds of a clip, time and memory of a training step."""
 
 import re
 import time
@@ -21,9 +21,9 @@ MAX_SECONDS = 10.0
 def count_gmacs(build: Callable[[], nn.Module], shape: tuple[int, int, int, int]) -> float:
     """Billions of multiply-adds of one clip in eval mode.
 
-    Counted are convolutions, linear layers, matrix products and attention, by torch's counter, and
-    two for each element that a norm gives, as fvcore has it. Nothing is computed, but for a network
-    that looks at values, of which the meta device has none.
+    torch counts convolutions, linear layers, matrix products and attention. A norm counts two for
+    each element, as in fvcore. Nothing is computed (meta device), except for a network that needs
+    values.
 
     Args:
         build: makes the network on torch's default device.
@@ -52,9 +52,9 @@ def _count(build: Callable[[], nn.Module], shape: tuple[int, ...], device: str) 
 
 
 def stage_shapes(model: Any, video: Tensor) -> dict[str, tuple[int, ...]]:
-    """Parts of a stage -> shape of the last one's output, in the order of the stages.
+    """Parts of a stage -> output shape of the last part, in the order of stages.
 
-    Left out are stages that end in a parameter or in a module that gives no tensor.
+    Stages that end in a parameter or in a module without a tensor output are left out.
     """
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -78,7 +78,7 @@ def stage_shapes(model: Any, video: Tensor) -> dict[str, tuple[int, ...]]:
 def time_steps(model: nn.Module, video: Tensor) -> list[float]:
     """Seconds of steps of training: forward, cross entropy, backward and plain SGD.
 
-    The first, which also prepares, is left out; at least one is timed.
+    The first step is a warm-up and is left out. At least one is timed.
     """
     layout = torch.channels_last_3d  # as in training
     model.train().to(memory_format=layout)  # type: ignore[call-overload]
@@ -98,16 +98,16 @@ def time_steps(model: nn.Module, video: Tensor) -> list[float]:
 
 
 def load_torch(device: torch.device) -> None:
-    """Takes a step with next to nothing: the first one loads code, 100 MB of it on the CPU."""
+    """Takes a tiny step: the first step loads code, 100 MB on the CPU."""
     nothing = nn.Sequential(nn.Conv3d(3, 1, 1), nn.AdaptiveAvgPool3d(1), nn.Flatten())
     time_steps(nothing.to(device), torch.zeros(2, 3, 1, 1, 1, device=device))
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """The most memory so far: of tensors on CUDA, else of this process; None if unknown."""
+    """Peak memory: of tensors on CUDA, else of this process; None if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    # Not getrusage: what it gives is at least the peak of the process that started this one.
+    # Not getrusage: it returns at least the peak of the parent process.
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) * 1024 if found else None

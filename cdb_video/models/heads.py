@@ -1,8 +1,8 @@
-"""Classifiers: those that are trained with the network, and those made on frozen features.
+"""Classifier heads: some are trained with the network, others are made on frozen features.
 
 The latter are the second stage of decoupled training, Kang et al., "Decoupling Representation and
 Classifier for Long-Tailed Recognition", ICLR 2020, section 4. Each is, or folds into, one
-``nn.Linear``, so that a checkpoint with it is like any other.
+``nn.Linear``, so its checkpoint is an ordinary one.
 """
 
 from typing import Literal
@@ -18,7 +18,7 @@ class CosineHead(nn.Linear):
     """``scale`` times the cosines between features and class weights.
 
     Args:
-        scale: > 0; 1 where the loss has a scale of its own, as LDAM's.
+        scale: > 0; 1 if the loss has its own scale, such as LDAM.
     """
 
     def __init__(self, num_features: int, num_classes: int, scale: float = 1.0) -> None:
@@ -33,7 +33,7 @@ class CosineHead(nn.Linear):
 
 
 class AttentivePool(nn.Module):
-    """One learnt query looks at all tokens: (B, N, F) -> features (B, F).
+    """One learnt query attends to all tokens: (B, N, F) -> features (B, F).
 
     The attentive probe of V-JEPA (Bardes et al., 2024) without its MLP.
     """
@@ -47,7 +47,7 @@ class AttentivePool(nn.Module):
         self.attention = nn.MultiheadAttention(num_features, heads, batch_first=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """What the query finds."""
+        """The pooled features."""
         keys = self.norm(tokens)
         query = self.query.to(keys.dtype).expand(len(keys), -1, -1)
         found: Tensor = self.attention(query, keys, keys, need_weights=False)[0]
@@ -55,7 +55,7 @@ class AttentivePool(nn.Module):
 
 
 class AttentiveHead(nn.Linear):
-    """A linear classifier with a pool of its own in the place of the backbone's."""
+    """A linear classifier with its own pooling in place of the backbone's."""
 
     def __init__(self, num_features: int, num_classes: int) -> None:
         super().__init__(num_features, num_classes)
@@ -66,7 +66,7 @@ Head = Literal["linear", "cosine", "attentive"]
 
 
 def make_head(kind: Head, num_features: int, num_classes: int, scale: float) -> nn.Linear:
-    """A head that is trained with the network; ``scale`` is of 'cosine'."""
+    """A head that is trained with the network. Only 'cosine' uses ``scale``."""
     if kind == "attentive":
         return AttentiveHead(num_features, num_classes)
     if kind == "cosine":
@@ -79,7 +79,7 @@ class ScaledHead(nn.Module):
 
     Args:
         head: the trained classifier.
-        learn_all: whether its weights learn, too, and not the scales alone.
+        learn_all: train its weights, too, not only the scales.
     """
 
     weight: Tensor
@@ -100,7 +100,7 @@ class ScaledHead(nn.Module):
         return self.scale * nn.functional.linear(features, self.weight, self.bias)
 
     def folded(self) -> nn.Linear:
-        """The same map as one linear layer."""
+        """The same function as one linear layer."""
         scale = self.scale.detach()
         return _linear(scale[:, None] * self.weight.detach(), scale * self.bias.detach())
 
@@ -120,8 +120,8 @@ def logit_adjusted(head: nn.Linear, counts: Tensor, tau: float) -> nn.Linear:
     """Logits less ``tau * log`` of each class's share of the training clips.
 
     Post-hoc logit adjustment, equation 9 of Menon et al., "Long-tail learning via logit
-    adjustment", ICLR 2021; with tau 1 and a classifier that knows the probabilities of training it
-    is Bayes' rule for classes of equal size. A class without clips counts as one clip.
+    adjustment", ICLR 2021; tau 1 is Bayes' rule for classes of equal size, if the classifier knows
+    the probabilities of training. A class without clips counts as one clip.
 
     Args:
         counts: (K,) training clips.
@@ -136,7 +136,7 @@ def label_aware_targets(counts: Tensor, head: float, tail: float) -> Tensor:
     """(K, K) float32: in row c the target of a clip of class c, smoothed by the size of c.
 
     ``1 - e_c`` for the class itself and ``e_c / (K - 1)`` for each other one, where e rises from
-    ``tail`` of the smallest class to ``head`` of the largest along the first quarter of a sine
+    ``tail`` for the smallest class to ``head`` for the largest along the first quarter of a sine
     (Zhong et al., "Improving Calibration for Long-Tailed Recognition", CVPR 2021, concave form).
 
     Args:
@@ -152,7 +152,7 @@ def label_aware_targets(counts: Tensor, head: float, tail: float) -> Tensor:
 
 @torch.no_grad()
 def capped(head: nn.Module, longest: float) -> None:
-    """Shortens the weight vectors of classes that are longer than ``longest``, in place."""
+    """Shortens weight vectors of classes to at most ``longest``, in place."""
     weight = head.get_parameter("weight")
     weight.copy_(torch.renorm(weight, 2, 0, longest))
 
@@ -165,9 +165,9 @@ def nearest_class_mean(
 ) -> nn.Linear:
     """The head that prefers the class whose mean feature ``m_c`` is nearest.
 
-    ``cosine``: ``x . m_c / |m_c|``, the cosine but for the factor ``|x|``, which no class gains
-    from. ``euclidean``: ``2 x . m_c - |m_c| ** 2``, the negative squared distance but for
-    ``|x| ** 2``. A class without features is never preferred.
+    ``cosine``: ``x . m_c / |m_c|``, the cosine times ``|x|``, which is the same for all classes.
+    ``euclidean``: ``2 x . m_c - |m_c| ** 2``, the negative squared distance plus ``|x| ** 2``. A
+    class without features is never preferred.
 
     Args:
         features: (N, F) of the training clips.

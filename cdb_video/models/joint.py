@@ -1,4 +1,4 @@
-"""A class of the data set, made of the outputs of a network: it is as likely as they together."""
+"""Computes the classes of a data set from the outputs of a network."""
 
 import torch
 from torch import Tensor
@@ -9,8 +9,8 @@ from cdb_video.outputs import Outputs
 def joint_logits(logits: Tensor, outputs: Outputs) -> Tensor:
     """Logits (B, K) of classes from those of all outputs (B, P1 + P2 + ...).
 
-    The logit of a class is the sum of the log-probabilities of its outputs, so that its softmax is
-    the product of their probabilities among the classes that there are.
+    The logit of a class is the sum of the log-probabilities of its outputs. So its softmax is the
+    product of their probabilities, normalised over the existing classes.
     """
     if not outputs.several:
         return logits
@@ -30,6 +30,6 @@ def joint_probabilities(scores: Tensor, outputs: Outputs) -> Tensor:
 
 
 def probabilities(logits: Tensor, outputs: Outputs) -> Tensor:
-    """Of all outputs, each a distribution of its own: (N, P1 + P2 + ...)."""
+    """Probabilities of all outputs, (N, P1 + P2 + ...). Those of each output sum to 1."""
     parts = [one.softmax(dim=1) for one in torch.split(logits, outputs.sizes, dim=1)]
     return torch.cat(parts, dim=1)

@@ -1,4 +1,4 @@
-"""Classes made of a mixin and another class as a program runs, whose objects can be pickled."""
+"""Classes made at run time of a mixin and another class. Their objects can be pickled."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +14,7 @@ mixed: Callable[..., Any] = cache(_mixed)
 
 
 def _reduce(self: Any, protocol: int) -> tuple[Any, ...]:
-    """By the classes that can be imported, not by the one that cannot."""
+    """Pickles the two importable classes, not the made one."""
     reduced: Any = object.__reduce_ex__(self, max(protocol, 2))
     return (_blank, type(self).mixed_of, *reduced[2:])
 

@@ -1,4 +1,4 @@
-"""What the checks of the backbones' contract are run on."""
+"""The networks that the checks of the contract use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,11 @@ NUM_CLASSES = 5
 
 
 class ContractError(CdbVideoError):
-    """A backbone breaks its contract; the message says how, in one line."""
+    """A backbone breaks its contract. The message says how, in one line."""
 
 
 class Subject:
-    """What a check builds: networks of one backbone, equal for equal seeds, and random clips.
+    """Builds networks of one backbone, equal for equal seeds, and random clips.
 
     Args:
         name: a backbone in ``BACKBONES``.

@@ -1,1 +1,1 @@
-"""What runs and predictions leave: which files, and what their lines are."""
+"""The files that runs and predictions write, and the rows in them."""

@@ -1,7 +1,7 @@
-"""What a prediction leaves: its lines, written as they come, and what they were made with.
+"""The folder of a prediction: its lines, written as they come, and its settings.
 
-Several processes may share the videos, by torchrun or as an array of jobs: each writes a part, and
-whoever is the last to finish joins them.
+Several processes may share the videos, by torchrun or as a job array. Each writes a part. The last
+one to finish joins them.
 """
 
 import json
@@ -38,7 +38,7 @@ class VideoRow(NamedTuple):
     """Empty where there is none."""
 
     def as_json(self) -> str:
-        """One line; ``class`` is a word of Python's and none of JSON's."""
+        """The line as a dict. Its key ``class`` is a keyword in Python."""
         names = ["class" if name == "class_name" else name for name in self._fields]
         return json.dumps(dict(zip(names, self, strict=True)))
 
@@ -47,7 +47,7 @@ class PredictionFolder:
     """The folder of one prediction, or the share of one process in it.
 
     Args:
-        path: made if absent.
+        path: made if it is missing.
         shard: number of this process, and of all.
     """
 
@@ -58,17 +58,17 @@ class PredictionFolder:
         self._lock = path / ".predictions.lock"
 
     def begin(self, identity: dict[str, Any], whole_files: bool) -> set[Key]:
-        """Makes the folder, or goes on in it.
+        """Makes the folder, or continues in it.
 
         Args:
-            identity: what the lines depend on.
+            identity: the settings that the lines depend on.
             whole_files: the lines of a file count only if all are there.
 
         Returns:
             the (path, start, end) that are done.
 
         Raises:
-            ConfigError: it holds a prediction that was made otherwise.
+            ConfigError: it holds a prediction with other settings.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with locked(self._lock, WAIT_S):
@@ -101,10 +101,10 @@ class PredictionFolder:
             file.write("".join(row.as_json() + "\n" for row in rows))
 
     def finish(self, segments: bool) -> bool:
-        """Says that this share is done; the last one to say so joins all.
+        """Marks this share as done. The last one joins all shares.
 
         Args:
-            segments: there are segments beside the lines.
+            segments: join the segments, too.
 
         Returns:
             whether all are done.
@@ -132,7 +132,7 @@ class PredictionFolder:
                 write_csv(partial, [["path", "start", "end", "class", "score"], *rows])
 
     def is_finished(self) -> bool:
-        """Whether every process has said that its share is done."""
+        """Whether every share is done."""
         parts = [self._part(number) for number in range(self._shard[1])]
         return all(part.is_file() and _is_finished(part) for part in parts)
 
@@ -146,7 +146,7 @@ class PredictionFolder:
         return _rows(self._lines)
 
     def picture_of(self, number: int | None, path: str, name: str) -> Path:
-        """Where a picture or film of a video goes: to a folder of its own, if it has a number."""
+        """The path of a picture or film of a video; in a folder of its own if it has a number."""
         if number is None:
             return self.path / name
         return self.path / f"{number:06d}_{Path(path).stem}" / name
@@ -162,7 +162,7 @@ class PredictionFolder:
         return self.path / f"segments_{number}_of_{self._shard[1]}.jsonl"
 
     def _repair(self, whole_files: bool) -> None:
-        """Drops what a process left that was killed: a line cut short, a file not at its end."""
+        """Drops what a killed process left: a truncated line, an unfinished video."""
         if not self._lines.is_file():
             return
         cut_off, done = None, set()
@@ -181,7 +181,7 @@ class PredictionFolder:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Those that are whole."""
+    """The complete lines."""
     if not path.is_file():
         return
     with open(path, encoding="utf-8") as file:
@@ -207,7 +207,7 @@ def _is_finished(path: Path) -> bool:
 
 
 def _table(path: Path) -> Iterator[list[Any]]:
-    """The lines as a table; as many classes a line as the fullest has."""
+    """The lines as a table with as many classes as the longest line."""
     most = max((len(row.top) for row in _rows(path)), default=1)
     names = [f"{what}_{place}" for place in range(2, most + 1) for what in ("class", "score")]
     yield ["path", "start", "end", "class", "score", *names, "error"]

@@ -1,4 +1,4 @@
-"""The lines of the tables in a run folder."""
+"""The rows of the tables in a run folder."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 
 class ClassRow(NamedTuple):
-    """One line of ``test/per_class.csv``; fractions in [0, 1], None where nothing is known."""
+    """One line of ``test/per_class.csv``; fractions in [0, 1], None if unknown."""
 
     class_id: int
     name: str
@@ -36,7 +36,7 @@ class DifficultyRow(NamedTuple):
 
 
 class TestRow(NamedTuple):
-    """One line of ``test/predictions.csv``, which goes on with ``score_0 ... score_{K-1}``."""
+    """One line of ``test/predictions.csv``, followed by ``score_0 ... score_{K-1}``."""
 
     index: int  # type: ignore[assignment]  # the field hides tuple.index on purpose
     path: str

@@ -1,7 +1,7 @@
-"""OUTPUT_DIR: which files a run leaves there, what their lines are, and who may write them.
+"""OUTPUT_DIR: the files of a run, their rows, and the lock.
 
-No other module names a file in OUTPUT_DIR. What is deleted is what this module names, and nothing
-else: a folder may hold files of its user's, too.
+No other module names a file in OUTPUT_DIR. Only files that this module names are deleted: a folder
+may hold files of the user, too.
 """
 
 import csv
@@ -41,7 +41,7 @@ FILES = {
 
 
 class RunFolder:
-    """One OUTPUT_DIR. A file that is not there yet reads as empty."""
+    """One OUTPUT_DIR. A missing file reads as empty."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -57,19 +57,19 @@ class RunFolder:
         self._test = self.path / "test"
 
     def of_epoch(self, epoch: int) -> Path:
-        """The checkpoint that an epoch leaves."""
+        """The path of the checkpoint of an epoch."""
         return self.latest.with_name(f"epoch_{epoch:04d}.pt")
 
     def epoch_checkpoints(self) -> list[Path]:
-        """Those that are there, oldest first."""
+        """The existing checkpoints of epochs, oldest first."""
         return sorted(self.latest.parent.glob("epoch_*.pt"))
 
     def bad_batch(self, rank: int) -> Path:
-        """Where a process leaves the clips of a step whose loss is not finite."""
+        """The path of the clips of a step whose loss is not finite."""
         return self.path / f"bad_batch{rank or ''}.pt"
 
     def features(self, split: str) -> Path:
-        """Where the features of a split are kept."""
+        """The path of the features of a split."""
         return self.path / "features" / f"{split}.safetensors"
 
     def retrained(self, method: str) -> "RunFolder":
@@ -80,8 +80,8 @@ class RunFolder:
     def locked(self, work: str) -> Iterator[None]:
         """Keeps every other run from the same ``work`` (train, test, retrain) in this folder.
 
-        The main process holds the lock for all of a run; it goes with the process, whatever ends
-        that. A folder that was made for it and is still empty at the end goes, too.
+        The main process holds the lock during a run. It disappears with the process, whatever ends
+        it. A folder that was made for it and is still empty at the end is removed.
 
         Raises:
             ConfigError: another process holds it, or the folder cannot be written.
@@ -108,7 +108,7 @@ class RunFolder:
             yield
 
     def check_test_folder(self) -> None:
-        """Raises ``ConfigError`` where ``test`` holds what no test has written."""
+        """Raises ``ConfigError`` if ``test`` holds files that no test has written."""
         names = os.listdir(self._test) if self._test.is_dir() else []
         if strangers := sorted(set(names) - set(FILES["test"])):
             raise ConfigError(
@@ -120,7 +120,7 @@ class RunFolder:
         """Deletes an earlier run, if there is one, with its test and retrained classifiers.
 
         Args:
-            methods: by which classifiers may have been retrained.
+            methods: names of the retraining methods.
         """
         if not self.config.is_file():
             return
@@ -136,7 +136,7 @@ class RunFolder:
             _remove_if_empty(self.path / method)
 
     def append_record(self, kind: str, epoch: int, step: int, **numbers: Any) -> None:
-        """Appends one object to ``log.jsonl``; a number that is not finite becomes null."""
+        """Appends one object to ``log.jsonl``. A number that is not finite becomes null."""
         clean = {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in numbers.items()
@@ -146,12 +146,12 @@ class RunFolder:
             file.write(json.dumps(record, allow_nan=False) + "\n")
 
     def append_facts(self, facts: dict[str, Any]) -> None:
-        """Appends one object to ``facts.jsonl``: what differs when a run is run again."""
+        """Appends one object to ``facts.jsonl``: values that differ when a run is repeated."""
         with open(self.facts_file, "a", encoding="utf-8") as file:
             file.write(json.dumps(facts) + "\n")
 
     def facts(self) -> list[dict[str, Any]]:
-        """The objects in ``facts.jsonl``; lines that an interruption has cut short are not."""
+        """The objects in ``facts.jsonl``, without truncated lines."""
         found = []
         for line in _lines(self.facts_file):
             with suppress(ValueError):
@@ -160,7 +160,7 @@ class RunFolder:
         return found
 
     def records(self) -> tuple[list[dict[str, Any]], int]:
-        """The objects in ``log.jsonl``, and how many lines an interruption has cut short."""
+        """The objects in ``log.jsonl``, and the number of truncated lines."""
         records, num_bad = [], 0
         for line in filter(None, _lines(self.log)):
             try:
@@ -176,7 +176,7 @@ class RunFolder:
         return records, num_bad
 
     def append_difficulty(self, rows: Sequence[DifficultyRow]) -> None:
-        """Appends to ``difficulty.csv``, whose header comes with its first rows."""
+        """Appends to ``difficulty.csv``. The first rows bring the header."""
         first = [] if self.difficulty.exists() else [header(DifficultyRow)]
         write_csv(self.difficulty, [*first, *rows], append=True)
 
@@ -185,14 +185,14 @@ class RunFolder:
         return read_rows(self.difficulty, DifficultyRow)
 
     def append_bad_clips(self, rows: Iterable[BadClipRow]) -> None:
-        """Appends to ``quarantine.jsonl`` those clips of a split that are not in it yet."""
+        """Appends the new clips of a split to ``quarantine.jsonl``."""
         known = {(row.path, row.start, row.end, row.split) for row in self.bad_clips()}
         new = [row for row in rows if (row.path, row.start, row.end, row.split) not in known]
         with open(self.quarantine, "a", encoding="utf-8") as file:
             file.writelines(json.dumps(row._asdict()) + "\n" for row in new)
 
     def bad_clips(self) -> list[BadClipRow]:
-        """The lines of ``quarantine.jsonl``; those that an interruption has cut short are not."""
+        """The lines of ``quarantine.jsonl``, without truncated ones."""
         rows = []
         for line in _lines(self.quarantine):
             with suppress(ValueError, TypeError):
@@ -200,14 +200,14 @@ class RunFolder:
         return rows
 
     def keep_until(self, epoch: int, step: int) -> int:
-        """Drops the lines of log and difficulties that were written after a point of a run.
+        """Drops the lines of log and difficulties after a point of a run.
 
         Args:
-            epoch: epochs that were finished.
-            step: optimiser steps since the run began; those of an epoch that was begun count.
+            epoch: finished epochs.
+            step: optimiser steps since the run began, with those of an unfinished epoch.
 
         Returns:
-            the last step of what is left.
+            the last remaining step.
         """
         kept = [
             record
@@ -233,7 +233,7 @@ class RunFolder:
         score_names: Sequence[str],
         predictions: Iterable[tuple[TestRow, Sequence[float]]],
     ) -> None:
-        """Writes ``test``, all of it or nothing, in the place of an earlier one.
+        """Writes ``test``, completely or not at all. Replaces an earlier one.
 
         Args:
             confusion: header and rows.
@@ -274,7 +274,7 @@ class RunFolder:
         return read_rows(self._test / "predictions.csv", TestRow)
 
     def confusion(self) -> Confusion | None:
-        """``test/confusion.csv``. Raises ``DataError`` where it is not square."""
+        """``test/confusion.csv``. Raises ``DataError`` if it is not square."""
         path = self._test / "confusion.csv"
         if not path.is_file():
             return None
@@ -291,7 +291,7 @@ class RunFolder:
 
 
 def _lines(path: Path) -> list[str]:
-    """Of a file that an interruption, or somebody, may have damaged."""
+    """Reads a file that may be damaged."""
     return path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
 
 

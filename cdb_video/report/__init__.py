@@ -1,1 +1,1 @@
-"""Pages and tables made from the files that a run leaves in its OUTPUT_DIR."""
+"""Pages and tables made from the files in OUTPUT_DIR."""

@@ -1,4 +1,4 @@
-"""The lines of the table of classes."""
+"""The rows of the table of classes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SPARK_WIDTH, SPARK_HEIGHT = 84, 18
 
 
 class ClassLine(NamedTuple):
-    """One class, as far as it is known."""
+    """One class. Unknown values are None."""
 
     row: ClassRow
     interval: Interval | None
@@ -29,7 +29,7 @@ class ClassLine(NamedTuple):
 def class_lines(
     classes: Sequence[ClassRow], difficulties: Sequence[DifficultyRow]
 ) -> list[ClassLine]:
-    """One of each of ``classes``, in their order."""
+    """One row for each of ``classes``, in their order."""
     by_class: dict[int, list[DifficultyRow]] = defaultdict(list)
     for one in sorted(difficulties, key=lambda row: row.epoch):
         by_class[one.class_id].append(one)

@@ -1,4 +1,4 @@
-"""Where the cells and labels of the confusion matrix lie on the page, and the worst confusions."""
+"""The layout of the confusion matrix on the page, and the worst confusions."""
 
 import base64
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import numpy as np
 
 from cdb_video.output.rows import Confusion
 
-# All lengths are CSS pixels. The matrix aims at the width of the page; cells below the smallest
-# size could not be labelled, so that a matrix with very many classes scrolls instead.
+# All lengths are CSS pixels. The matrix fills the width of the page. Cells have a smallest size, so
+# that labels fit; a matrix with very many classes scrolls.
 MATRIX_WIDTH = 900
 SMALLEST_CELL, LARGEST_CELL = 9, 56
 SMALLEST_CELL_WITH_NUMBER = 24
@@ -51,7 +51,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Mistake:
-    """``count`` samples of class ``true``, a fraction ``share`` of it, taken for another class."""
+    """``count`` samples of class ``true``, the fraction ``share``, predicted as another class."""
 
     true: str
     predicted: str
@@ -100,10 +100,10 @@ def lay_out(confusion: Confusion, order: Sequence[int]) -> Matrix:
 
 
 def as_picture(confusion: Confusion, order: Sequence[int]) -> str:
-    """The row-normalised matrix as a PNG, a pixel a cell, for more classes than can be labelled.
+    """The row-normalised matrix as a PNG with one pixel for each cell, for very many classes.
 
     Returns:
-        a ``data:`` address; transparent where there is nothing, so that it suits any background.
+        a ``data:`` address. Zeros are transparent, so that it suits any background.
     """
     counts = confusion.counts[np.ix_(order, order)]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -116,7 +116,7 @@ def as_picture(confusion: Confusion, order: Sequence[int]) -> str:
 
 
 def worst_confusions(confusion: Confusion, limit: int) -> list[Mistake]:
-    """The most frequent pairs of true and predicted class; the larger share first among equals."""
+    """The most frequent wrong pairs of classes; among equals the larger share first."""
     counts, totals = confusion.counts, confusion.counts.sum(axis=1)
     mistakes = [
         Mistake(

@@ -15,8 +15,8 @@ from matplotlib.ticker import MaxNLocator
 
 from cdb_video.output.rows import DifficultyRow
 
-# matplotlib writes literal colours. These stand for the custom properties of the page's style
-# sheet, so that the pictures follow its light and dark colours.
+# matplotlib writes literal colours. Each stands for a custom property of the page's style sheet,
+# so that the pictures follow its light and dark colours.
 INK, MUTED, RULE = "#010101", "#020202", "#030303"
 SERIES = [f"#0400{i:02x}" for i in range(1, 9)]
 CONTRASTING = [SERIES[i] for i in (4, 1, 6)]
@@ -56,7 +56,7 @@ MAX_GREY = 100
 def training_curves(
     train: Mapping[int, Mapping[str, Any]], val: Mapping[int, Mapping[str, Any]]
 ) -> Markup | None:
-    """Loss, validation scores and learning rate over epochs; None without any record."""
+    """Loss, validation scores and learning rate over epochs; None without data."""
     panels = [
         ("Loss", [("training", train, "loss"), ("validation", val, "loss")]),
         (
@@ -89,9 +89,9 @@ def training_curves(
 def difficulty_curves(rows: Sequence[DifficultyRow]) -> Markup | None:
     """Difficulty and weight of every class, and tau, over epochs; None without a row.
 
-    With more than eight classes the four hardest and the four easiest at the end are coloured,
-    the others grey, at most twice ``MAX_GREY`` of them. Each line carries the name of its class as
-    a tooltip.
+    With more than eight classes, the four hardest and the four easiest at the end are coloured. The
+    others are grey, at most twice ``MAX_GREY`` of them. The name of a class is the tooltip of its
+    line.
     """
     if not rows:
         return None
@@ -107,7 +107,7 @@ def difficulty_curves(rows: Sequence[DifficultyRow]) -> Markup | None:
         figure = Figure(figsize=(WIDTH_INCHES, 3.4), layout="constrained")
         panels = figure.subplots(1, 3, width_ratios=(3, 3, 2))
         for axes, field in zip(panels, ("difficulty", "weight"), strict=False):
-            # Coloured lines last, so that they lie on top.
+            # Coloured lines come last and lie on top.
             for class_id in [*grey, *colours]:
                 points = [(row.epoch, getattr(row, field)) for row in by_class[class_id]]
                 line = _plot(axes, points, gid=f"class_{class_id}")
@@ -122,7 +122,7 @@ def difficulty_curves(rows: Sequence[DifficultyRow]) -> Markup | None:
         if taus:
             _plot(panels[2], list(taus.items()), color=INK)
         _dress(panels[2], "tau")
-        # A constant tau would lie on the frame.
+        # A constant tau would coincide with the frame.
         panels[2].set_ylim(0, 1.08 * max([*taus.values(), 1]))
         pairs = zip(*panels[0].get_legend_handles_labels(), strict=True)
         handles, labels = zip(*sorted(pairs, key=_place_in_legend), strict=True)
@@ -133,7 +133,7 @@ def difficulty_curves(rows: Sequence[DifficultyRow]) -> Markup | None:
 
 
 def _class_colours(rows: Sequence[DifficultyRow]) -> dict[int, str]:
-    """Colours of the classes to single out, hardest at the end first; ``rows`` by epoch."""
+    """Colours of the highlighted classes, the hardest at the end first; ``rows`` by epoch."""
     last: dict[int, float] = {}
     total: dict[int, float] = defaultdict(float)
     for row in rows:
@@ -151,7 +151,7 @@ def _place_in_legend(handle_and_label: tuple[Any, str]) -> int:
 
 
 def _plot(axes: Any, points: Sequence[tuple[int, float]], **style: Any) -> Any:
-    """One line through ``points``, which are marked while they are few: a single one shows."""
+    """One line through ``points``. Few points get markers, so that a single one is visible."""
     (line,) = axes.plot(*zip(*points, strict=True), marker="o" if len(points) < 12 else "", **style)
     return line
 
@@ -175,7 +175,7 @@ def inline_svg(figure: Figure, salt: str, titles: Mapping[int, str] | None = Non
     """The figure as an ``<svg>`` element that is safe in a page with other figures."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": salt}), warnings.catch_warnings():
-        # The browser sets the text, with fonts of its own.
+        # The browser renders the text with its own fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)

@@ -1,11 +1,11 @@
-"""What a run cost, and what it ran on, in a few lines."""
+"""The cost of a run, and its machine, in a few lines."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def run_facts(facts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """(name, value) of what ``facts.jsonl`` tells; of an epoch that was trained again the last."""
+    """(name, value) from ``facts.jsonl``. For an epoch that was trained twice, the last counts."""
     sessions = [fact for fact in facts if "started" in fact]
     epochs = list({fact["epoch"]: fact for fact in facts if "epoch" in fact}.values())
     found: list[tuple[str, str]] = []

@@ -1,4 +1,4 @@
-"""Film strips: a clip as a few frames in a row, within the page."""
+"""Film strips: a few frames of a clip in a row, embedded in the page."""
 
 import base64
 import os
@@ -22,7 +22,7 @@ WHATEVER = Decoding(damage="accept")
 
 
 def film_strip(row: TestRow) -> str:
-    """A JPEG of ``FRAMES`` frames as a ``data:`` address; empty where the file does not decode."""
+    """A JPEG of ``FRAMES`` frames as a ``data:`` address; empty if the file cannot be decoded."""
     span = (row.start, row.end)
     try:
         with VideoReader(row.path, WHATEVER, span) as video:
@@ -42,7 +42,7 @@ def film_strip(row: TestRow) -> str:
 
 
 def link(row: TestRow, page: Path) -> str:
-    """The address of a clip's file, from the page, with the seconds to play; empty without one."""
+    """The relative address of a clip's file, with the seconds to play; empty without a file."""
     if not os.path.isfile(row.path):
         return ""
     relative = os.path.relpath(os.path.realpath(row.path), os.path.realpath(page.parent))

@@ -1,4 +1,4 @@
-"""The difficulty of every class after every validation, as one picture."""
+"""One picture of the difficulty of every class after every validation."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ def difficulty_heat_map(rows: Sequence[DifficultyRow], sizes: Mapping[int, int])
 
     Args:
         rows: of ``difficulty.csv``.
-        sizes: class id -> training clips; classes of equal or unknown size by id.
+        sizes: class id -> training clips. Classes of equal or unknown size are sorted by id.
     """
     if not rows:
         return None

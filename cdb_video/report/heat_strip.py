@@ -1,4 +1,4 @@
-"""A film strip of a clip and of what spoke for its class, as a PNG."""
+"""A film strip of a clip with the evidence for its class, as a PNG."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def draw_heat_strip(
     overlay: npt.NDArray[np.uint8],
     times: npt.NDArray[np.float64],
 ) -> None:
-    """Frames above, the same with their heat below; of a long clip some of them.
+    """Frames above, the same frames with heat maps below. A long clip shows some of its frames.
 
     Args:
         clip, overlay: (T, S, S, 3) RGB; times: (T,) seconds.

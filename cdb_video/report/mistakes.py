@@ -1,4 +1,4 @@
-"""The clips that a model takes for something else: those of the worst classes, and the surest."""
+"""Wrong predictions: those of the worst classes, and the surest."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ NONE = -1
 
 
 class Wrong(NamedTuple):
-    """A clip, and what it was taken for."""
+    """A clip with a wrong prediction."""
 
     row: TestRow
     true: str
@@ -25,7 +25,7 @@ class Wrong(NamedTuple):
 
 
 class WorstClass(NamedTuple):
-    """A class that is seldom recognised."""
+    """A class with a low recall."""
 
     name: str
     recall: float
@@ -36,12 +36,12 @@ class WorstClass(NamedTuple):
 
 
 class Mistakes:
-    """All that are wrong, the surest first.
+    """All wrong predictions, the surest first.
 
     Args:
         predictions: of a test.
         names: class id -> name.
-        page: that they will be on; clips are linked from there.
+        page: of the report, which links the clips.
         strips: whether to decode film strips.
     """
 
@@ -57,11 +57,11 @@ class Mistakes:
         self._names, self._page, self._strips = names, page, strips
 
     def surest(self) -> list[Wrong]:
-        """Those with the highest scores: where labels are wrong, they are here."""
+        """Those with the highest scores. Wrong labels show up here."""
         return [self._shown(row) for row in self._wrong[:MAX_SUREST]]
 
     def worst_classes(self, classes: Sequence[ClassRow]) -> list[WorstClass]:
-        """The classes of the lowest recall, of which some clip is taken for another."""
+        """The classes of the lowest recall that have wrong predictions."""
         there = [(row.recall, -row.n_test, row) for row in classes if row.recall is not None]
         found = []
         for recall, _, row in sorted(there, key=lambda one: one[:2])[:MAX_WORST]:

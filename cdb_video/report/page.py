@@ -1,4 +1,4 @@
-"""Writes ``report.html``: one page that needs no other file and no network."""
+"""Writes ``report.html``, a page that needs no other file and no network."""
 
 import base64
 import hashlib
@@ -58,16 +58,15 @@ HEADLINES = (
 
 
 def write_report(output_dir: Path | str, *, strips: bool = True) -> Path:
-    """Writes ``OUTPUT_DIR/report.html`` from the files the run has left there, and returns it.
+    """Writes ``OUTPUT_DIR/report.html`` from the files of the run, and returns its path.
 
-    Sections whose files do not exist yet are left out, so that the page can be written while the
-    run trains, after training, after the test, or after each.
+    Sections without files are left out, so the page can be written at any time of a run.
 
     Args:
-        strips: decode some wrongly recognised clips, where they are still there, and show them.
+        strips: decode and show some clips with wrong predictions, if they still exist.
 
     Raises:
-        DataError: if the folder holds no run, or a file in it cannot be read as what it is.
+        DataError: the folder holds no run, or a file in it cannot be read.
     """
     run = RunFolder(output_dir)
     if not run.log.is_file() and run.metrics() is None:
@@ -79,7 +78,7 @@ def write_report(output_dir: Path | str, *, strips: bool = True) -> Path:
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:
-    """A page of this package's templates; only its own script may run in it, and nothing loads."""
+    """Renders a template of this package. Only its own script may run, and nothing is loaded."""
     environment = Environment(
         loader=PackageLoader("cdb_video.report", "."),
         autoescape=True,
@@ -96,7 +95,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
 
 def _content(run: RunFolder, strips: bool) -> dict[str, Any]:
     records, bad_log_lines = run.records()
-    # Of an epoch that was trained again after an interruption the last counts.
+    # If an epoch was trained again after an interruption, its last line counts.
     train, val = (
         {record["epoch"]: record for record in records if record.get("kind") == kind}
         for kind in ("train_epoch", "val")
@@ -125,7 +124,7 @@ def _content(run: RunFolder, strips: bool) -> dict[str, Any]:
 
 
 def _tested(run: RunFolder, classes: Sequence[Any], strips: bool) -> dict[str, Any]:
-    """What a test adds."""
+    """The sections of a test."""
     metrics, confusion, predictions = run.metrics(), run.confusion(), run.predictions()
     num_classes = len(classes)
     order = [row.class_id for row in classes]
@@ -137,7 +136,7 @@ def _tested(run: RunFolder, classes: Sequence[Any], strips: bool) -> dict[str, A
     error: float | None = None
     bins: list[Bin] = []
     if counted and num_classes > max(row.label for row in predictions):
-        # Clips that could not be decoded count as not recognised, or not at all.
+        # Clips that could not be decoded count as not recognised, or are left out.
         judged = predictions if (metrics or {}).get("num_samples") == len(predictions) else counted
         pairs = [row.label for row in judged], [row.predicted for row in judged]
         intervals = bootstrap_intervals(*pairs, num_classes)
@@ -156,7 +155,7 @@ def _tested(run: RunFolder, classes: Sequence[Any], strips: bool) -> dict[str, A
 
 
 def _matrix(confusion: Confusion | None, order: Sequence[int]) -> dict[str, Any]:
-    """The confusion matrix, drawn where its classes can be labelled, else as a picture."""
+    """The confusion matrix: drawn with labels if there is room, else as a picture."""
     few = confusion is not None and len(order) <= MOST_LABELLED
     return {
         "matrix": lay_out(confusion, order) if confusion is not None and few else None,
@@ -165,7 +164,7 @@ def _matrix(confusion: Confusion | None, order: Sequence[int]) -> dict[str, Any]
 
 
 def _headlines(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[Any]:
-    """(title, fraction, interval or None, definition) of each number that there is."""
+    """(title, fraction, interval or None, definition) of each known number."""
     return [
         (title, metrics.get(key), intervals.get(key), what)
         for title, key, what in HEADLINES

@@ -1,4 +1,4 @@
-"""Pictures of a test: recall against class size, and how far scores can be believed."""
+"""Pictures of a test: recall against class size, and reliability of scores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,9 @@ from cdb_video.report.curves import CONTRASTING, INK, MUTED, SERIES, STYLE, WIDT
 
 
 def long_tail_plot(classes: Sequence[ClassRow]) -> Markup | None:
-    """Recall of each class against its training clips; the mean of each group as a line.
+    """Recall of each class against its training clips. A line shows the mean of each group.
 
-    None where fewer than two classes have both.
+    None if fewer than two classes have both.
     """
     known = [row for row in classes if row.recall is not None and row.n_train is not None]
     if len(known) < 2:
@@ -54,7 +54,7 @@ def long_tail_plot(classes: Sequence[ClassRow]) -> Markup | None:
 
 
 def reliability_plot(bins: Sequence[Bin]) -> Markup | None:
-    """Accuracy against score, bin by bin; on the diagonal a score is the chance to be right."""
+    """Accuracy against score, bin by bin. On the diagonal, scores are probabilities."""
     if not bins:
         return None
     total = sum(one.count for one in bins)

@@ -1,4 +1,4 @@
-"""Writes a figure as a PNG; names of files and classes in it are no formulas."""
+"""Writes a figure as a PNG. Dollar signs in names start no formula."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from cdb_video.system.files import replacing
 
 @contextmanager
 def drawn(path: Path, dpi: int = 130, **figure: Any) -> Iterator[Figure]:
-    """Gives a ``Figure`` of these arguments, and writes it to ``path`` when the block ends well."""
+    """Yields a new ``Figure`` and writes it to ``path`` when the block succeeds."""
     with matplotlib.rc_context({"text.parse_math": False}):
         drawing = Figure(layout="constrained", **figure)
         yield drawing

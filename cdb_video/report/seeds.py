@@ -54,10 +54,10 @@ def spread(values: Sequence[float]) -> tuple[float, float | None]:
 def difference_over_seeds(
     ones: Mapping[int, float], others: Mapping[int, float]
 ) -> tuple[float, float | None]:
-    """Mean of ``others - ones`` over the seeds that both have, and half its 95 % t interval.
+    """Mean of ``others - ones`` over common seeds, and half the width of its 95 % t interval.
 
-    The same seed means the same start, order and augmentation, so that differences between seeds
-    cancel. None with fewer than two seeds.
+    The same seed gives the same initial weights, order and augmentation, so differences between
+    seeds cancel. None with fewer than two seeds.
     """
     both = [seed for seed in ones if seed in others]
     first, second = ([scores[seed] for seed in both] for scores in (ones, others))
@@ -71,7 +71,7 @@ def difference_over_seeds(
 
 
 def columns_of(table: Mapping[Run, Scores]) -> list[str]:
-    """The scores of any run, in the order in which they are met."""
+    """The names of all scores, in order of appearance."""
     return list(dict.fromkeys(column for scores in table.values() for column in scores))
 
 
@@ -79,7 +79,7 @@ def score_tables(table: Mapping[Run, Scores], without: Collection[str] = ()) -> 
     """Mean and standard deviation over seeds, and the paired difference to the first loss.
 
     Args:
-        table: of one seed or several; the highest mean of each score is bold.
+        table: rows of one or several seeds. The highest mean of each score is bold.
         without: scores to leave out.
     """
     columns = [column for column in columns_of(table) if column not in without]
@@ -135,7 +135,7 @@ def _shown(pair: tuple[float, float | None], sign: str = "") -> str:
 
 
 def draw_scores(path: Path, table: Mapping[Run, Scores]) -> None:
-    """A picture with a panel a score: each seed a dot, the mean of each loss a bar."""
+    """A picture with one panel for each score: a dot for each seed, a bar for each mean."""
     losses = list(dict.fromkeys(loss for loss, _ in table))
     columns = columns_of(table)
     size = (2.3 * len(columns) + 1.2, 0.38 * len(losses) + 1.1)

@@ -1,4 +1,4 @@
-"""The long tail of a data set as a curve: training clips of each class, the largest first."""
+"""The long tail of a data set: training clips of each class, the largest first."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ def in_words(tail: LongTail) -> str:
 
 
 def sizes_plot(counts: Sequence[int]) -> tuple[Markup, str] | None:
-    """The curve for the page and its numbers in words; None where no class has a clip."""
+    """The curve for the page, and its numbers in words; None if no class has a clip."""
     if not any(counts):
         return None
     tail = long_tail(counts)
@@ -51,7 +51,7 @@ def _draw(axes: Any, counts: Sequence[int], tail: LongTail, colour: str, muted: 
     axes.axvline(tail.head + 0.5, color=muted, linewidth=0.9, linestyle="--")
     axes.axhline(FEW_SHOT, color=muted, linewidth=0.9, linestyle=":")
     axes.text(tail.head + 0.7, tail.largest, "half of the clips", fontsize=7, va="top", color=muted)
-    # Beside the axes, where no curve is.
+    # Beside the axes, away from the curve.
     beside = axes.get_yaxis_transform()
     axes.text(1.01, FEW_SHOT, f"{FEW_SHOT} clips", fontsize=7, va="center", color=muted,
               transform=beside)  # fmt: skip

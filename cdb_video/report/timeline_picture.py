@@ -1,4 +1,4 @@
-"""A timeline as a picture: which class when, and how sure."""
+"""A picture of a timeline: the class at each time, and its probability."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def draw_timeline(
     scores: npt.NDArray[np.floating[Any]],
     segments: Sequence[tuple[float, float, int]],
 ) -> None:
-    """A strip with the class of each segment, above the probabilities of the classes seen most.
+    """A strip with the class of each segment, above the probabilities of the most frequent classes.
 
     Args:
         times: (M + 1,) seconds; scores: (M, K); segments: (start, end, class id).

@@ -1,4 +1,4 @@
-"""Writes ``comparison.html``: runs that were tested on the same clips, side by side."""
+"""Writes ``comparison.html``: compares runs that were tested on the same clips."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ class Change(NamedTuple):
 
 
 class Against(NamedTuple):
-    """A run against the first."""
+    """A run compared with the first."""
 
     name: str
     difference: Difference
@@ -122,13 +122,13 @@ def _against(first: Tested, other: Tested, classes: Sequence[ClassRow]) -> Again
 def _disputed(
     runs: Sequence[Tested], names: dict[int, str], page: Path, strips: bool
 ) -> list[Disputed]:
-    """Clips that some runs recognise and others take for something else, the surest first."""
+    """Clips that only some runs recognise, the surest first."""
     predicted = np.stack([run.predicted for run in runs])
     scores = np.array([[row.score for row in run.rows] for run in runs])
     target = np.array([row.label for row in runs[0].rows])
     right = predicted == target
     differ = right.any(axis=0) & ~right.all(axis=0) & (predicted >= 0).all(axis=0)
-    # Where both sides are sure: the lower of the highest scores of those right and those wrong.
+    # The lower of the best right score and the best wrong score: both sides are sure.
     sure = np.minimum(
         np.where(right, scores, 0).max(axis=0), np.where(right, 0, scores).max(axis=0)
     )

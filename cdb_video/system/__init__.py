@@ -1,1 +1,1 @@
-"""Files, locks, threads, memory, downloads, signals: what knows nothing of video."""
+"""Files, locks, threads, memory, downloads, signals. Knows nothing of video."""

@@ -1,4 +1,4 @@
-"""CSV files whose lines are NamedTuples, with the fields as header."""
+"""CSV files whose rows are NamedTuples; the header has their fields."""
 
 import csv
 import re
@@ -19,7 +19,7 @@ text."""
 
 
 def header(kind: Any) -> list[str]:
-    """Names of the columns of a NamedTuple; ``class_id`` is ``class`` there, a word of Python's."""
+    """Column names of a NamedTuple. ``class_id`` becomes ``class``, a keyword in Python."""
     return ["class" if name == "class_id" else name for name in kind._fields]
 
 
@@ -30,13 +30,13 @@ def write_csv(
     append: bool = False,
     for_spreadsheets: bool = True,
 ) -> None:
-    """Writes plain lines, the header among them; None is an empty cell.
+    """Writes plain rows, with the header. None is an empty cell.
 
-    Texts are names of files and classes, and may be of any bytes.
+    Names of files and classes may have any bytes.
 
     Args:
-        for_spreadsheets: see to it that no text is a formula there; not for lists of clips, whose
-            names may begin with a minus.
+        for_spreadsheets: let no text be a formula there. Not for lists of clips: their names may
+            begin with a minus.
     """
     text = _as_text if for_spreadsheets else (lambda cell: cell)
     how = "a" if append else "w"
@@ -49,25 +49,25 @@ def _as_text(cell: Any) -> Any:
 
 
 def open_csv(path: Path) -> TextIO:
-    """Opens what ``write_csv`` wrote, for ``csv.reader``."""
+    """Opens a file of ``write_csv`` for ``csv.reader``."""
     return path.open(newline="", encoding="utf-8", errors="surrogateescape")
 
 
 def without_apostrophe(cell: str) -> str:
-    """The text of a cell that ``write_csv`` wrote."""
+    """The text of a cell of ``write_csv``."""
     return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
 
 def read_rows(path: Path, kind: Callable[..., Row], *, skip_damaged: bool = False) -> list[Row]:
-    """The lines of a file as NamedTuples ``kind``, of int, float or str, or None where empty.
+    """The rows of a file as NamedTuples ``kind`` of int, float, str, or None for an empty cell.
 
-    Columns that ``kind`` does not have are passed over; a missing file has no lines.
+    Columns that ``kind`` does not have are ignored. A missing file has no rows.
 
     Args:
-        skip_damaged: pass over lines that a killed process left unfinished.
+        skip_damaged: skip unfinished rows of a killed process.
 
     Raises:
-        DataError: a line lacks a column or holds something else.
+        DataError: a row lacks a column or has a wrong value.
     """
     if not path.is_file():
         return []
@@ -93,7 +93,7 @@ def read_rows(path: Path, kind: Callable[..., Row], *, skip_damaged: bool = Fals
 
 
 def _reader(hint: Any) -> Callable[[str], Any]:
-    """What makes a value of a cell."""
+    """The function that reads a cell."""
     if get_origin(hint) is types.UnionType:
         read = _reader(get_args(hint)[0])
         return lambda text: None if text == "" else read(text)

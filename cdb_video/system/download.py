@@ -1,4 +1,4 @@
-"""Downloads a file, whole or not at all."""
+"""Downloads a file, completely or not at all."""
 
 import sys
 from pathlib import Path
@@ -13,16 +13,16 @@ TIMEOUT_S = 30
 
 
 class DownloadError(Exception):
-    """A file cannot be downloaded; the message is the reason, in one line."""
+    """A file cannot be downloaded. The message is the reason, in one line."""
 
 
 def download(url: str, path: Path, sha256: str | None = None) -> None:
     """Downloads ``url`` to ``path``, with a bar on a terminal.
 
-    A file that lies there already, with the right contents, is left as it is.
+    An existing file with the right contents is kept.
 
     Args:
-        sha256: of the contents; None takes whatever comes.
+        sha256: of the contents; None accepts any.
 
     Raises:
         DownloadError: the address does not give the file.
@@ -42,12 +42,12 @@ def download(url: str, path: Path, sha256: str | None = None) -> None:
         raise DownloadError(f"HTTP error {status}") from None
     except (requests.RequestException, OSError) as error:
         raise DownloadError(_innermost(error)) from None
-    except ValueError:  # as pooch says it
+    except ValueError:  # pooch's error for a wrong hash
         raise DownloadError("wrong checksum") from None
 
 
 def _check_room(answer: Any, folder: Path) -> None:
-    """Refuses a file that says it is longer than there is room for, or than any should be."""
+    """Refuses a file that is larger than the free disk space, or larger than any should be."""
     size = int(answer.headers.get("Content-Length", 0)) if answer.ok else 0
     room = min(free_space(folder), MAX_BYTES)
     if size > room:
@@ -55,7 +55,7 @@ def _check_room(answer: Any, folder: Path) -> None:
 
 
 def _innermost(error: BaseException) -> str:
-    """What happened, without what each library on the way says about it."""
+    """The cause of an error, without the words of the libraries in between."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     return " ".join(str(error).split())[:160] or type(error).__name__

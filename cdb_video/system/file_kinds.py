@@ -1,4 +1,4 @@
-"""Kinds of files: by the ending of a name, and by what a file begins with."""
+"""Kinds of files: by the ending of a name, and by the first bytes."""
 
 import os
 
@@ -33,7 +33,7 @@ def what_instead(path: str | os.PathLike[str]) -> str | None:
 
 def _is_text(head: bytes) -> bool:
     try:
-        # The last character may be cut.
+        # The last character may be truncated.
         text = head.decode("utf-8", "ignore" if len(head) == HEAD else "strict")
     except UnicodeDecodeError:
         return False

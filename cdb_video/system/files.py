@@ -1,4 +1,4 @@
-"""Writes files so that a reader, or a run killed at any moment, finds a whole file."""
+"""Writes files so that a reader finds a complete file, even after a kill at any moment."""
 
 import hashlib
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path to write to; it takes the place of ``path`` when the block ends well.
+    """Yields a temporary path to write to. It replaces ``path`` when the block succeeds.
 
-    Data reaches the disk before the name does, so that the name never stands for half a file.
+    Data reaches the disk before the name does, so the name never points to half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -31,12 +31,12 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Gives an empty folder beside ``path``, whose place it takes when the block ends well.
+    """Yields an empty folder beside ``path``. It replaces ``path`` when the block succeeds.
 
-    What ``path`` held before is removed: it must be the caller's own.
+    The earlier content of ``path`` is removed: it must be the caller's own.
     """
     partial = path.with_name(path.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -49,7 +49,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def finish(partial: Path, path: Path) -> None:
-    """Gives ``path`` to a file that is whole now, after its data has reached the disk."""
+    """Renames a complete file to ``path``, after its data has reached the disk."""
     with open(partial, "rb") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)
@@ -57,7 +57,7 @@ def finish(partial: Path, path: Path) -> None:
 
 
 def point(path: Path, target: Path) -> None:
-    """Makes ``path`` the same file as ``target``: a hard link, or a copy where there are none."""
+    """Makes ``path`` the same file as ``target``: a hard link, or a copy if links fail."""
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
     try:
@@ -70,7 +70,7 @@ def point(path: Path, target: Path) -> None:
 
 
 def free_space(folder: Path) -> int:
-    """Bytes that are free on the disk of ``folder``, which need not be there yet."""
+    """Free bytes on the disk of ``folder``, which may not exist yet."""
     folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(there).free
@@ -86,7 +86,7 @@ def sha256(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows opens no folders
+    if os.name == "nt":  # Windows cannot open folders
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

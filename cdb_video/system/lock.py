@@ -1,4 +1,4 @@
-"""Locks that go with the process that holds them, whatever ends it."""
+"""Locks that disappear with their process, whatever ends it."""
 
 import json
 import os
@@ -12,16 +12,16 @@ from filelock import FileLock, Timeout
 
 
 class InUse(Exception):
-    """Another process holds the lock; the message says which, on what machine, since when."""
+    """Another process holds the lock. The message names the process, its machine and the time."""
 
 
 @contextmanager
 def locked(path: Path, wait_s: float = 0.0) -> Iterator[None]:
-    """Holds the lock file ``path``, in which the holder names itself; it goes at the end.
+    """Holds the lock file ``path``, which names its holder. It is removed at the end.
 
     Raises:
-        InUse: another process holds it, and still does after ``wait_s`` seconds.
-        OSError: the file cannot be made.
+        InUse: another process still holds it after ``wait_s`` seconds.
+        OSError: the file cannot be created.
     """
     lock = FileLock(path)
     try:
@@ -34,7 +34,7 @@ def locked(path: Path, wait_s: float = 0.0) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            path.unlink()  # while it is held, so that nobody else's goes
+            path.unlink()  # while it is held, so nobody else's is removed
         lock.release()
 
 

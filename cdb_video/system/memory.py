@@ -1,4 +1,4 @@
-"""What the C library does with the memory that frames and activations leave."""
+"""How the C library treats memory that frames and activations free."""
 
 import ctypes
 import os
@@ -10,20 +10,20 @@ LARGEST = 32 * 2**20
 """Bytes from which on a piece of memory is mapped for itself; glibc takes no more."""
 MAPPED = 2**16
 """Such pieces at most, as glibc begins with."""
-# Their numbers in glibc's malloc.h.
+# The numbers in glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 
 
 def keep_freed_memory(all_of_it: bool = False) -> None:
-    """Lets glibc keep some of what is freed, in this process and from now on.
+    """Lets glibc keep some freed memory in this process.
 
-    By itself it gives the memory of a frame, or of a layer's activations, back to the system, which
-    then has to clear it, page by page, for the next one: a tenth of the time of a clip, and as much
-    of a training step (docs/performance.md).
+    By default it returns the memory of a frame or of activations to the system, which clears it
+    page by page for the next one. That takes a tenth of the time of a clip, and of a training step
+    (docs/performance.md).
 
     Args:
-        all_of_it: nothing goes back until ``return_freed_memory``, however large: for runs on a
-            CPU, which need as much again in the next step.
+        all_of_it: return nothing until ``return_freed_memory``. For runs on a CPU, whose next step
+            needs the same memory.
     """
     option = _of_the_c_library("mallopt")
     if option is not None:
@@ -33,12 +33,12 @@ def keep_freed_memory(all_of_it: bool = False) -> None:
 
 
 def return_freed_memory() -> None:
-    """Gives back to the system what has been freed; glibc keeps it, in pieces, for later."""
+    """Returns freed memory to the system, which glibc would keep."""
     trim = _of_the_c_library("malloc_trim")
     if trim is not None:
         trim(0)
 
 
 def _of_the_c_library(name: str) -> Any:
-    """The function, or None where the library is another than glibc."""
+    """The function, or None if the C library is not glibc."""
     return getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None

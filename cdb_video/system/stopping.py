@@ -1,4 +1,4 @@
-"""Asks to stop by signal are noted, so that a run can finish its step and save first."""
+"""Notes signals that ask a run to stop, so that it can finish its step and save first."""
 
 import signal
 import threading
@@ -16,7 +16,7 @@ class StopRequest:
     """Whether this process was asked to stop.
 
     Attributes:
-        number: of the signal that asked; None while none has.
+        number: of the signal; None before one has come.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class StopRequest:
         return self.number is not None
 
     def stopped(self, where: str) -> Stopped:
-        """The error that ends the run, which is ``where``."""
+        """The error that ends the run. ``where`` says where the run is."""
         name = signal.Signals(self.number).name if self.number else "another process's wish"
         number = self.number or signal.SIGTERM
         return Stopped(f"stopped by {name} after {where}; the same command goes on there", number)
@@ -36,11 +36,10 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Notes the first signal that asks this process to stop, in the block.
+    """Notes the first signal that asks this process to stop within the block.
 
-    A second Ctrl-C ends it at once, as it would without; other signals may repeat. What this
-    process was told to ignore, as by ``nohup``, it ignores. Threads other than the main one are
-    never asked.
+    A second Ctrl-C ends the process at once. Other signals may repeat. Signals that the process
+    ignores, for example after ``nohup``, stay ignored. Only the main thread gets signals.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""How many threads torch computes with on a CPU."""
+"""The number of threads of torch on a CPU."""
 
 import os
 from contextlib import suppress
@@ -8,17 +8,17 @@ import torch
 
 
 def choose_threads() -> int:
-    """One for each core that this process may use, or what OMP_NUM_THREADS says, as under torchrun.
+    """One for each core that this process may use, or OMP_NUM_THREADS, which torchrun sets.
 
-    The number follows from the machine and not from its load, since sums are rounded by it: two
-    runs of one seed are the same run. Decoding processes share the cores. They wait most of the
-    time, and so do the threads of torch that are idle.
+    The number depends on the machine and not on its load, because it changes the rounding of sums:
+    two runs of one seed must be equal. Decoding processes share the cores. They mostly wait, and so
+    do idle threads of torch.
     """
     return torch.get_num_threads() if "OMP_NUM_THREADS" in os.environ else usable_cores()
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on, and that its container grants it."""
+    """Cores that this process may use, within the limit of its container."""
     allowed = getattr(os, "sched_getaffinity", None)
     cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     with suppress(OSError, ValueError):

@@ -1,1 +1,1 @@
-"""Batches: clips that are decoded by workers, or cut from images in memory."""
+"""Batches: clips that workers decode, or that are cut from images in memory."""

@@ -1,4 +1,4 @@
-"""What travels to the model: batches of decoded clips, and what was bad among them."""
+"""Batches of decoded clips, with the clips that could not be decoded."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -29,14 +29,14 @@ class Batch(NamedTuple):
     where B can then be 0."""
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on ``device``; copies overlap with computation from pinned memory."""
+        """The same batch on ``device``. From pinned memory, the copy overlaps with computation."""
         video, label, index = (
             tensor.to(device, non_blocking=True) for tensor in (self.video, self.label, self.index)
         )
         return Batch(video, label, index, self.bad)
 
     def parts(self, size: int, count: int) -> list["Batch"]:
-        """The same clips in ``count`` batches of up to ``size``; the bad ones are in the first."""
+        """The same clips in ``count`` batches of up to ``size``; the first has the bad clips."""
         if count == 1:
             return [self]
         places = [slice(number * size, (number + 1) * size) for number in range(count)]
@@ -45,13 +45,13 @@ class Batch(NamedTuple):
 
 
 class BatchLoader(Protocol):
-    """Gives the batches of one rank, epoch after epoch."""
+    """Yields the batches of one rank, epoch after epoch."""
 
     def __len__(self) -> int:
-        """Batches an epoch on this rank."""
+        """Number of batches in an epoch on this rank."""
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` from number ``first`` on; one epoch at a time.
 
-        Nothing is decoded of the batches before, and the others are as they would be after them.
+        Earlier batches are not decoded. The later ones are the same as after the earlier ones.
         """

@@ -1,4 +1,4 @@
-"""One sample: opens the file of a record, chooses frames and crops, gives uint8 clips."""
+"""One sample: opens the file of a record, chooses frames and crops, returns uint8 clips."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,7 @@ MAX_TRIES = 8
 
 
 class Sample(NamedTuple):
-    """A clip, or what is told instead of one."""
+    """A clip, or the error instead of one."""
 
     clips: torch.Tensor | None
     """(V, 3, T, S, S) uint8 RGB: every view of the record; in training AUG.NUM_SAMPLE clips."""
@@ -48,7 +48,7 @@ class Sample(NamedTuple):
 
 
 class Key(NamedTuple):
-    """All that a sample depends on besides the seed."""
+    """Everything besides the seed that a sample depends on."""
 
     epoch: int
     record: int
@@ -60,13 +60,13 @@ class Key(NamedTuple):
 class ClipDataset(Dataset[Sample | CdbVideoError]):
     """Decodes the clips of a ``Key``.
 
-    In training there is a random one, every choice drawn from (seed, epoch, record, repeat);
-    otherwise there are the fixed temporal and spatial views, of a file that is decoded once.
+    In training this is one random clip, drawn from (seed, epoch, record, repeat). In evaluation
+    these are the fixed temporal and spatial views; the file is decoded once.
 
     Args:
         records: of one split.
-        loading: which frames, of what size, by which decoder.
-        training: what is random; None for evaluation.
+        loading: frames, size and decoder.
+        training: the random choices; None for evaluation.
         views: clips along time of each record, and crops (1 or 3) of each; (1, 1) in training.
     """
 
@@ -98,7 +98,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
     def __getitem__(self, key: Key) -> Sample | CdbVideoError:
         """The clips of ``key``, or the error that prevents it.
 
-        The error is returned because one raised in a worker reaches the user as a traceback.
+        The error is returned: one that a worker raises reaches the user as a traceback.
         """
         self._num_done += 1
         if self._num_done % TRIM_EVERY == 0:
@@ -117,7 +117,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
         return found
 
     def _stand_ins(self, key: Key) -> Iterator[int]:
-        """Records to take in the place of that of ``key``, the same on every rank and resume."""
+        """Records that replace the one of ``key``, the same on every rank and after a resume."""
         rng = np.random.default_rng([self.seed, key.epoch, key.record, key.repeat, STAND_IN])
         same = np.flatnonzero(self.records.labels == self.records.labels[key.record])
         for candidates in (same, np.arange(len(self.records))):
@@ -125,7 +125,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
             yield from rng.permutation(others)[:MAX_TRIES].tolist()
 
     def _try(self, index: int, work: Callable[[Record], T]) -> T | CdbVideoError:
-        """What ``work`` makes of a record, watched; or its error, which opens with the path."""
+        """The result of ``work`` on a record, or its error, which begins with the path."""
         record = self.records[index]
         if index in self.lethal:
             return DecodeError(f"{record.path}: {self.lethal[index]}")
@@ -139,7 +139,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
 
     @contextmanager
     def _watched(self, record: int) -> Iterator[None]:
-        """Says what is at work; an alarm that cannot be put off ends a worker that hangs."""
+        """Notes the record in work. An alarm kills a worker that hangs."""
         worker = get_worker_info()
         if worker is None:
             yield
@@ -179,7 +179,7 @@ class ClipDataset(Dataset[Sample | CdbVideoError]):
 
 
 def changed(clips: Clips, options: Augmentation, rng: np.random.Generator) -> Clips:
-    """Clips (V, 3, T, S, S) uint8 with other colours, by RandAugment, and with boxes erased."""
+    """Clips (V, 3, T, S, S) uint8 after colour changes, RandAugment and random erasing."""
     if options.color_jitter:
         colours = random_colours(options.color_jitter, rng, len(clips))
         clips = with_colours(torch.from_numpy(clips), colours).numpy()

@@ -1,4 +1,4 @@
-"""From records to batches: the order of an epoch, dealt to ranks and worker processes."""
+"""Turns records into batches: deals the order of an epoch to ranks and workers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -36,11 +36,11 @@ class _BatchKeys:
 
 
 class ClipLoader:
-    """The batches of one rank, epoch after epoch, from workers that live as long as this object.
+    """Yields the batches of one rank. The workers live as long as this object.
 
-    In training clips are random and come in the sampler's order. Otherwise every view of every
-    record comes once over all ranks, always the same; the views of a record follow each other on
-    one rank and share their ``index``, and its file is decoded once for all of them.
+    In training, clips are random and come in the sampler's order. In evaluation, every view of
+    every record comes exactly once over all ranks. The views of a record follow each other on one
+    rank and share their ``index``; its file is decoded once for all of them.
 
     Args:
         records, loading, training, views: as for ``ClipDataset``.
@@ -66,15 +66,15 @@ class ClipLoader:
         self._workers = Workers(self._dataset, self._keys, _collate, loading.share)
 
     def __len__(self) -> int:
-        """Batches an epoch on this rank."""
+        """Number of batches in an epoch on this rank."""
         return self._num_batches
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
-        """As in ``BatchLoader``. Workers that a clip ends are replaced.
+        """As in ``BatchLoader``. A worker that a clip kills is replaced.
 
         Raises:
-            DecodeError: a clip cannot be decoded; the message opens with its path.
-            DataError: a clip lies outside its file, or the workers died or gave nothing in time.
+            DecodeError: a clip cannot be decoded; the message begins with its path.
+            DataError: a clip lies outside its file, or the workers died or did not answer in time.
         """
         if first == len(self):
             return

@@ -1,4 +1,4 @@
-"""Batches of small images, cut and augmented as whole tensors on the device that holds them all."""
+"""Batches of small images, which are cropped and augmented as tensors on the device."""
 
 from collections.abc import Iterator, Sequence
 
@@ -33,17 +33,17 @@ AUGMENTATION = 1
 class ImageLoader:
     """The batches of one rank, epoch after epoch, with the interface of ``ClipLoader``.
 
-    A clip is a picture repeated ``num_frames`` times. What is random about a training picture
-    follows from (seed, epoch, its place in the epoch's order over all ranks) and nothing else.
-    Evaluation gives every view of every picture once over all ranks, always the same.
+    A clip is one picture repeated ``num_frames`` times. The random choices for a training picture
+    depend only on the seed, the epoch and its place in the epoch's order over all ranks.
+    Evaluation yields every view of every picture exactly once over all ranks.
 
     Args:
         images: resized once so that their short side is ``loading.size``.
         records: of the images.
-        loading: its device holds the images, and gets the batches; there are no workers.
-        training: what is random; None for evaluation.
-        views: how often evaluation gives each crop of a picture, and how many crops (1 or 3) along
-            its long side; (1, 1) in training.
+        loading: its device holds the images and the batches. There are no workers.
+        training: the random choices; None for evaluation.
+        views: evaluation yields each crop of a picture so many times, and so many crops (1 or 3)
+            along its long side; (1, 1) in training.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ImageLoader:
         self._places = sample_batches(len(records), loading, training, self._num_views)
 
     def __len__(self) -> int:
-        """Batches an epoch on this rank."""
+        """Number of batches in an epoch on this rank."""
         return len(self._places)
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
@@ -83,7 +83,7 @@ class ImageLoader:
         crops = self._crops(rng, len(order))
         colours = random_colours(jitter, rng, len(order))
         for places in self._places[first:]:
-            # Evaluation has a crop for each view, training one for each place.
+            # Evaluation has one crop for each view, training one for each place in the order.
             rows = places
             if self._training is None:
                 rows = np.tile(np.arange(self._num_views), len(places))
@@ -119,7 +119,7 @@ class ImageLoader:
 
 
 def _check(augmentation: Augmentation) -> None:
-    """Raises ``ConfigError`` for what is done to clips that are decoded alone."""
+    """Raises ``ConfigError`` for augmentation that only works on decoded clips."""
     for name, off in (("aa_type", ""), ("re_prob", 0), ("num_sample", 1), ("drop_frames", 0)):
         if (given := getattr(augmentation, name)) != off:
             raise ConfigError(
@@ -132,8 +132,8 @@ def cut_pictures(
 ) -> torch.Tensor:
     """The crop of each picture, (B, 3, H, W) -> (B, 3, size, size), all uint8.
 
-    Bilinear; what lies outside the picture is its reflection, or ``black``. Crops without scale or
-    rotation are copied exactly.
+    Interpolation is bilinear. Outside the picture is its reflection, or black with ``black``. Crops
+    without scale or rotation are copied exactly.
     """
     unscaled = np.all(crops.width == size) and np.all(crops.height == size)
     if unscaled and not crops.degrees.any():
@@ -165,7 +165,7 @@ def _copied(pictures: torch.Tensor, crops: Crops, size: int) -> torch.Tensor:
 
 
 def resized_images(images: Images, size: int) -> torch.Tensor:
-    """``images`` with a short side of ``size``, resized where it has another length."""
+    """``images`` whose short side is ``size``, resized if necessary."""
     height, width = images.shape[2:]
     scale = size / min(height, width)
     if scale == 1:

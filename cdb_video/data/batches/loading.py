@@ -1,4 +1,4 @@
-"""The values that say how a split is loaded: what is in a batch, what is random, who does what."""
+"""How a split is loaded: the content of a batch, the random choices, the share of each process."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cdb_video.data.samplers.base import Order, Sampler, rank_batches
 
 @dataclass(frozen=True)
 class Share:
-    """What part of the work this process takes, and with how many helpers."""
+    """This process's share of the work, and its number of workers."""
 
     rank: int = 0
     """Position of this process among all."""
@@ -36,7 +36,7 @@ ALONE = Share()
 
 @dataclass(frozen=True, kw_only=True)
 class Loading:
-    """What batches are made of, and where."""
+    """The content of batches, and their device."""
 
     sampling: ClipSampling
     """Which frames make up a clip; ``sampling.num_frames`` is T."""
@@ -57,7 +57,7 @@ class Loading:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What makes the clips of training random; without it they are the fixed ones of evaluation."""
+    """The random choices of training. Without it, clips are the fixed ones of evaluation."""
 
     sampler: Sampler
     """Gives the order of each epoch."""

@@ -1,4 +1,4 @@
-"""Batches of clips that come one by one, out of videos that are open already."""
+"""Batches of clips from videos that are already open."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +15,13 @@ from cdb_video.data.lists.records import NO_LABEL
 class StreamedClips:
     """A ``BatchLoader`` of one pass over ``clips``, in their order.
 
-    A thread prepares the next batch while one is in use; decoding and resizing leave Python's lock
-    to others.
+    A thread prepares the next batch while one is in use: decoding and resizing release Python's
+    lock.
 
     Args:
-        clips: the index of the record that each belongs to, and the clip.
-        num_clips: how many come.
-        batch_size: clips a batch.
+        clips: (index of the record, clip) pairs.
+        num_clips: number of clips.
+        batch_size: clips in a batch.
     """
 
     def __init__(self, clips: Iterator[tuple[int, Clip]], num_clips: int, batch_size: int) -> None:
@@ -31,7 +31,7 @@ class StreamedClips:
         return -(-self._num_clips // self._size)
 
     def batches(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
-        """All that is left of ``clips``; it raises what they raise."""
+        """Yields the rest of ``clips``; raises what they raise."""
         with ThreadPoolExecutor(1) as thread:
             coming = thread.submit(self._next)
             while len((batch := coming.result()).index):

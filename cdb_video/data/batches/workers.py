@@ -1,4 +1,4 @@
-"""The processes that decode: started, watched, and ended where a clip makes them hang or crash."""
+"""Starts and watches the processes that decode, and ends those that a clip makes hang or crash."""
 
 import atexit
 import gc
@@ -27,7 +27,7 @@ POLL_S = 2
 
 
 class _ClipDied(Exception):
-    """A clip has ended the process that decoded it."""
+    """A clip killed the process that decoded it."""
 
     def __init__(self, record: int, reason: str) -> None:
         super().__init__(record, reason)
@@ -35,13 +35,13 @@ class _ClipDied(Exception):
 
 
 class Workers:
-    """The ``DataLoader`` over a dataset and a batch sampler, whose processes stay between epochs.
+    """A ``DataLoader`` over a dataset and a batch sampler. Its processes stay between epochs.
 
     Args:
-        dataset: says what each worker is at, and whether it takes errors.
-        batches: of keys, from number ``first`` on, which is set here.
-        collate: makes what is handed over of the samples of a batch.
-        share: how many processes, and what they may take.
+        dataset: notes the record of each worker, and whether it tolerates errors.
+        batches: the keys of each batch. The method ``batches`` sets its ``first``.
+        collate: makes a batch of its samples.
+        share: number of processes, and their limits.
     """
 
     def __init__(
@@ -57,21 +57,21 @@ class Workers:
             timeout=min(POLL_S, share.timeout or POLL_S) if share.num_workers else 0,
             worker_init_fn=partial(_start, memory=share.clip_memory),
             persistent_workers=share.num_workers > 0,
-            # Its own, or every epoch would draw from the generator that training draws from.
+            # A generator of its own: otherwise every epoch would draw from that of training.
             generator=torch.Generator(),
         )
         self._finalizer: Any = None
 
     def results(self, first: int = 0) -> Iterator[Any]:
-        """What the workers make of the batches from number ``first`` on, in their order.
+        """Yields the batches that the workers make, from number ``first`` on, in order.
 
-        Where a clip ends its worker, and the dataset is tolerant, others begin at the batch that
-        did not come, and do not try the clip again. After an error the workers are gone; the next
-        call starts new ones.
+        If a clip kills its worker and the dataset is tolerant, new workers start at the missing
+        batch and skip the clip. After an error there are no workers; the next call starts new
+        ones.
 
         Raises:
-            DecodeError: a clip has ended its worker; the message opens with its path.
-            DataError: a worker died of something else, or nothing came in time.
+            DecodeError: a clip killed its worker; the message begins with its path.
+            DataError: a worker died for another reason, or did not answer in time.
         """
         while True:
             self._batches.first = first
@@ -89,11 +89,11 @@ class Workers:
     def _until_one_dies(self) -> Iterator[Any]:
         iterator: Any = iter(self._loader)
         if self._share.num_workers and self._finalizer is None:
-            # A death is looked for here, and not told by a signal to whatever else goes on.
+            # Dead workers are found here, so that no signal interrupts anything else.
             if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD"):
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._finalizer = weakref.finalize(self, _end, iterator, os.getpid())
-            # Not left to the finalizer itself: workers must end before multiprocessing joins them.
+            # The finalizer is too late: workers must end before multiprocessing joins them.
             atexit.register(self._finalizer)
         try:
             while (result := self._next(iterator)) is not None:
@@ -110,7 +110,7 @@ class Workers:
             self._finalizer = self._loader._iterator = None
 
     def _next(self, iterator: Any) -> Any:
-        """What comes next, None at the end."""
+        """The next batch; None at the end."""
         begun = time.monotonic()
         while True:
             try:
@@ -145,7 +145,7 @@ class Workers:
             raise DataError(f"a decoding process died: {' '.join(str(error).split())}")
 
     def _cause(self, code: int) -> str:
-        """Why a clip has ended a worker, by the worker's exit code."""
+        """Why a clip killed a worker, by the worker's exit code."""
         if code == -signal.SIGALRM:
             limit = self._share.clip_timeout
             return f"it was not decoded within {limit:g} s (DATA_LOADER.CLIP_TIMEOUT)"
@@ -154,7 +154,7 @@ class Workers:
 
 
 def _start(worker: int, memory: int) -> None:
-    # These reach the whole process group; the main process decides when to stop.
+    # These signals reach the whole process group. The main process decides when to stop.
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -166,15 +166,15 @@ def _start(worker: int, memory: int) -> None:
 
 
 def keep_apart() -> None:
-    """Keeps the garbage collector of a forked process off the objects that it has inherited.
+    """Keeps the garbage collector of a forked process away from inherited objects.
 
-    To look at them it would write into each, and so copy the pages that they lie on.
+    It would write into each of them, and so copy the memory pages that they lie on.
     """
     gc.freeze()
 
 
 def _limit_memory(extra: int) -> None:
-    """Lets this process allocate ``extra`` bytes more than it has; where Linux says how much."""
+    """Limits this process to ``extra`` bytes more than it has now. Works on Linux only."""
     with suppress(OSError, ImportError, ValueError):
         import resource
 
@@ -188,8 +188,8 @@ def _limit_memory(extra: int) -> None:
 def _end(iterator: Any, owner: int) -> None:
     """Ends the workers of a loader's iterator, which are children of the process ``owner``.
 
-    Left to themselves they would outlive a loader that is garbage in a cycle, and as they ignore
-    the signal that is meant to end them, this process would then wait for them at its exit.
+    Otherwise they would outlive a loader that is garbage in a cycle. They ignore the signal that
+    is meant to end them, so this process would wait for them at its exit.
     """
     if os.getpid() == owner:
         iterator._shutdown_workers()

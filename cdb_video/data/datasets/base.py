@@ -1,4 +1,4 @@
-"""What a dataset is: lists of labelled clips, read from annotation files and checked."""
+"""The base of datasets: lists of labelled clips, read from annotation files and checked."""
 
 import os
 import unicodedata
@@ -42,8 +42,8 @@ class Origin(NamedTuple):
 class LabelledClips(ABC):
     """The clips of a dataset and their classes, by split.
 
-    Built as ``Class(Class.Options(root=...))``, which raises ``DataError`` if the dataset is not
-    there. Nothing is decoded: a record is a path, a label and a stretch of time.
+    ``Class(Class.Options(root=...))`` raises ``DataError`` if the dataset is missing. Nothing is
+    decoded: a record is a path, a label and a time span.
     """
 
     class_names: list[str]
@@ -58,7 +58,7 @@ class LabelledClips(ABC):
         self._allow_outside = bool(getattr(options, "allow_outside", False))
 
     def records(self, split: str) -> Sequence[Record]:
-        """The clips of ``split`` (train, val or test), always in the same order; never empty.
+        """The clips of ``split`` (train, val or test), always in the same order and never empty.
 
         Raises:
             DataError: an unknown or empty split, or an annotation file that is missing or wrong.
@@ -71,10 +71,10 @@ class LabelledClips(ABC):
         return records
 
     def _must_hold(self, content: str, *folders: str) -> None:
-        """Raises ``DataError`` where the root, or one of ``folders`` in it, is not there.
+        """Raises ``DataError`` if the root, or one of ``folders`` in it, is missing.
 
         Args:
-            content: what belongs there.
+            content: what the root should hold.
         """
         for folder in (self.root, *(self.root / name for name in folders)):
             if not folder.is_dir():
@@ -85,7 +85,7 @@ class LabelledClips(ABC):
         """The clips of one of ``SPLITS``."""
 
     def splits_there(self, missing: Callable[[str, DataError], object]) -> list[str]:
-        """The splits that can be read; ``missing`` is called with each other one, and why.
+        """The splits that can be read. ``missing`` is called with each other split and the reason.
 
         Raises:
             DataError: the training split cannot be read.
@@ -102,20 +102,20 @@ class LabelledClips(ABC):
         return names
 
     def source(self, record: Record) -> Origin:
-        """Where a clip comes from, as far as names tell."""
+        """Where a clip comes from, if names tell."""
         return Origin(record.path, record.start, record.end)
 
     def split(self, name: str) -> Split:
-        """``records(name)`` with what it takes to load them."""
+        """``records(name)``, ready to be loaded."""
         return Split(self.records(name))
 
     def check_files(self, records: Sequence[Record], max_missing: int = 0) -> None:
         """Raises ``DataError`` that counts the files of ``records`` that are missing.
 
         Args:
-            max_missing: as many records may lack their file.
+            max_missing: number of records that may lack their file.
         """
-        # A clip of a long file often stands beside others of it.
+        # Clips of one long file often follow each other.
         is_there = lru_cache(maxsize=1024)(os.path.exists)  # a clip may be a folder of images
         missing = Counter(path for path in RecordTable.of(records).paths if not is_there(path))
         if missing.total() > max_missing:
@@ -144,7 +144,7 @@ class LabelledClips(ABC):
 
 
 class ImagesInMemory(LabelledClips):
-    """A dataset of images that fit in memory, a split in one piece."""
+    """A dataset whose images fit in memory, split by split."""
 
     @abstractmethod
     def images(self, split: str) -> npt.NDArray[np.uint8]:
@@ -156,7 +156,7 @@ class ImagesInMemory(LabelledClips):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of an annotation file, which can say where it stands."""
+    """One line of an annotation file, with its line number."""
 
     path: Path
     number: int
@@ -168,7 +168,7 @@ class Line:
 
 
 def composed(name: str) -> str:
-    """The name of a class, as people read it: accents in the one form of Unicode (NFC).
+    """The name of a class in one form of Unicode (NFC), so that equal texts are equal.
 
     Raises:
         ValueError: it is not text.
@@ -182,7 +182,7 @@ def composed(name: str) -> str:
 
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 file, with or without byte order mark, with the ends of its lines as they are.
+    """The text of a UTF-8 file without its byte order mark. Line ends are kept.
 
     Raises:
         DataError: it cannot be read.

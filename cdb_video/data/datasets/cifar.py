@@ -20,8 +20,10 @@ SIDE = 32
 
 
 class Cifar(SmallImages):
-    """Reads the binary batches, from the root or from the folder that the official archive unpacks
-    to. Not the Python batches: those are pickles, which can run code when they are read."""
+    """Reads the binary batches from the root or the folder of the official archive.
+
+    It does not read the Python batches: they are pickles, which can run code.
+    """
 
     folders: ClassVar[tuple[str, ...]]
     """Where the batches may lie below the root."""

@@ -1,4 +1,4 @@
-"""Names of classes from the files in which data sets give them."""
+"""Reads the names of classes from the files of data sets."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from cdb_video.errors import DataError
 def read_class_names(path: Path) -> list[str]:
     """Names in the order of their numbers, from 0.
 
-    A text file has a name a line, or ``number name`` where every line opens with its number, from 0
-    or from 1. A JSON file is a list, or ``{name: number}``, whose numbers may be texts.
+    A text file has one name in each line, or ``number name`` with numbers from 0 or from 1. A JSON
+    file is a list, or ``{name: number}``; the numbers may be texts.
 
     Raises:
         DataError: the file cannot be read, or numbers are missing or double.

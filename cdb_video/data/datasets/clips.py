@@ -1,4 +1,4 @@
-"""Anyone's own clips: a CSV file a split with a path and a label in each row."""
+"""Your own clips: one CSV file for each split, with a path and a label in each row."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,9 @@ class Clips(LabelledClips):
     in players and ``ffmpeg -ss``, also where the sound begins before the pictures. A path may also
     be that of an image.
 
-    Labels are names, or class numbers from 0 if all labels are whole numbers; a number that does
-    not occur is a class without clips. The classes are those of all three files together, names
-    in alphabetical order, unless CLASSES lists them; then all labels are names.
+    Labels are names, or class numbers from 0 if all labels are whole numbers. A number that does
+    not occur is a class without clips. The classes are those of all three files together, sorted
+    by name. If CLASSES lists the classes, all labels are names.
     """
 
     @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Clips(LabelledClips):
         self._lists = {split: self.root / getattr(options, split) for split in SPLITS}
         self._found = {
             split: self._read_list(path)
-            # Without the training list the classes would silently be other ones.
+            # Without the training list, the classes would silently change.
             for split, path in self._lists.items()
             if path.is_file() or split == "train"
         }
@@ -98,7 +98,7 @@ def _are_numbers(lists: list[ClipList]) -> bool:
     """Whether labels are class numbers, and not names.
 
     Raises:
-        DataError: some are and others not, so that one slip would number all classes anew.
+        DataError: some labels are numbers and others are not.
     """
     labels = [(one, label) for one in lists for label in one.labels]
     number = next((pair for pair in labels if is_number(pair[1])), None)

@@ -70,7 +70,7 @@ class Egtea(LabelledClips):
                 action, verb, noun = (int(text) for text in line.text.split()[1:4])
                 if found.setdefault(action - 1, (verb - 1, noun - 1)) != (verb - 1, noun - 1):
                     return ()  # then they do not follow from the action
-        # An action that no clip shows is never learnt; it gets the first of each.
+        # No clip shows this action, so it is never learnt. It gets the first verb and noun.
         pairs = [found.get(action, (0, 0)) for action in range(len(self.class_names))]
         names = [_read_names(self._annotation / f"{part}_idx.txt") for part in ("verb", "noun")]
         return (
@@ -92,7 +92,7 @@ class Egtea(LabelledClips):
     def source(self, record: Record) -> Origin:
         """By the clip's name, ``<subject>-<recipe>-<dish>-<ms>-<ms>-F<frame>-F<frame>``.
 
-        The file shows what lies between the frames, which is more than the milliseconds say.
+        The file holds the frames between the frame numbers, more than the milliseconds say.
         """
         fields = Path(record.path).stem.split("-")
         session, frames = "-".join(fields[:3]), [field.removeprefix("F") for field in fields[5:7]]

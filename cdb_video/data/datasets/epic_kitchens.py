@@ -50,10 +50,10 @@ class EpicRow(NamedTuple):
 class EpicKitchens(LabelledClips):
     """EPIC-KITCHENS-100: 97 verbs and 300 nouns, actions of 0.5 to 147 s in 700 long videos.
 
-    A clip is what lies between the timestamps of its row. The ``start_frame`` of a row counts the
-    released JPEGs, which are 60 a second in old videos and 50 in those with three digits, whatever
-    the video has: it is used with FRAMES alone. Only the first noun of a row is its label. Actions
-    have a verb and a noun as outputs, for MODEL.HEADS parts.
+    A clip lies between the timestamps of its row. The ``start_frame`` of a row counts the released
+    JPEGs: 60 a second in old videos, 50 in those with three digits, whatever the rate of the video
+    is. So it is used only with FRAMES. The label is the first noun of a row. With MODEL.HEADS
+    parts, the outputs of an action are its verb and its noun.
     """
 
     @dataclass(frozen=True)

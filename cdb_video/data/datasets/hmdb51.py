@@ -25,8 +25,8 @@ class Hmdb51(LabelledClips):
 
     ``ROOT/hmdb51_org/<class>/*.avi`` and ``ROOT/testTrainMulti_7030_splits`` with its files
     ``<class>_test_split1.txt`` and so on, as the archives unpack. Classes are numbered by name.
-    Clips of one film are alike: ``val`` is whole films of the training clips, in the order of the
-    SHA-256 of their names, as many as fit into VAL_SHARE of a class.
+    Clips of one film look alike, so ``val`` takes whole films of the training clips: as many as fit
+    into VAL_SHARE of a class, in the order of the SHA-256 of their names.
     """
 
     @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Hmdb51(LabelledClips):
         return records
 
     def _clips(self, path: Path) -> list[tuple[str, str]]:
-        """Names of clips and the part that each is of; 0 is of none in this split."""
+        """Names of clips and the part of each; 0 means that this split does not use it."""
         pairs = []
         for line in read_lines(path):
             clip, _, part = line.text.rpartition(" ")
@@ -96,5 +96,5 @@ class Hmdb51(LabelledClips):
 
 
 def film_of(clip: str, class_name: str) -> str:
-    """What stands before the class in ``film_class_u_cm_np1_ri_med_4.avi``."""
+    """The text before the class in ``film_class_u_cm_np1_ri_med_4.avi``."""
     return clip.partition(f"_{class_name}_")[0]

@@ -1,4 +1,4 @@
-"""Anyone's own images: a folder a split, in it a folder a class."""
+"""Your own images: one folder for each split, with one folder for each class in it."""
 
 import os
 from dataclasses import dataclass

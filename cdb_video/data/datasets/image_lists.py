@@ -12,9 +12,9 @@ from cdb_video.errors import DataError
 class ImageLists(LabelledClips):
     """Base of the long-tailed benchmarks, which differ in their lists and where these come from.
 
-    Paths are relative to the root; labels are numbers from 0, and the classes are those of the
-    training list. A class is called as the folder of its training images (``n01440764``); where
-    not every class has a folder of its own, all are called by their numbers.
+    Paths are relative to the root. Labels are numbers from 0. The classes are those of the training
+    list. A class has the name of the folder of its training images (``n01440764``). If not every
+    class has its own folder, all classes have their numbers as names.
     """
 
     command: ClassVar[str]

@@ -12,9 +12,8 @@ from cdb_video.registry import DATASETS
 class INaturalist(ImageLists):
     """iNaturalist 2018: 437,513 training images of 8,142 species.
 
-    The labels of its test images are not public, so what is reported is accuracy on its validation
-    images. They are the test split here and nothing else, as a model must not be chosen on what it
-    is tested on.
+    The labels of its test images are not public, so papers report accuracy on its validation
+    images. Here these are the test split only: a model must not be chosen on its test data.
     """
 
     @dataclass(frozen=True)

@@ -31,9 +31,9 @@ class Kinetics(LabelledClips):
     """Kinetics: ten seconds of YouTube videos, 400 to 700 actions, from the official CSV files.
 
     The header is ``label,youtube_id,time_start,time_end,split``, perhaps with ``is_cc``. PATH says
-    where the clip of a row lies. Classes are numbered by name, of which ORDER says how: published
-    networks disagree where blanks and quotes matter. Many videos are gone from YouTube:
-    SKIP_MISSING leaves out the clips that are not there.
+    where the clip of a row lies. Classes are numbered in the order of their names. ORDER says how
+    blanks and quotes are sorted, because published networks differ there. Many videos are gone
+    from YouTube: SKIP_MISSING leaves out missing clips.
     """
 
     @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Lists with a line ``path label`` a clip, as most video toolkits read them."""
+"""Lists with one line ``path label`` for each clip, as most video toolkits read them."""
 
 import os
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ from cdb_video.registry import DATASETS
 class PathLabelList(LabelledClips):
     """Clips named in lists with a line ``path label``, as PySlowFast, MMAction2 and others have.
 
-    A path is a video, an image, or a folder of numbered images; it may hold blanks, as the label
-    is what stands last. Classes are called by CLASS_NAMES, or else by their numbers, of which there
-    are as many as the largest label in all lists says.
+    A path is a video, an image, or a folder of numbered images; it may contain blanks: the
+    last word is the label. CLASS_NAMES gives the names of classes; without it they are numbers. The
+    largest label in all lists says how many there are.
     """
 
     @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class PathLabelList(LabelledClips):
         self._lists = {split: self.root / getattr(options, split) for split in SPLITS}
         self._found = {
             split: self._read_list(path)
-            # Without the training list the classes would silently be other ones.
+            # Without the training list, the classes would silently change.
             for split, path in self._lists.items()
             if path.is_file() or split == "train"
         }

@@ -22,7 +22,7 @@ class ListOptions:
 
 @dataclass(frozen=True)
 class TestedOnValidation(ListOptions):
-    """As papers test on the validation list, there is none for validation."""
+    """Options of data sets whose papers test on the validation list. VAL is empty."""
 
     val: str = ""
     """A validation list that shares no clip with training and test. Empty means none, with

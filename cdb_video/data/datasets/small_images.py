@@ -1,4 +1,4 @@
-"""Data sets of images that fit in memory, and the imbalanced sets that are made of them."""
+"""Data sets of small images, and the imbalanced subsets that are made of them."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class SubsetOptions:
-    """Which of the images are used. The same options give the same images, whatever RNG_SEED."""
+    """Which images are used. The choice depends on these options only, not on RNG_SEED."""
 
     classes: tuple[NonNegativeInt, ...] = ()
     """Numbers of the classes to tell apart, in the order of their labels. [9, 4] are two classes,
@@ -83,7 +83,7 @@ class Archive(NamedTuple):
 
     @classmethod
     def join(cls, files: Files, num_classes: int) -> "Archive":
-        """The content of all files, in their order.
+        """The content of all files, in order.
 
         Raises:
             DataError: a label is not in [0, num_classes), or images and labels differ in number.
@@ -105,8 +105,8 @@ class Archive(NamedTuple):
 class SmallImages(ImagesInMemory):
     """Base of data sets in a few files: MNIST, CIFAR.
 
-    A subclass names the classes in the files, and reads them. Records come class by class; their
-    path is that of an :class:`Archive`.
+    A subclass names the classes and reads the files. Records come class by class; their path is
+    that of an :class:`Archive`.
     """
 
     all_classes: ClassVar[tuple[str, ...]]
@@ -139,7 +139,7 @@ class SmallImages(ImagesInMemory):
         """
 
     def missing(self, what: str) -> DataError:
-        """The error that ``what`` is not there, with the command that gets it."""
+        """The error that ``what`` is missing, with the command that downloads it."""
         return DataError(f"{what}; {self.command} gets the data")
 
     def images(self, split: str) -> Pixels:

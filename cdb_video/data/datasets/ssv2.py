@@ -17,10 +17,9 @@ from cdb_video.registry import DATASETS
 class SomethingSomethingV2(LabelledClips):
     """Something-Something v2: 220,847 clips of 174 things done with objects, from the JSON lists.
 
-    An entry's ``template``, without its square brackets, is the class; ``label`` names the objects,
-    too, and is not looked at. Left and right matter: never flip. The official test list has no
-    labels: papers report on the validation list, which TEST names, so that without a validation
-    list of one's own there is none.
+    The class is the ``template`` of an entry, without its square brackets. Left and right matter:
+    never flip. The official test list has no labels, so papers report on the validation list. TEST
+    names that list; without a validation list of your own there is no validation.
     """
 
     @dataclass(frozen=True)

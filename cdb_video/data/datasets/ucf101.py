@@ -21,8 +21,8 @@ class Ucf101(LabelledClips):
     """UCF101: 13,320 clips of 101 actions; the official lists, and the clips that they name.
 
     ``ROOT/UCF-101/<Class>/*.avi`` and ``ROOT/ucfTrainTestlist/{classInd,trainlist01,...}.txt`` as
-    the two archives unpack. Clips of a group, ``g07`` in their names, are cut from one recording
-    and nearly alike: ``val`` is whole groups of the training list, ``train`` the others.
+    the two archives unpack. The clips of a group, ``g07`` in their names, are cut from one
+    recording and nearly alike. So ``val`` takes whole groups of the training list.
     """
 
     @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Clips in tar archives, as WebDataset lays them out, for file systems that dislike small files."""
+"""Clips in tar archives in WebDataset's layout, for file systems that are slow with small files."""
 
 import glob
 import json
@@ -24,9 +24,9 @@ LABELS = ("cls", "json")
 class WebDataset(LabelledClips):
     """Clips in uncompressed tar archives: ``KEY.mp4`` beside ``KEY.cls`` or ``KEY.json``.
 
-    A ``.cls`` holds the number of the class, from 0; a ``.json`` an object whose ``label`` is it,
-    or its name. The headers and labels of all archives are read once as a run begins; clips are
-    then read by their place, in any order, so that samplers and resumption are as for files.
+    A ``.cls`` file holds the class number, from 0. A ``.json`` file holds an object whose ``label``
+    is the class number or name. The headers and labels of all archives are read once, at the start
+    of a run. Clips are then read by position, so samplers and resuming work as for files.
     """
 
     @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class WebDataset(LabelledClips):
             yield from _samples(archive)
 
     def check_files(self, records: Sequence[Record], max_missing: int = 0) -> None:
-        """The clips were found in their archives as the data set was read."""
+        """Does nothing: reading the data set has found the clips in their archives."""
 
     def source(self, record: Record) -> Origin:
-        """The archive says nothing of where a clip comes from."""
+        """Unknown: the archive does not say where a clip comes from."""
         return Origin(record.path)
 
 

@@ -1,6 +1,6 @@
-"""Decoding: a video file -> the frames a player would present, as uint8 RGB, and their times.
+"""Decoding: turns a video file into the frames that a player shows, uint8 RGB, and their times.
 
-An image file is a video of one frame, a folder of numbered images one of many.
+An image file is a video of one frame. A folder of numbered images is a video, too.
 """
 
 import os
@@ -38,11 +38,10 @@ Span = tuple[float | None, float | None]
 
 
 class Decoder(Protocol):
-    """What ``VideoReader`` asks of a decoder, built as ``Class(path, decoding, span)``.
+    """What ``VideoReader`` needs from a decoder, built as ``Class(path, decoding, span)``.
 
-    It may raise anything that an ``except`` catches; what it needs beside the package's own
-    requirements it imports when it is built. Frames that are not on screen during ``span`` may be
-    left out: whatever is numbered here counts from the first that is not.
+    It may raise any ``Exception``. It imports optional packages when it is built. It may leave out
+    frames that are not on screen during ``span``; numbers count from the first frame it keeps.
     """
 
     fps: float
@@ -51,14 +50,14 @@ class Decoder(Protocol):
     end_s: float
 
     def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
-        """The frames (H, W, 3) at ``indices``, which rise, do not repeat and exist, one by one."""
+        """Yields the frames (H, W, 3) at ``indices``, which exist, rise and do not repeat."""
 
     def close(self) -> None:
         """Frees the file. May be called twice."""
 
 
 class Frames(Protocol):
-    """What clips are cut out of: a file, or pictures that are in memory already."""
+    """A source of clips: a file, or pictures in memory."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,14 +74,14 @@ class Frames(Protocol):
 
 
 class VideoReader:
-    """One open video file; a context manager, to be used by one process.
+    """One open video file. A context manager, for use in one process.
 
     Args:
         path: of the file, whose ending tells whether it is an image; of a folder of images; or of
             a file in an archive, ``ARCHIVE.tar/NAME``.
-        decoding: by which decoder, and what is refused.
-        span: the part that is wanted. Of a long file little more is read, where its container and
-            decoder allow; frames are then numbered within what was read.
+        decoding: the decoder, and the limits.
+        span: the wanted part. If container and decoder allow, little more of a long file is read;
+            frames are then numbered within what was read.
 
     Attributes:
         path: as given.
@@ -110,7 +109,7 @@ class VideoReader:
             is_file = not os.path.isdir(local)
             if is_file and decoding.damage != "accept" and (fault := what_is_missing(local)):
                 raise ValueError(fault)
-            # From the root on, as FFmpeg takes what stands before a colon for a protocol.
+            # An absolute path: FFmpeg reads the text before a colon as a protocol.
             absolute = os.path.abspath(local)
             self._decoder: Decoder = decoder_class(absolute, decoding, span)
         self.fps = self._decoder.fps
@@ -142,7 +141,7 @@ class VideoReader:
     def stream(
         self, indices: NDArray[np.integer[Any]], scale: float = 1.0
     ) -> Iterator[NDArray[np.uint8]]:
-        """As ``frames``, one (H, W, 3) after another: of a long file only one is held.
+        """As ``frames``, one (H, W, 3) after another: only one is in memory.
 
         Args:
             indices: rising frame numbers without repeats, each in ``[0, num_frames)``.
@@ -178,10 +177,10 @@ class VideoReader:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Turns whatever a decoder raises into one ``DecodeError`` that opens with the path.
+        """Turns any error of a decoder into one ``DecodeError`` that begins with the path.
 
-        Damaged files raise far more than FFmpeg's own errors: ``IndexError``,
-        ``UnicodeDecodeError``, ``MemoryError`` and others have been seen.
+        Damaged files raise more than FFmpeg's own errors, such as ``IndexError``,
+        ``UnicodeDecodeError`` and ``MemoryError``.
         """
         try:
             yield

@@ -1,4 +1,4 @@
-"""Opens files with FFmpeg, by way of PyAV, and listens to what it complains about."""
+"""Opens files with FFmpeg, through PyAV, and collects its complaints."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +13,13 @@ from cdb_video.data.decode.decoding import Decoding
 
 
 def open_video(path: str, decoding: Decoding) -> tuple[InputContainer, VideoStream]:
-    """Opens ``path`` for one thread: the workers of the loader are the parallelism.
+    """Opens ``path`` with one thread: the loader's workers already run in parallel.
 
     Raises:
         ValueError: it holds no video stream; or what PyAV raises.
     """
     detect = {} if decoding.damage == "accept" else {"err_detect": "crccheck+explode"}
-    # Playlists may name addresses: nothing is fetched.
+    # Playlists may name addresses. Nothing is downloaded.
     options = {**detect, "protocol_whitelist": "file"}
     container = av.open(path, metadata_errors="replace", options=options)
     try:
@@ -31,7 +31,7 @@ def open_video(path: str, decoding: Decoding) -> tuple[InputContainer, VideoStre
                 other.discard = Discard.all
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
-        # Others stop there for what whole files have, such as a cut with open groups of pictures.
+        # Other codecs would stop at harmless things, such as a cut within an open GOP.
         if decoding.damage != "strict" and stream.codec.canonical_name != "mjpeg":
             detect = {}
         filters = {"skip_loop_filter": "all"} if decoding.skip_loop_filter else {}
@@ -45,7 +45,7 @@ def open_video(path: str, decoding: Decoding) -> tuple[InputContainer, VideoStre
 
 @contextmanager
 def listening(container: InputContainer, decoding: Decoding) -> Iterator[None]:
-    """Raises what FFmpeg complains about in the block, as far as DATA.DAMAGE asks.
+    """Raises FFmpeg's complaints in the block, if DATA.DAMAGE asks for that.
 
     Raises:
         ValueError: the complaint.

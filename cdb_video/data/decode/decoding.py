@@ -1,4 +1,4 @@
-"""The options that say how files are decoded, and what is refused."""
+"""The options of decoding: the decoder, and which files are refused."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""Decodes with decord, by choice: what other toolkits use."""
+"""The optional decoder decord, which other toolkits use."""
 
 import os
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from cdb_video.registry import DECODERS
 class DecordDecoder:
     """The frames that PyAV finds, decoded by decord (from the package decord2).
 
-    decord counts frames that an edit list hides (of clips cut without re-encoding), loses the first
-    ones of MPEG-TS and gives memory that was never written for the last, and shows mirrored videos
-    upside down: such files are refused, and PyAV reads them.
+    decord counts frames that an edit list hides (in clips cut without re-encoding). In MPEG-TS it
+    loses the first frames and returns uninitialised memory for the last ones. It shows mirrored
+    videos upside down. Such files are refused; PyAV reads them.
 
-    Frames are decoded one by one from the start of the file. After a seek decord counts wrongly in
-    open groups of pictures; its own way of skipping gives up after 10,000 polls of its decoding
-    thread and silently returns an earlier frame, which happens as soon as the processor is busy.
+    Frames are decoded one by one from the start of the file. After a seek, decord counts wrongly in
+    open GOPs. Its skipping gives up after 10,000 polls of its decoding thread, for example on a
+    busy processor, and silently returns an earlier frame.
     """
 
     def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
@@ -38,7 +38,7 @@ class DecordDecoder:
         self.size, self.times, self.fps, self.end_s = known[:4]
 
     def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
-        """The frames at ``indices``, which rise, do not repeat and exist, one by one."""
+        """Yields the frames at ``indices``, which exist, rise and do not repeat."""
         for index in indices:
             picture = self._picture(index)
             if picture.shape[:2] != self.size:
@@ -58,12 +58,12 @@ class DecordDecoder:
             self._reached += 1
         picture: NDArray[np.uint8] = stored.asnumpy()
         height, width = picture.shape[:2]
-        # decord takes the padding behind short rows of pixels for a fourth channel.
+        # decord reads the padding after short rows of pixels as a fourth channel.
         return picture.reshape(height, -1)[:, : width * 3].reshape(height, width, 3)
 
 
 def _import_decord() -> ModuleType:
-    # By default decord gives up on the last frames of a file after 10,240 polls.
+    # By default, decord gives up on the last frames of a file after 10,240 polls.
     os.environ.setdefault("DECORD_EOF_RETRY_MAX", "1000000")
     import decord
 

@@ -18,7 +18,7 @@ NO_IMAGE = "no image that OpenCV can decode, or it is cut short or damaged"
 class ImageDecoder:
     """The picture in a file, upright as its EXIF orientation says.
 
-    Grey becomes RGB, 16 bits become 8, and transparency is dropped. Of an animation it is the first
+    Grey becomes RGB, 16 bits become 8, and transparency is dropped. An animation gives its first
     frame.
     """
 
@@ -27,7 +27,7 @@ class ImageDecoder:
     end_s = 1.0
 
     def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
-        # From memory, as OpenCV gives half a picture and no error for a file that was cut short.
+        # Read from memory: OpenCV returns half a picture, without an error, for a truncated file.
         content = Path(path).read_bytes()
         _check_size(content, decoding.max_pixels)
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
@@ -45,11 +45,11 @@ class ImageDecoder:
             yield resized(picture, scaled_size(self.size, scale))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: no file is open."""
 
 
 def _check_size(content: bytes, max_pixels: int) -> None:
-    """Refuses too large a picture by its header, which OpenCV does not read on its own."""
+    """Refuses a picture that is too large, by its header, before OpenCV decodes it."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # the limit is ours

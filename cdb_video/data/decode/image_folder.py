@@ -18,10 +18,10 @@ NUMBER = re.compile(r"(\d+)\D*$")
 
 
 class ImageFolderDecoder:
-    """The images of a folder, a frame each, ``DATA.IMAGE_FPS`` a second.
+    """The images of a folder as frames, ``DATA.IMAGE_FPS`` in a second.
 
-    The last number in a name says which frame it is, from 0 if there is a 0, else from 1. A frame
-    that is missing leaves the one before it on screen for longer.
+    The last number in a name is the frame number, from 0 if there is a 0, else from 1. If a frame
+    is missing, the one before it stays on screen.
     """
 
     def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
@@ -51,7 +51,7 @@ class ImageFolderDecoder:
             raise ValueError(f"{self._names[index]}: {error}") from None
 
     def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
-        """The images at ``indices``, all of the size of the first."""
+        """Yields the images at ``indices``, all in the size of the first."""
         for index in indices:
             image = self._open(index)
             if image.size != self.size:
@@ -63,4 +63,4 @@ class ImageFolderDecoder:
             yield resized(picture, scaled_size(self.size, scale))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: no file is open."""

@@ -1,4 +1,4 @@
-"""Pictures that are in memory already, with the face of an open video file."""
+"""Pictures in memory, with the interface of an open video file."""
 
 from collections.abc import Iterator
 from typing import Any

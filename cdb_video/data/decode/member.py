@@ -1,4 +1,4 @@
-"""Files inside tar archives, which decoders open as they open others."""
+"""Files inside tar archives, which decoders can open like other files."""
 
 import os
 import tarfile
@@ -23,9 +23,9 @@ class Place(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def members(archive: str) -> dict[str, Place]:
-    """Every file in an uncompressed tar archive, by name; the headers are read once a process.
+    """The files in an uncompressed tar archive, by name. Each process reads the headers once.
 
-    Processes that are forked have what was read before.
+    A forked process inherits them.
 
     Raises:
         OSError, tarfile.TarError: it cannot be read.
@@ -55,9 +55,9 @@ def content(path: str) -> bytes:
 
 @contextmanager
 def as_file(path: str) -> Iterator[str]:
-    """A path under which a file can be opened: its own, or of a copy of what an archive holds.
+    """A path that can be opened: that of a file, or of a copy of a member of an archive.
 
-    On Linux the copy is in memory.
+    On Linux, the copy is in memory.
     """
     if INSIDE not in path or os.path.exists(path):
         yield path

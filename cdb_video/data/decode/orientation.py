@@ -1,4 +1,4 @@
-"""How stored pixels are turned and mirrored to be upright."""
+"""The rotation and mirroring that make stored pixels upright."""
 
 from typing import Any, NamedTuple
 

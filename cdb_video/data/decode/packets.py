@@ -1,4 +1,4 @@
-"""What the packets of a file tell about its frames, read without decoding any."""
+"""Reads from the packets of a file when its frames are shown, without decoding them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cdb_video.data.decode.decoding import Decoding
 
 ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores"})
-# AVI stores no time of presentation; what the demuxer makes up holds for these alone.
+# AVI stores no presentation times. The demuxer's guesses are right for these codecs only.
 TIMED_IN_AVI = frozenset({"mpeg4", "mjpeg"})
 SOME = 3
 """Stored frames of which a whole file would show more than one."""
@@ -32,7 +32,7 @@ class Keyframe(NamedTuple):
 
 
 class PacketRow(NamedTuple):
-    """What matters of one packet; times in ticks."""
+    """One packet; times in ticks."""
 
     pts: int | None
     dts: int | None
@@ -62,8 +62,8 @@ class PacketTable:
     def key_before(self, index: int) -> Keyframe:
         """The last keyframe presented at or before frame ``index``.
 
-        Decoding from there gives frame ``index`` also where groups of pictures are open: frames
-        shown before a keyframe but stored behind it belong to the keyframe before.
+        Decoding from there reaches frame ``index``, in open GOPs, too: frames that are shown before
+        a keyframe but stored after it belong to the keyframe before.
         """
         following = int(np.searchsorted(self.key_pts, self.pts[index], "right"))
         end = self.key_pts[following] if following < len(self.key_pts) else self.pts[-1] + 1
@@ -77,17 +77,17 @@ class PacketTable:
 
 
 def start_of(container: InputContainer) -> float:
-    """When the clock of players starts, in seconds of the file: with its earliest stream; 0 where
-    it does not say."""
+    """When the clock of players starts, in seconds of the file: with its earliest stream. 0 if the
+    file does not say."""
     return (container.start_time or 0) / av.time_base
 
 
 def read_packet_table(
     container: InputContainer, stream: VideoStream, decoding: Decoding
 ) -> PacketTable | None:
-    """Reads all packets of ``stream``; leaves ``container`` at its end.
+    """Reads all packets of ``stream``. ``container`` is at its end afterwards.
 
-    Packets that an edit list hides are flagged by the demuxer; they are decoded but not shown.
+    The demuxer flags packets that an edit list hides: they are decoded but not shown.
 
     Returns:
         None where packets may not stand for frames one to one: unknown codecs, packets without a
@@ -101,7 +101,7 @@ def read_packet_table(
         promised = len(stream.index_entries)
         if len(rows) < promised:
             raise ValueError(f"the file is cut short: it holds {len(rows)} of {promised} packets")
-        # An edit list may hide any part, but not all: that is what a damaged time scale does.
+        # An edit list may hide a part. Only a damaged time scale hides everything.
         if sum(row.is_shown for row in rows) <= 1 < SOME < stream.frames:
             raise ValueError(f"its edit list hides all but one of {stream.frames} frames")
     return _table(rows, container, stream)
@@ -110,12 +110,12 @@ def read_packet_table(
 def read_stretch(
     container: InputContainer, stream: VideoStream, decoding: Decoding, start: int, end: int | None
 ) -> PacketTable | None:
-    """As ``read_packet_table``, of what is on screen from tick ``start`` to ``end``, or a bit more.
+    """As ``read_packet_table``, for the frames from tick ``start`` to ``end``, or a few more.
 
-    Where the container has an index, only that part of the file is read.
+    If the container has an index, only that part of the file is read.
 
     Returns:
-        None also where no keyframe before ``start`` is found.
+        None also if no keyframe before ``start`` is found.
     """
     packets = _packets_before(container, stream, start)
     if packets is None:
@@ -124,7 +124,7 @@ def read_stretch(
     first = rows[0].pts if rows else None
     if first is None:
         return None
-    # Frames shown before the first keyframe but stored behind it lack what they refer to.
+    # Frames shown before the first keyframe but stored after it lack their references.
     rows = [
         row
         for row in rows
@@ -138,7 +138,7 @@ def _packets_before(
 ) -> "Iterable[Packet[VideoStream]] | None":
     """Packets in decoding order from a keyframe that is presented at or before ``start``.
 
-    None where there is no way to one, and for AVI, whose times after a seek are other ones.
+    None if it cannot be reached, and for AVI, whose times change after a seek.
     """
     if container.format.name == "avi":
         return None
@@ -164,7 +164,7 @@ def _packets_before(
 def _rows(
     packets: "Iterable[Packet[VideoStream]]", decoding: Decoding, end: int | None = None
 ) -> list[PacketRow]:
-    """Of ``packets``, until all that is presented before tick ``end`` has come."""
+    """Yields ``packets`` until all frames before tick ``end`` have come."""
     rows: list[PacketRow] = []
     for packet in packets:
         if packet.is_corrupt and decoding.damage != "accept":
@@ -174,7 +174,7 @@ def _rows(
             shown = not packet.is_discard
             rows.append(PacketRow(packet.pts, dts, packet.is_keyframe, shown, packet.duration or 0))
         decoding.check_length(len(rows))
-        # No frame is presented before it is due for decoding.
+        # No frame is shown before its decoding time.
         if end is not None and packet.dts is not None and packet.dts > end:
             break
     return rows

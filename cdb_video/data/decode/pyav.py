@@ -1,4 +1,4 @@
-"""Decodes with PyAV (FFmpeg): exactly the presented frames, and little more than asked for."""
+"""Decodes with PyAV (FFmpeg): exactly the shown frames, and few that nobody asked for."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -31,18 +31,17 @@ KEPT_INDICES = 32
 
 
 class _Mismatch(Exception):
-    """The decoder gives other frames than the packets announce."""
+    """The decoder returns other frames than the packets announce."""
 
 
 @DECODERS.register("pyav")
 class PyavDecoder:
     """Finds frames by the presentation times of the packets, or else by counting.
 
-    One pass over the packets, without decoding, tells which frames are presented and where the
-    keyframes are; of a long file, over those of the stretch that is wanted. A frame is then reached
-    from the keyframe before it and known by its time. Where packets do not stand for frames one to
-    one, and where decoding contradicts the packets, frames are counted from the start of the file
-    instead: slower, never different.
+    One pass over the packets, without decoding, finds the shown frames and the keyframes. In a long
+    file it reads only the wanted part. A frame is then reached from the keyframe before it and
+    recognised by its time. If packets and frames do not match one to one, or if decoding
+    contradicts the packets, frames are counted from the start of the file: slower, but the same.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class PyavDecoder:
         self._container.close()
 
     def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
-        """The frames at ``indices``, which rise, do not repeat and exist, one by one."""
+        """Yields the frames at ``indices``, which exist, rise and do not repeat."""
         pictures, num_given = self._read(indices, scale), 0
         while True:
             try:
@@ -89,7 +88,7 @@ class PyavDecoder:
             yield picture
 
     def _find_frames(self, span: tuple[float | None, float | None]) -> None:
-        """Fills ``_table``, or where that is not to be had ``_stamps`` alone."""
+        """Fills ``_table``, or only ``_stamps`` if there can be no table."""
         self._table, self._in_part = None, False
         if span != (None, None):
             ticks = [None if second is None else self._tick(second) for second in span]
@@ -130,11 +129,11 @@ class PyavDecoder:
                 threads=1,
             )
             upright = self._orientation.upright(_pixels(converted))
-            # Where the frame was RGB already the decoder may refer to it for the next one.
+            # The decoder may still refer to a frame that was RGB already.
             yield upright.copy() if converted is frame else np.ascontiguousarray(upright)
 
     def _walk(self, indices: list[int]) -> Iterator[VideoFrame]:
-        """The decoded frames at the rising ``indices``; seeks where that saves decoding."""
+        """Yields the decoded frames at the rising ``indices``; seeks if that saves decoding."""
         reached, decoded = -1, self._begun or self._decode(0)
         self._begun = None
         if self._table is not None:
@@ -152,7 +151,7 @@ class PyavDecoder:
             yield frame
 
     def _decode(self, index: int) -> Iterator[tuple[int, VideoFrame]]:
-        """Frames with their indices, rising, from ``index`` or before it to the end."""
+        """Yields (index, frame) in rising order, from ``index`` or earlier to the end."""
         if self._table is None:
             return self._decode_all()
         return self._decode_from(self._table, index)
@@ -165,11 +164,11 @@ class PyavDecoder:
             yield index, frame
 
     def _decode_from(self, table: PacketTable, index: int) -> Iterator[tuple[int, VideoFrame]]:
-        """Leaves out frames that are neither wanted nor needed, once some are wanted."""
+        """Drops packets of frames that are neither wanted nor needed by wanted ones."""
         key = table.key_before(index)
         due = table.first_at(key.pts)
-        # In H.264 alone a frame that no other refers to is marked beyond doubt. Where no frame
-        # is reordered there are few of them, and the times may be made up: then decode each one.
+        # Only H.264 reliably marks frames that no other refers to. Without reordering there are few
+        # of them, and times may be made up, so every frame is decoded.
         may_skip = table.reordered and self._stream.codec.canonical_name == "h264"
         for packet in self._packets_from(key):
             if may_skip:
@@ -191,8 +190,8 @@ class PyavDecoder:
 
     def _packets_from(self, key: Keyframe) -> "Iterable[Packet[VideoStream]]":
         """Packets in decoding order from ``key``, or from a keyframe before it."""
-        # MP4 and Matroska find the keyframe before a time of presentation, and MP4 with an edit
-        # list an earlier one than need be; AVI and MPEG-TS go by the time of decoding.
+        # MP4 and Matroska seek by presentation time, and MP4 with an edit list goes further back
+        # than necessary. AVI and MPEG-TS seek by decoding time.
         for target in (key.last, key.pts, key.dts) if self._can_seek else ():
             try:
                 self._container.seek(target, stream=self._stream)
@@ -211,7 +210,7 @@ class PyavDecoder:
         self._container, self._stream = open_video(self._path, self._decoding)
 
     def _count(self) -> list[int | None]:
-        """Decodes everything once: the time of each frame in ticks, if it has one."""
+        """Decodes everything once: the time of each frame in ticks, or None."""
         self._reopen()
         stamps = []
         for frame in self._container.decode(self._stream):
@@ -222,7 +221,7 @@ class PyavDecoder:
         return stamps
 
     def _counted(self, indices: list[int]) -> list[int]:
-        """Counts the frames of the whole file; where those at ``indices`` of the table are then."""
+        """Counts the frames of the whole file; returns the new numbers of ``indices``."""
         before, self._table = [self._stamps[index] for index in indices], None
         num_announced, self._stamps = len(self._stamps), self._count()
         if num_announced == len(self._stamps):
@@ -265,7 +264,7 @@ class PyavDecoder:
         if len(stamps) < len(self._stamps) or np.any(np.diff(ticks) <= 0):
             num_frames = len(self._stamps)
             if self._container.format.name == "avi" and self._stream.duration:
-                # The rate may be that of fields; how long the whole is holds.
+                # The rate may be that of fields. The duration is right.
                 rate = num_frames / float(self._stream.duration * (self._stream.time_base or 1))
             return rate, np.arange(num_frames) / rate, num_frames / rate
         base = float(self._stream.time_base or 1)
@@ -274,7 +273,7 @@ class PyavDecoder:
         ends = [float(times[-1]) + 1 / fps if fps else 0.0]
         if self._table is not None and self._table.end > ticks[-1]:
             ends = [self._table.end * base - start]
-        # Matroska tells no more of the last frame than how long the whole file is.
+        # Matroska does not store the duration of the last frame, only that of the file.
         if len(self._container.streams) == 1 and not self._in_part:
             ends.append((self._container.duration or 0) / av.time_base)
         return fps, times, max(ends)

@@ -1,4 +1,4 @@
-"""What decoders that are taken by choice are held to: the frames of a file as PyAV finds them."""
+"""The frames of a file as PyAV finds them: the reference for optional decoders."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ everywhere."""
 
 
 class Reference(NamedTuple):
-    """The facts of a file, which ``VideoReader`` explains, its format and its first picture."""
+    """The facts of a file (see ``VideoReader``), its format and its first picture."""
 
     size: tuple[int, int]
     times: NDArray[np.float64]
@@ -25,7 +25,7 @@ class Reference(NamedTuple):
 
     @classmethod
     def of(cls, path: str, decoding: Decoding) -> "Reference":
-        """Raises what PyAV raises of a file that does not decode."""
+        """Raises PyAV's error if the file does not decode."""
         pyav = PyavDecoder(path, decoding, (None, None))
         try:
             (first,) = pyav.stream([0], 1.0)
@@ -34,10 +34,10 @@ class Reference(NamedTuple):
             pyav.close()
 
     def hold(self, decoder: str, num_frames: int, first: NDArray[np.uint8]) -> None:
-        """Raises ``ValueError`` where ``decoder`` counts other frames, or begins with another.
+        """Raises ``ValueError`` if ``decoder`` counts other frames or has another first frame.
 
-        It does where frames are hidden in front of a cut, where others cannot be decoded, and where
-        it knows nothing of pictures that are stored as in a mirror.
+        That happens if frames before a cut are hidden, if some cannot be decoded, or if it ignores
+        mirroring.
         """
         if num_frames != len(self.times):
             counts = f"{num_frames} frames in place of {len(self.times)}"

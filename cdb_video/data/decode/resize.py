@@ -12,7 +12,7 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """``picture`` (H, W, 3) in another (height, width), averaging where that is smaller."""
+    """``picture`` (H, W, 3) in another (height, width). Shrinking averages pixels."""
     height, width = size
     if picture.shape[:2] == size:
         return picture

@@ -1,4 +1,4 @@
-"""Decodes with TorchCodec, by choice: PyTorch's own decoder, over the system's FFmpeg."""
+"""The optional decoder TorchCodec: PyTorch's own, which uses the system's FFmpeg."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -23,10 +23,10 @@ SAME_S = 1e-3
 class TorchCodecDecoder:
     """The frames that PyAV finds, decoded by TorchCodec.
 
-    Needs the package torchcodec in the version that goes with torch, and FFmpeg's libraries. A
-    frame is asked for by its number and known by its time: of files that were cut without
-    re-encoding, of MPEG-TS and of some AVI, TorchCodec 0.13 gives later frames than it was asked
-    for. Such files are refused, as are mirrored ones, and PyAV reads them.
+    It needs the version of the package torchcodec that fits torch, and FFmpeg's libraries. A frame
+    is requested by its number and checked by its time: in files that were cut without re-encoding,
+    in MPEG-TS and in some AVI, TorchCodec 0.13 returns later frames. Such files are refused, and
+    mirrored ones, too; PyAV reads them.
     """
 
     def __init__(self, path: str, decoding: Decoding, span: Any = None) -> None:
@@ -41,7 +41,7 @@ class TorchCodecDecoder:
         known.hold("torchcodec", int(facts.num_frames or 0), self._pictures([0])[0])
 
     def stream(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
-        """The frames at ``indices``, which rise, do not repeat and exist, one by one."""
+        """Yields the frames at ``indices``, which exist, rise and do not repeat."""
         for begin in range(0, len(indices), CHUNK):
             for picture in self._pictures(indices[begin : begin + CHUNK]):
                 yield resized(picture, scaled_size(self.size, scale))
@@ -53,7 +53,7 @@ class TorchCodecDecoder:
         return _import_torchcodec().VideoDecoder(path, **options)
 
     def _pictures(self, indices: list[int]) -> NDArray[np.uint8]:
-        """``(T, H, W, 3)``; raises ``ValueError`` where they are not those at ``indices``."""
+        """``(T, H, W, 3)``. Raises ``ValueError`` if they are not the frames at ``indices``."""
         found = self._reader.get_frames_at(indices)
         given = found.pts_seconds.cpu().numpy() - self._begin_s
         wrong = np.abs(given - (self.times[indices] - self.times[0])) > SAME_S

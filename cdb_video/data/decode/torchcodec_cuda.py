@@ -1,4 +1,4 @@
-"""Decodes with TorchCodec on the GPU (NVDEC), by choice; on the CPU where that is not to be had."""
+"""The optional decoder TorchCodec on the GPU (NVDEC), with the CPU as fallback."""
 
 import sys
 from functools import cache
@@ -12,10 +12,10 @@ from cdb_video.registry import DECODERS
 
 @DECODERS.register("torchcodec_cuda")
 class TorchCodecCudaDecoder(TorchCodecDecoder):
-    """As ``torchcodec``, on the GPU's own decoder where there is one, else on the CPU.
+    """As ``torchcodec``, on the GPU's own decoder if it has one, else on the CPU.
 
-    A process that was forked cannot use the GPU: take DATA_LOADER.NUM_WORKERS 0. Colours may differ
-    a little from the CPU's, as other hardware converts them.
+    A forked process cannot use the GPU: set DATA_LOADER.NUM_WORKERS to 0. Colours may differ a
+    little from the CPU's, because other hardware converts them.
     """
 
     def _open(self, path: str, **options: Any) -> Any:
@@ -24,7 +24,7 @@ class TorchCodecCudaDecoder(TorchCodecDecoder):
             try:
                 return super()._open(path, device="cuda", **options)
             except RuntimeError as error:
-                # Not every codec and size has a decoder in hardware, nor every build of TorchCodec.
+                # Some codecs, sizes and builds of TorchCodec have no hardware decoder.
                 reason = " ".join(str(error).split())[:160]
         _say(reason)
         return super()._open(path, **options)

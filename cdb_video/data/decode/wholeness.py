@@ -1,6 +1,6 @@
-"""Whether a file holds all that its container promises, told from sizes alone.
+"""Whether a file holds everything that its container promises, judged by sizes.
 
-Only the headers of the outermost parts are read: a few bytes, whatever the length of the file.
+Only the headers of the outermost parts are read: a few bytes of a file of any length.
 """
 
 import os
@@ -17,10 +17,10 @@ MAX_PARTS = 100_000
 
 
 def what_is_missing(path: str | Path) -> str | None:
-    """Why a video file cannot be whole; None where nothing speaks against it.
+    """Why a video file is incomplete; None if it seems whole.
 
-    MP4 and its kin, Matroska and WebM, AVI, MPEG-TS and GIF say how long they are; of other
-    containers nothing is known.
+    MP4 and its relatives, Matroska, WebM, AVI, MPEG-TS and GIF state their length. Other
+    containers do not.
 
     Raises:
         OSError: the file cannot be read.
@@ -64,7 +64,7 @@ def _mp4(file: BinaryIO, size: int) -> str | None:
 
 
 def _mp4_samples(file: BinaryIO, boxes: list[tuple[bytes, int, int]], size: int) -> str | None:
-    """Each sample takes a byte, in the file or in the table of their sizes."""
+    """Each sample takes at least a byte, in the file or in the table of sizes."""
     for wanted in SAMPLE_SIZES:
         inside = [(start, end) for kind, start, end in boxes if kind == wanted]
         boxes = [box for start, end in inside for box in _boxes(file, start, min(end, size))]
@@ -111,7 +111,7 @@ def _avi(file: BinaryIO, size: int) -> str | None:
         if kind != b"RIFF":
             return None
         at += 8 + length + length % 2
-        # Recorders that were switched off leave a length of 0.
+        # A recorder that was switched off leaves a length of 0.
         if length and at - length % 2 > size:
             return f"the file is cut short: its RIFF ends {at - size:,} bytes on"
     return None

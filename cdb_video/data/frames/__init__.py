@@ -1,1 +1,1 @@
-"""Frames: which make up a clip, and what becomes of their pixels."""
+"""Frames: the choice of frames of a clip, and the changes to their pixels."""

@@ -1,4 +1,4 @@
-"""The options of what is changed at random in training clips."""
+"""The options of random changes to training clips."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -19,7 +19,7 @@ Degrees = Annotated[float, Interval(low=0, high=180)]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes to training clips, drawn once a clip and the same for all its frames."""
+    """Random changes to training clips, the same for all frames of a clip."""
 
     pad: NonNegativeInt = 0
     """Black border around the picture that the random crop may reach into, in pixels of a picture

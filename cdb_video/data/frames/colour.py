@@ -20,12 +20,12 @@ def random_colours(largest: float, rng: np.random.Generator, count: int) -> Colo
 def with_colours(video: torch.Tensor, colours: Colours) -> torch.Tensor:
     """``video`` (B, 3, T, H, W) uint8 with other brightness, contrast and saturation.
 
-    Contrast is the distance of each pixel to the clip's mean brightness, saturation that to the
-    pixel's own. All three together are linear, and rounded once.
+    Contrast is the distance of a pixel to the clip's mean brightness. Saturation is its distance to
+    its own brightness. All three together are linear and rounded once.
     """
     factors = torch.from_numpy(colours).to(video.device)
     brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1, 1).unbind(1)
-    # Sums of integers are exact: a clip's mean does not depend on the batch around it.
+    # Sums of integers are exact, so the mean of a clip does not depend on its batch.
     sums = video.sum((2, 3, 4), dtype=torch.int64).double()
     red, green, blue = (weight * sums[:, channel] for channel, weight in enumerate(LUMA))
     mean = ((red + green + blue) / video[0, 0].numel()).float().view(-1, 1, 1, 1, 1)

@@ -1,7 +1,7 @@
 """The geometry of a clip: crop, rotation, flip and resize as one affine map for all its frames.
 
-Lengths are pixels of the presented video, coordinates are (x, y) with pixel i covering
-``[i, i + 1)``, so its centre lies at i + 0.5 and a resize has no half-pixel shift.
+Lengths are pixels of the presented video. Coordinates are (x, y); pixel i covers ``[i, i + 1)``,
+so its centre is at i + 0.5, and resizing does not shift by half a pixel.
 """
 
 import math
@@ -48,7 +48,7 @@ class Crops(NamedTuple):
     flipped: npt.NDArray[np.bool_]
 
     def at(self, rows: npt.NDArray[np.int64]) -> "Crops":
-        """Those of some of the clips."""
+        """The crops of some of the clips."""
         left, top, width, height, degrees, flipped = self
         return Crops(left[rows], top[rows], width[rows], height[rows], degrees[rows], flipped[rows])
 
@@ -76,7 +76,7 @@ def _random_shapes(
     """Widths and heights ``(count,)`` of crops that fit into ``height`` x ``width``.
 
     The first of ``TRIES`` that fits, as in Szegedy et al., "Going Deeper with Convolutions", CVPR
-    2015, section 6, and what others made of it; if none does, as much of the first as there is.
+    2015, section 6. If none fits, the first is cut to the picture.
     """
     by_side = augmentation.crop_by == "side"
     narrowest, widest = augmentation.aspect_ratio
@@ -114,7 +114,7 @@ def fixed_crop(height: int, width: int, view: int = 0, num_views: int = 1) -> Cr
 
 
 def decode_scale(crop: Crop, size: int) -> float:
-    """How much the decoder shrinks frames, so that ``crop`` still has ``size`` pixels a side."""
+    """The decoder's scale with which ``crop`` still has ``size`` pixels on each side."""
     shrink = min(crop.width, crop.height) / size
     return 1.0 if any(low <= shrink <= high for low, high in AS_IT_IS) else 1 / shrink
 
@@ -122,8 +122,8 @@ def decode_scale(crop: Crop, size: int) -> float:
 def crop_turns(crops: Crops, size: int) -> tuple[Affine, Affine]:
     """How each of N crops is turned, mirrored and scaled to ``size`` x ``size``.
 
-    A point of the picture, seen from the middle of the crop, times its matrix is the point of the
-    output, seen from the middle of that.
+    The matrix maps a point of the picture, relative to the middle of the crop, to a point of the
+    output, relative to its middle.
 
     Returns:
         (N, 2, 2) matrices; (N, 2) the middle (x, y) of each crop.
@@ -151,13 +151,13 @@ def crop_affine(crop: Crop, video: tuple[int, int], decoded: tuple[int, int], si
     """
     (turn,), (middle,) = crop_turns(Crops(*(np.array([value]) for value in crop)), size)
     linear = turn * [video[1] / decoded[1], video[0] / decoded[0]]
-    # Indices are half a pixel off coordinates on both sides of the map.
+    # An index differs from its coordinate by half a pixel on both sides of the map.
     offset = size / 2 - turn @ middle + linear @ [0.5, 0.5] - 0.5
     return np.column_stack([linear, offset])
 
 
 def sampling_affines(crops: Crops, height: int, width: int) -> Affine:
-    """Where each crop's output takes its points from, for ``torch.nn.functional.affine_grid``.
+    """The map from each crop's output to the picture, for ``torch.nn.functional.affine_grid``.
 
     Returns:
         ``(N, 2, 3)``: a point of the output -> of the ``height`` x ``width`` picture, both from -1

@@ -1,4 +1,4 @@
-"""Cuts clips out of one open video, of which each frame is decoded once for all of them."""
+"""Cuts clips out of one open video. Each frame is decoded once for all clips."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -24,22 +24,22 @@ def cut(
     *,
     black: bool = False,
 ) -> Iterator[Clip]:
-    """The clips of ``wanted``, each in every crop before the next one comes.
+    """Yields the clips of ``wanted``: every crop of one clip, then the next clip.
 
-    Frames are held, cropped already, until no later clip needs them: those of overlapping windows
-    that follow each other are few, however long the video is.
+    Cropped frames are held until no later clip needs them. Overlapping windows in order need few of
+    them, however long the video is.
 
     Args:
         wanted: frame numbers (T,) of each clip.
         crops: in pixels of the video, all of one scale.
         size: S, in pixels.
-        black: what a crop reaches outside the picture is black, not its reflection.
+        black: outside the picture is black, not its reflection.
     """
     rising = np.unique(np.concatenate(wanted))
     scale = decode_scale(crops[0], size)
     pictures = zip(rising.tolist(), video.stream(rising, scale), strict=True)
     cutters = _cutters(video, scale, crops, size, black)
-    # The first frame that is needed from each clip on.
+    # For each clip, the first frame that it or a later clip needs.
     first_needed = np.minimum.accumulate([indices.min() for indices in wanted[::-1]])[::-1]
     held: dict[int, list[Frame]] = {}
     for indices, needed in zip(wanted, first_needed, strict=True):
@@ -80,14 +80,14 @@ def cut_each(
 
 
 def _write(frame: Frame, clip: Clip, time: int) -> None:
-    """Puts a frame (S, S, 3) into ``clip`` (3, T, S, S), several times as fast as numpy does."""
+    """Copies a frame (S, S, 3) into ``clip`` (3, T, S, S), several times as fast as numpy."""
     cv2.split(frame, [plane[time] for plane in clip])
 
 
 def _cutters(
     video: Frames, scale: float, crops: Sequence[Crop], size: int, black: bool
 ) -> list[Callable[[Frame], Frame]]:
-    """Of each crop what cuts it out of a frame that was decoded at ``scale``."""
+    """The warp of each crop for frames that were decoded at ``scale``."""
     decoded = scaled_size(video.size, scale)
     affines = [crop_affine(crop, video.size, decoded, size) for crop in crops]
     return [warper(affine, decoded, size, black=black) for affine in affines]
@@ -101,7 +101,7 @@ def cut_views(
     views: tuple[int, int],
     size: int,
 ) -> npt.NDArray[np.uint8]:
-    """The fixed views of the frames ``[first, last)``, all crops of the first moment first.
+    """The fixed views of the frames ``[first, last)``: all crops of the first time, then the next.
 
     Args:
         views: clips along time, and crops of each: 1, or 3 along the longer side.

@@ -1,7 +1,7 @@
-"""RandAugment (Cubuk et al., NeurIPS workshops 2020) of clips: what is drawn is done to all frames.
+"""RandAugment (Cubuk et al., NeurIPS workshops 2020), the same for all frames of a clip.
 
-Operations and their strengths are timm's of the "increasing" kind, as PySlowFast takes them; Pillow
-does them.
+The operations and strengths are timm's "increasing" ones, which PySlowFast uses. Pillow computes
+them.
 """
 
 import re
@@ -25,7 +25,7 @@ GREY = (128, 128, 128)
 
 
 class Policy(NamedTuple):
-    """What ``rand-m9-n2-mstd0.5-inc1`` says."""
+    """The parts of ``rand-m9-n2-mstd0.5-inc1``."""
 
     magnitude: float
     """In [0, 10]."""
@@ -39,7 +39,7 @@ def parse_policy(text: str) -> Policy:
     """Reads a policy in timm's words: ``rand-mM``, perhaps with ``-nN``, ``-mstdS`` and ``-inc1``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no policy.
     """
     name, *words = text.split("-")
     values: dict[str, float] = {}

@@ -1,7 +1,7 @@
-"""Which frames of a video make up a clip: integer functions that need no video.
+"""Chooses the frames of a clip: functions of integers, which need no video.
 
-A clip is drawn from the presented frames ``[first, last)`` of a file. With ``rng`` the choice is
-random, as in training; without, it is that of temporal view ``view`` of ``num_views``.
+A clip is drawn from the presented frames ``[first, last)`` of a file. With ``rng``, the choice is
+random, as in training. Without, it is temporal view ``view`` of ``num_views``.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from cdb_video.errors import DataError
 
 FrameIndices = npt.NDArray[np.int64]
 
-# Times in lists are usually rounded to milliseconds, those of frames are not.
+# Times in lists are usually rounded to milliseconds. Times of frames are not.
 ROUNDING_S = 0.001
 
 
@@ -74,7 +74,7 @@ class ClipSampling:
 
 
 def without_some(indices: FrameIndices, share: float, rng: np.random.Generator) -> FrameIndices:
-    """Frame numbers (T,), a ``share`` of which, each on its own, give way to the one before."""
+    """Frame numbers (T,). Each is replaced by the one before with probability ``share``."""
     if not share:
         return indices
     lost = rng.random(len(indices)) < share

@@ -1,4 +1,4 @@
-"""Takes the pixels of one crop out of a frame, by the affine map that ``transforms`` gives it."""
+"""Takes the pixels of one crop out of a frame, by an affine map."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ WHOLE = 1e-6
 
 
 class _Box(NamedTuple):
-    """An upright crop on whole pixels: where it is, if it is mirrored (-1), how often halved."""
+    """An upright crop on whole pixels: position, mirroring (-1), number of halvings."""
 
     rows: slice
     columns: slice
@@ -26,12 +26,12 @@ class _Box(NamedTuple):
 def warper(
     affine: Affine, decoded: tuple[int, int], size: int, *, black: bool = False
 ) -> Callable[[Frame], Frame]:
-    """What takes a frame (H, W, 3) of ``decoded`` (H, W) through ``affine``: (size, size, 3).
+    """A function that maps a frame (H, W, 3) of size ``decoded`` by ``affine``: (size, size, 3).
 
-    A crop with two pixels or more for one of the output is halved first, by the mean of four, and
-    again if need be; the rest is bilinear, so no pixel of the crop is passed over. What lies
-    outside the frame is its reflection, or ``black``. A crop on whole pixels without scale or
-    rotation is a view of the frame.
+    If the crop has two or more pixels for one of the output, it is halved first, as often as
+    needed, by the mean of four pixels. The rest is bilinear, so every pixel of the crop counts.
+    Outside the frame is its reflection, or black with ``black``. A crop on whole pixels without
+    scale or rotation is a view of the frame.
     """
     box = _box(affine, decoded, size)
     if box is not None:
@@ -52,11 +52,11 @@ def warper(
 
 
 def _box(affine: Affine, decoded: tuple[int, int], size: int) -> _Box | None:
-    """The crop, if it is upright, on whole pixels of the frame and can be halved as need be."""
+    """The crop, if it is upright, lies on whole pixels and can be halved as often as needed."""
     linear, offset = affine[:, :2], affine[:, 2]
     if max(abs(linear[0, 1]), abs(linear[1, 0])) > WHOLE:
         return None
-    # Where the output's first corner and its last lie in the frame, in coordinates.
+    # The first and the last corner of the output, in coordinates of the frame.
     corners = np.array([[-0.5], [size - 0.5]])
     found = (corners - offset) / np.diag(linear) + 0.5
     whole = np.rint(found).astype(np.int64)
@@ -81,7 +81,7 @@ def _scaled(frame: Frame, box: _Box, size: int) -> Frame:
 
 
 def _halved(picture: Frame, times: int) -> Frame:
-    """Half as high and wide, so many times; an odd last row or column is left out."""
+    """Halves height and width ``times`` times; drops an odd last row or column."""
     for _ in range(times):
         height, width = (side // 2 for side in picture.shape[:2])
         picture = resized(picture[: 2 * height, : 2 * width], (height, width))

@@ -1,4 +1,4 @@
-"""Videos as they are given on a command line: files, folders of them, lists."""
+"""Finds the videos that a command line names: files, folders, lists."""
 
 import csv
 import io

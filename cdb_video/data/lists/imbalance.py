@@ -1,4 +1,4 @@
-"""How many samples of each class make an imbalanced set: functions of class sizes."""
+"""Class sizes of imbalanced sets."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,11 +11,10 @@ PARETO_ALPHA = 6.0
 def profile_shares(num_classes: int, profile: Profile, ratio: float) -> list[float]:
     """``(K,)`` class sizes as fractions of the largest, which comes first, K >= 2.
 
-    'exponential' falls as ``ratio ** (-c / (K - 1))`` (Cui et al., CVPR 2019); 'step' is 1 for
-    the first half of the classes, which has the odd one, and ``1 / ratio`` for the others (Buda
-    et al., Neural Networks 2018). Of two classes both make the same. 'pareto' falls as
-    ``(1 + c / s) ** -alpha``, with the scale s at which the last class has ``1 / ratio``: fast
-    among the first classes, slowly along the tail.
+    'exponential' falls as ``ratio ** (-c / (K - 1))`` (Cui et al., CVPR 2019). 'step' is 1 for the
+    first half of the classes, rounded up, and ``1 / ratio`` for the others (Buda et al., Neural
+    Networks 2018). With two classes both are equal. 'pareto' falls as ``(1 + c / s) ** -alpha``,
+    where the scale s gives the last class ``1 / ratio``: fast at first, slowly along the tail.
     """
     if profile == "pareto":
         last = num_classes - 1
@@ -34,7 +33,7 @@ def sizes_by_largest(available: Sequence[int], shares: Sequence[float], largest:
     Args:
         available: ``(K,)`` samples of each class that there are.
         shares: ``(K,)`` in (0, 1].
-        largest: upper bound of n; 0 is none.
+        largest: upper bound of n; 0 means no bound.
     """
     most = min(int(count / share) for count, share in zip(available, shares, strict=True))
     if largest:

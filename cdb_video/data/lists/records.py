@@ -15,8 +15,8 @@ AT_ONCE = 65_536
 class Record(NamedTuple):
     """One labelled clip: the part ``[start, end)`` in seconds of a video file.
 
-    ``None`` for ``start`` or ``end`` means the beginning or the end of the file; the seconds count
-    from the start of the file as in players, whichever of its streams that is.
+    ``None`` for ``start`` or ``end`` means the beginning or the end of the file. Seconds count as
+    in players: from the start of the earliest stream.
     """
 
     path: str
@@ -26,8 +26,8 @@ class Record(NamedTuple):
 
 
 class Paths:
-    """N paths as one array of bytes: forked processes share it, which they would not share of
-    strings, whose reference counts change as they are looked at."""
+    """N paths as one array of bytes. Forked processes share it. They would copy strings, because
+    reading a string changes its reference count."""
 
     def __init__(self, chunks: Iterable[Sequence[str]]) -> None:
         pieces: list[bytes] = []
@@ -61,12 +61,12 @@ class Paths:
 
 
 class RecordTable(Sequence[Record]):
-    """N records in a few arrays; it is equal to a list of the same records.
+    """N records in a few arrays. It equals a list of the same records.
 
     Args:
         paths: of the files.
         labels: (N,).
-        spans: (N, 2) start and end in seconds, not a number for None.
+        spans: (N, 2) start and end in seconds, NaN for None.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class RecordTable(Sequence[Record]):
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> "RecordTable":
-        """``records`` as a table; a table as it is."""
+        """``records`` as a table. A table is returned unchanged."""
         if isinstance(records, cls):
             return records
         nan = float("nan")
@@ -88,7 +88,7 @@ class RecordTable(Sequence[Record]):
         )
 
     def keys(self) -> npt.NDArray[np.int64]:
-        """(N,) numbers that are equal for equal clips, and hardly ever for others."""
+        """(N,) hashes: equal for equal clips, hardly ever for others."""
         keys = self.paths.hashes.copy()
         if not np.isnan(self.spans).all():
             for column, factor in zip(self.spans.T, (3, 5), strict=True):

@@ -16,7 +16,7 @@ Images = npt.NDArray[np.uint8]
 
 
 def max_bad(fraction: float, num_records: int) -> int:
-    """How many of a split's records may be bad: ``fraction`` of them, but one always."""
+    """How many records of a split may be bad: ``fraction`` of them, at least one."""
     return max(1, int(fraction * num_records))
 
 
@@ -24,9 +24,9 @@ class Split:
     """The N records of one split.
 
     Args:
-        records: in the order that everything else refers to by position.
-        images: reads their pictures, (N, 3, H, W) uint8 RGB, where they fit in memory; None where
-            records are files, which are decoded as they are needed.
+        records: in an order that never changes; positions refer to it.
+        images: reads the pictures, (N, 3, H, W) uint8 RGB, if they fit in memory; None if the
+            records are files, which are decoded on demand.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Split:
 
     @cached_property
     def images(self) -> Images | None:
-        """(N, 3, H, W) uint8 RGB, read once; None where records are files."""
+        """(N, 3, H, W) uint8 RGB, read once; None if the records are files."""
         return None if self._read is None else self._read()
 
 
 class HasSplits(Protocol):
-    """A dataset, as far as its splits go."""
+    """A source of splits."""
 
     class_names: list[str]
 
@@ -68,7 +68,7 @@ class Splits:
 
     Args:
         dataset: has the splits.
-        names: those to read. Each must be there; its files need not.
+        names: the splits to read. Their lists must exist; their files need not.
     """
 
     def __init__(self, dataset: HasSplits, names: Iterable[str]) -> None:
@@ -83,8 +83,8 @@ class Splits:
         return self._splits[name]
 
     def unseen(self, name: str) -> npt.NDArray[np.bool_] | None:
-        """(N,) whether nobody who recorded or is shown in a clip of the split ``name`` is in the
-        training split, too; None where names do not tell who that is."""
+        """(N,) whether the person of a clip of the split ``name`` is not in the training split.
+        None if names do not tell the person."""
         source = getattr(self._dataset, "source", None)
         if source is None:
             return None
@@ -98,7 +98,7 @@ class Splits:
         """Raises ``DataError`` where files of the splits ``names`` are missing.
 
         Args:
-            max_bad_fraction: more than that of one of the splits, where some may be bad.
+            max_bad_fraction: the share of a split that may be missing; None for nothing.
         """
         for name in names:
             files = self._splits[name].files
@@ -115,7 +115,7 @@ class Splits:
         return np.bincount(joined, minlength=len(self.class_names))
 
     def output_counts(self, names: str, outputs: Outputs) -> list[Labels]:
-        """As ``counts``, of what each of ``outputs`` tells apart."""
+        """As ``counts``, for each of ``outputs``."""
         counts = self.counts(names)
         return [
             np.bincount(output.of_class, counts, len(output.class_names)).astype(np.int64)
@@ -123,13 +123,12 @@ class Splits:
         ]
 
     def absent_classes(self, name: str) -> tuple[list[str], str]:
-        """Names of the classes without a clip in a split, and what they suggest."""
+        """Names of the classes without a clip in a split, and the likely reason."""
         absent = [self.class_names[label] for label in np.flatnonzero(self.counts(name) == 0)]
         return absent, "; are labels counted from 1?" if absent[:1] == ["0"] else ""
 
     def oddities(self) -> list[str]:
-        """What is seldom meant, in a line each: classes without training clips, clips in two
-        splits."""
+        """Probable mistakes, one in a line: classes without training clips, clips in two splits."""
         found = []
         empty, hint = self.absent_classes("train")
         if empty:

@@ -1,1 +1,1 @@
-"""Packing: every clip again, small and quick to decode."""
+"""Packing: re-encodes every clip, small and quick to decode."""

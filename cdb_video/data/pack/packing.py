@@ -1,4 +1,4 @@
-"""Prepares clips for training: every file again, small and quick to decode, and proved the same."""
+"""Prepares clips for training: re-encodes each one small and quick to decode, and checks it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,10 +38,9 @@ class Packing:
     """Quality of x264, 0 to 51: lower is better and larger."""
 
     def options(self) -> dict[str, str]:
-        """For x264: of eight frames five are referred to by none, so that a reader may leave them
-        out, and no filter runs after decoding. A reader wants each frame as much as any, so none
-        is made better for the sake of those that refer to it (mbtree); light that changes is
-        weighted (weightp, weightb), which costs decoding nothing."""
+        """Options of x264. No frame refers to five of eight frames, so a reader may skip them. No
+        filter runs after decoding. All frames have the same quality (no mbtree): a reader may need
+        any of them. Weighting for changing light (weightp, weightb) costs no decoding time."""
         group = str(self.key_frames)
         return {
             "crf": str(self.crf),
@@ -61,7 +60,7 @@ class Packing:
 
 
 class Packed(NamedTuple):
-    """What became of a clip."""
+    """The result for one clip."""
 
     frames: int
     psnr: float
@@ -72,13 +71,13 @@ class Packed(NamedTuple):
 
 
 def pack(record: Record, out: Path, packing: Packing, decoding: Decoding) -> Packed:
-    """Writes one clip to ``out``, without sound, once it has proved to be the same.
+    """Writes one clip to ``out``, without sound, after checking that it is the same.
 
-    Its frames are those that are on screen from ``record.start`` to ``record.end``, upright, at the
-    times that they had, counted from the first. An image is copied.
+    It has the frames on screen from ``record.start`` to ``record.end``, upright, at their times,
+    counted from the first. An image is copied.
 
     Raises:
-        DecodeError: it cannot be decoded, or what was written has other frames.
+        DecodeError: it cannot be decoded, or the written file has other frames.
         DataError: it lies outside its file.
     """
     source = Path(record.path)
@@ -115,7 +114,7 @@ def _lowest_psnr(
     decoding: Decoding,
     source: str,
 ) -> float:
-    """The lowest PSNR of the frames ``expected``. Raises ``DecodeError`` where a file differs."""
+    """The lowest PSNR of the frames ``expected``. Raises ``DecodeError`` if a file differs."""
     with VideoReader(str(path), decoding) as video:
         if video.num_frames != len(times):
             fault = f"{video.num_frames} frames instead of {len(times)}"

@@ -1,4 +1,4 @@
-"""Where packed clips go, and the lists that name them there."""
+"""Chooses the paths of packed clips, and writes the lists that name them."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ LISTS = (".csv", ".json", ".txt", ".tsv", ".yaml", ".yml")
 
 
 class PackingPlan(NamedTuple):
-    """What is to be packed, and where to."""
+    """The clips to pack, and their new paths."""
 
     clips: dict[Path, Record]
     """Each file that is to be written, by its path, with the record that it comes from."""
@@ -25,12 +25,12 @@ class PackingPlan(NamedTuple):
     """Whether clips are parts of files, which become files of their own, named in new lists."""
 
     def places(self) -> dict[tuple[str, float | None, float | None], Path]:
-        """Path, start and end of a record -> where it goes."""
+        """(path, start, end) of a record -> its new path."""
         return {(r.path, r.start, r.end): path for path, r in self.clips.items()}
 
 
 def plan_packing(root: Path, out: Path, splits: Mapping[str, Iterable[Record]]) -> PackingPlan:
-    """Where each record of each split goes.
+    """Plans the path of each record of each split.
 
     Raises:
         ConfigError: ``out`` is ``root``, or a clip lies outside ``root``.
@@ -76,7 +76,7 @@ def write_lists(
 
 
 def _name_under(root: Path, path: str) -> str:
-    """The path from ``root``; a link under it may lead anywhere, and ``root`` may be one itself."""
+    """The path relative to ``root``. Links are not followed: ``root`` may be one itself."""
     for way in (os.path.abspath, os.path.realpath):
         name = os.path.relpath(way(path), way(root))
         if not name.startswith(os.pardir):

@@ -1,4 +1,4 @@
-"""What a sampler is, and how an epoch's order is dealt to the ranks."""
+"""The base of samplers, and the dealing of an epoch's order to the ranks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Sampler:
         options: of the sampler itself.
         labels: ``(N,)`` class of each record.
         num_classes: K.
-        seed: of the run; the order depends on it, on the epoch, and on what was observed, only.
+        seed: of the run. The order depends only on it, the epoch, and the observed recall.
         num_epochs: of the run; they count from 1.
     """
 
@@ -59,27 +59,27 @@ class Sampler:
         raise NotImplementedError
 
     def observe(self, recall: torch.Tensor, counts: torch.Tensor) -> None:
-        """Takes the recall ``(K,)`` on ``source`` and sample counts ``(K,)``; or ignores them."""
+        """Takes the recall ``(K,)`` on ``source`` and its sample counts ``(K,)``. Ignored here."""
 
     def class_state(self, epoch: int) -> ClassState | None:
-        """Difficulties, and the odds and tau of ``epoch``; None if it does not go by them."""
+        """Difficulties, odds and tau of ``epoch``; None for a sampler without difficulties."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """What ``observe`` has changed, for the checkpoint."""
+        """The state that ``observe`` changes, for the checkpoint."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what ``state_dict`` gave."""
+        """Restores the state of ``state_dict``."""
 
 
 def shard_of_rank(order: Order, rank: int, world_size: int, *, pad: bool) -> Order:
     """Every ``world_size``-th entry of ``order``, from ``rank`` on.
 
-    Equal batches of all ranks together are then the same slice of ``order`` for any number of
-    ranks. With ``pad`` the order is first repeated from its start until it divides evenly, so
-    that every rank takes the same number of training steps. Without, every entry goes to
-    exactly one rank, as evaluation needs.
+    The same slice of ``order`` then makes up a batch of all ranks, for any number of ranks. With
+    ``pad``, the order is first repeated from its start until it divides evenly, so that every rank
+    takes the same number of training steps. Without it, every entry goes to exactly one rank, as
+    evaluation needs.
     """
     if pad:
         order = np.resize(order, -(-len(order) // world_size) * world_size)
@@ -99,9 +99,9 @@ def rank_batches(
     They are the same in every epoch.
 
     Args:
-        training: all ranks get equally many samples, and a last batch of a single sample joins
-            the one before it: batch norm has nothing to average over in one small clip. Without,
-            every place is in exactly one batch of one rank.
+        training: all ranks get equally many samples. A last batch of one sample joins the one
+            before it, because batch norm cannot average over a single clip. Otherwise every
+            place is in exactly one batch of one rank.
     """
     places = shard_of_rank(np.arange(order_length), rank, world_size, pad=training)
     batches = [places[begin : begin + batch_size] for begin in range(0, len(places), batch_size)]
@@ -111,7 +111,7 @@ def rank_batches(
 
 
 def repeat_numbers(order: Order) -> Order:
-    """How many times each entry of ``order`` has come before: 0 at its first place, then 1, ..."""
+    """How often each entry of ``order`` came before: 0 at its first place, then 1, ..."""
     places = np.argsort(order, kind="stable")
     starts = np.flatnonzero(np.diff(order[places], prepend=-1))
     lengths = np.diff(starts, append=len(order))
@@ -123,10 +123,10 @@ def repeat_numbers(order: Order) -> Order:
 def systematic_counts(
     expected: npt.NDArray[np.float64], total: int, rng: np.random.Generator
 ) -> Order:
-    """Rounds ``expected``, which sums to ``total``, to counts that sum to it, too.
+    """Rounds ``expected``, which sums to ``total``, to integers with the same sum.
 
-    Each count is its expected value rounded up or down, and equal to it on average; where 0 is
-    expected, it is 0. (Systematic sampling: one random offset for all.)
+    Each count is its expected value rounded up or down, and equals it on average. An expected 0
+    stays 0. This is systematic sampling: one random offset for all.
     """
     counts = np.zeros(len(expected), dtype=np.int64)
     order = rng.permutation(np.flatnonzero(expected > 0))

@@ -1,4 +1,4 @@
-"""Orders that draw a class first, and then a record of that class."""
+"""Samplers that draw a class first, and then a record of that class."""
 
 from typing import Any
 
@@ -11,11 +11,10 @@ Weights = npt.NDArray[np.float64]
 
 
 class ByClass(Sampler):
-    """Base of samplers that give each class a probability; an epoch has as many draws as records.
+    """Base of samplers by class probability. An epoch has as many draws as records.
 
     A class with probability p gets p * N of the N draws of an epoch, rounded up or down at random
-    so that p * N is the mean. Its draws go through its records in random order; all have been seen
-    before one comes again.
+    with mean p * N. Its records come in random order, and each comes once before any comes again.
     """
 
     def __init__(self, options: Any, **context: Any) -> None:

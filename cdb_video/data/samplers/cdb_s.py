@@ -16,9 +16,9 @@ class CDBSampling(ByClass):
 
     ``d_c ** tau`` with ``d_c = 1 - recall_c`` on validation: class-wise difficulty-balanced
     sampling (CDB-S) of Sinha, Ohashi, Nakamura, "Class-Difficulty Based Methods for Long-Tailed
-    Visual Recognition", IJCV 2022. Before the first validation every difficulty is 1, so that
-    classes are drawn equally often. A class at 100 % recall is not drawn in the paper's form;
-    ``min_weight`` keeps it in.
+    Visual Recognition", IJCV 2022. Before the first validation every difficulty is 1, and
+    classes are drawn equally often. The paper's form never draws a class with 100 % recall;
+    ``min_weight`` keeps drawing it.
     """
 
     @dataclass(frozen=True)

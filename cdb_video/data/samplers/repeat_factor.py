@@ -16,10 +16,10 @@ class RepeatFactor(Sampler):
 
     A record of class c comes ``r_c = max(1, sqrt(threshold / f_c))`` times. f_c is the class's
     share of all records. Repeat factor sampling of Gupta, Dollár, Girshick, "LVIS: A Dataset for
-    Large Vocabulary Instance Segmentation", CVPR 2019 (appendix B.2), where an image's fractional
-    repeat is decided on its own, so that epochs differ in length. Here the fractions of all records
-    are rounded together, at random: every epoch has ``floor(sum of r_c over records)`` entries, and
-    r_c is the mean over epochs but for what that floor takes away, less than one entry in all.
+    Large Vocabulary Instance Segmentation", CVPR 2019 (appendix B.2), where each image's
+    fraction is rounded on its own, so that epochs differ in length. Here the fractions of all
+    records are rounded together, at random: every epoch has ``floor(sum of r_c over records)``
+    entries. The mean of a record over epochs is r_c, less its part of what the floor drops.
     """
 
     @dataclass(frozen=True)

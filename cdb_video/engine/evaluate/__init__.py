@@ -1,1 +1,1 @@
-"""Evaluate: from batches to votes, from votes to numbers."""
+"""Evaluation: turns batches into votes, and votes into scores and metrics."""

@@ -1,4 +1,4 @@
-"""What a model makes of the clips of a split, and the numbers made of that."""
+"""The scores of a model on a split, and the metrics made of them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ TOP = 5
 
 
 class Scores(NamedTuple):
-    """What all processes know of N records, on the CPU; 0 where there was no view."""
+    """The results of N records from all processes, on the CPU; 0 for a record without a view."""
 
     values: Tensor
     """(N, K) float64 class probabilities, averaged over the views that decode; or the highest,
@@ -31,12 +31,12 @@ class Scores(NamedTuple):
 
     @classmethod
     def of_all(cls, values: Tensor, labels: Tensor, valid: Tensor) -> "Scores":
-        """From the scores (N, K) of all classes."""
+        """Made of the scores (N, K) of all classes."""
         return cls(values, valid, values.gather(1, labels[:, None])[:, 0])
 
 
 class Evaluation(NamedTuple):
-    """What a model makes of the N clips of a split."""
+    """The results of a model on the N clips of a split."""
 
     found: Scores
     target: Tensor
@@ -55,12 +55,12 @@ class Evaluation(NamedTuple):
 
     @property
     def classes(self) -> Tensor | None:
-        """As of ``Scores``."""
+        """As in ``Scores``."""
         return self.found.classes
 
     @property
     def valid(self) -> Tensor:
-        """(N,) bool: whether the clip could be decoded; scores are 0 where not."""
+        """(N,) bool: whether the clip could be decoded. Otherwise its scores are 0."""
         return self.found.valid
 
     @property
@@ -70,14 +70,14 @@ class Evaluation(NamedTuple):
 
     @property
     def prediction(self) -> Tensor:
-        """(N,) int64: the class of the highest score, the lowest id where several are equal; -1
-        for a clip that is not valid."""
+        """(N,) int64: the class of the highest score, the lowest id among equals. -1 for an invalid
+        clip."""
         best = self.scores.argmax(dim=1) if self.classes is None else self.classes[:, 0].long()
         return torch.where(self.valid, best, -1)
 
     @property
     def loss(self) -> float:
-        """Mean unweighted cross entropy of the scores of valid clips, comparable between losses."""
+        """Mean cross entropy of valid clips, without weights, so that losses can be compared."""
         p = self.found.truth[self.valid]
         return float(-p.clamp(min=torch.finfo(torch.float32).tiny).log().mean())
 
@@ -88,7 +88,7 @@ class Evaluation(NamedTuple):
 
     @property
     def recalls(self) -> Recalls:
-        """Of the classes, and of what each output tells apart."""
+        """The recall of the classes, and of each output."""
         recall, counts = recall_per_class(*self.counted, self.num_classes)
         own = ClassRecall(torch.from_numpy(recall), torch.from_numpy(counts))
         return Recalls(own, [one.recalls.classes for one in self.several] or [own])
@@ -100,7 +100,7 @@ class Evaluation(NamedTuple):
         *,
         average_precision: bool = True,
     ) -> dict[str, Any]:
-        """The numbers of ``metrics.json`` that depend on predictions alone."""
+        """The part of ``metrics.json`` that depends on predictions only."""
         metrics = classification_metrics(
             *self.counted,
             len(class_names),
@@ -119,7 +119,7 @@ class Evaluation(NamedTuple):
 def of_outputs(
     scores: Tensor, valid: Tensor, target: Tensor, outputs: Outputs, leave_out: bool
 ) -> Evaluation:
-    """From the probabilities of all outputs.
+    """Made of the probabilities of all outputs.
 
     Args:
         scores: (N, P1 + P2 + ...), those of each output sum to 1.

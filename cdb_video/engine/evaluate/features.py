@@ -1,4 +1,4 @@
-"""What the backbone makes of clips: the input of the classifier."""
+"""The features of clips: the input of the classifier."""
 
 from collections.abc import Callable
 

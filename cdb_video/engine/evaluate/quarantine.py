@@ -1,4 +1,4 @@
-"""Clips that cannot be decoded: collected, told, and a reason to stop where they are many."""
+"""Collects and reports clips that cannot be decoded, and stops the run if there are too many."""
 
 from collections import Counter
 
@@ -16,14 +16,14 @@ STAGES = {"train": "train", "val": "validate", "test": "test"}
 
 
 class Quarantine:
-    """The bad clips of a run: those that this process has met, and when told those of all.
+    """The bad clips of a run: those of this process, and after ``tell`` those of all.
 
     Args:
-        folder: where they are written down.
-        splits: that they belong to.
-        decoder: that finds them bad.
+        folder: keeps their list.
+        splits: of the run.
+        decoder: that failed.
         max_bad_fraction: share of a split that may be bad.
-        screen: where they are told.
+        screen: shows them.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Quarantine:
         self._told: set[tuple[str, int]] = set()
 
     def see(self, split: str, batch: Batch) -> Batch:
-        """Takes down the bad clips that ``batch`` tells of; returns it.
+        """Notes the bad clips of ``batch``; returns it.
 
         Raises:
-            DataError: there are more than may be.
+            DataError: there are more than allowed.
         """
         for bad in batch.bad:
             self._found.setdefault((split, bad.record), bad.reason)
@@ -53,12 +53,12 @@ class Quarantine:
         return batch
 
     def tell(self, split: str, epoch: int) -> None:
-        """Shares what all processes have met, writes it down and names what is new.
+        """Joins the bad clips of all processes, writes them down and shows the new ones.
 
         Every process must call it.
 
         Raises:
-            DataError: there are more than may be.
+            DataError: there are more than allowed.
         """
         for found in distributed.gather(self._found):
             self._found |= found

@@ -19,7 +19,7 @@ from cdb_video.system.stopping import StopRequest
 
 
 class Evaluating(NamedTuple):
-    """How the clips of a split are scored."""
+    """Options: how the clips of a split are scored."""
 
     leave_out: bool = True
     """As in ``Evaluation``."""
@@ -32,7 +32,7 @@ class Evaluating(NamedTuple):
 
 
 class AllScores:
-    """The scores of all outputs of N records: N times their sizes times 8 bytes.
+    """The scores of all outputs of N records. Takes N times P1 + P2 + ... times 8 bytes.
 
     Args:
         labels: (N,) true classes.
@@ -48,12 +48,12 @@ class AllScores:
         self._views = torch.zeros(len(labels), dtype=torch.int64, device=device)
 
     def add(self, index: Tensor, voted: Tensor) -> None:
-        """Takes the votes (B, P1 + P2 + ...) of views of the records ``index`` (B,)."""
+        """Adds the votes (B, P1 + P2 + ...) of views of the records ``index`` (B,)."""
         self._sums.index_add_(0, index, voted)
         self._views.index_add_(0, index, torch.ones_like(index))
 
     def evaluation(self) -> Evaluation:
-        """What has come of it; every process must call it."""
+        """The result. Every process must call it."""
         distributed.sum_(self._sums)
         distributed.sum_(self._views)
         scores = elect(self._sums, self._views, self._how.average, self._outputs).cpu()
@@ -63,7 +63,7 @@ class AllScores:
 
 
 class BestScores:
-    """The highest scores of each record, those of all classes only while its views come.
+    """The highest scores of each record. Scores of all classes are held only while its views come.
 
     Args:
         labels: (N,) true classes.
@@ -79,7 +79,7 @@ class BestScores:
         self._truth = torch.zeros(len(labels))
 
     def add(self, index: Tensor, voted: Tensor) -> None:
-        """Takes the votes (B, K) of views of the records ``index`` (B,)."""
+        """Adds the votes (B, K) of views of the records ``index`` (B,)."""
         done = []
         for record, vote in zip(index.tolist(), voted, strict=True):
             before, num = self._pending.pop(record, (torch.zeros_like(vote), 0))
@@ -94,7 +94,7 @@ class BestScores:
         views = torch.tensor([num for _, num in found], device=found[0][0].device)
         sums = torch.stack([vote for vote, _ in found])
         scores = elect(sums, views, self._how.average, self._outputs).cpu()
-        # As argmax, the lowest of equal classes comes first.
+        # As in argmax, the lowest of equal classes comes first.
         best = scores.sort(dim=1, descending=True, stable=True)
         count, place = self._scores.shape[1], torch.tensor(records)
         self._scores[place] = best.values[:, :count].float()
@@ -102,7 +102,7 @@ class BestScores:
         self._truth[place] = scores.gather(1, self._labels[place, None])[:, 0].float()
 
     def evaluation(self) -> Evaluation:
-        """What has come of it; every process must call it."""
+        """The result. Every process must call it."""
         if self._pending:
             self._keep([*self._pending])
         scores, truth, classes = map(distributed.total, (self._scores, self._truth, self._classes))
@@ -124,11 +124,11 @@ def evaluate(
     """Runs ``model`` over this process's share of a split; every process gets the whole result.
 
     Args:
-        model: takes uint8 clips; without the wrapper for several processes, whose hidden exchanges
+        model: takes uint8 clips. Not in the wrapper for several processes: its communication
             could hang here.
         labels: (N,) true class of each record.
         on_batch: called after each batch.
-        stop: by which this process can be asked to leave off.
+        stop: asks this process to stop.
 
     Raises:
         Stopped: a process was asked to.
@@ -153,7 +153,7 @@ def evaluate(
 
 
 def _checked(result: Evaluation) -> Evaluation:
-    """``result``, or the error that it is of no use."""
+    """``result``, or the error that no score is usable."""
     if not result.valid.any():
         raise DataError(f"none of the {len(result.target)} clips can be decoded")
     finite = result.scores.isfinite().all(dim=1)

@@ -73,11 +73,11 @@ def write_test(
     checkpoint: Path,
     epoch: int,
 ) -> dict[str, Any]:
-    """Writes ``test`` and its line of ``log.jsonl``; returns ``metrics.json``.
+    """Writes the folder ``test`` and a line of ``log.jsonl``; returns ``metrics.json``.
 
     Args:
-        options: that the test was made with.
-        checkpoint: that was tested, and ``epoch``, those it was trained for.
+        options: of the test.
+        checkpoint: the tested one; ``epoch``: its number of epochs.
     """
     names, grouping = task.outputs.class_names, task.grouping
     metrics = {
@@ -110,7 +110,7 @@ def write_test(
 
 
 def _heads(task: Task, result: Evaluation) -> dict[str, Any]:
-    """What each of several outputs recognises for itself, and of two the numbers of their pairs."""
+    """The metrics of each of several outputs, and of two outputs those of their pairs."""
     if not result.several:
         return {}
     splits, outputs = task.splits, task.outputs

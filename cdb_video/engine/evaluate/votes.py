@@ -1,4 +1,4 @@
-"""The one way from batches to class probabilities: validation, test and prediction take it."""
+"""Turns batches into class probabilities, for validation, test and prediction."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -19,10 +19,10 @@ Average = Literal["probabilities", "logits"]
 def votes(
     model: Classifier, loader: BatchLoader, average: Average
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Every batch, as it came, with what its clips add to the scores of their records.
+    """Yields each batch with the votes of its clips.
 
     Args:
-        model: takes uint8 clips; without the wrapper for several processes, whose hidden exchanges
+        model: takes uint8 clips. Not in the wrapper for several processes: its communication
             could hang here.
 
     Yields:

@@ -1,1 +1,1 @@
-"""Build: options become parts of a run. Nothing below reads the options."""
+"""Preparation: turns options into the parts of a run. Nothing below reads the options."""

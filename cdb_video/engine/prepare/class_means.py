@@ -19,7 +19,7 @@ def set_head_to_class_means(
 ) -> None:
     """Sets the classifier of ``model`` to the nearest class mean by cosine.
 
-    The centre view of every training clip is seen once, by all processes together.
+    The processes together see the centre view of every training clip once.
     """
     num_classes = len(splits.class_names)
     sums = torch.zeros(num_classes, model.num_features, dtype=torch.float64, device=device)

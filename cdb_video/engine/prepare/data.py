@@ -22,7 +22,7 @@ PREFETCHED = 2
 
 
 def check_output_dir(config: Config) -> None:
-    """Raises ``ConfigError`` where what a run leaves would lie among the data."""
+    """Raises ``ConfigError`` if the run folder would lie within the data."""
     root = getattr(config.data.options, "root", None)
     if root is not None and os.path.realpath(config.output_dir) == os.path.realpath(
         os.path.expanduser(root)
@@ -33,7 +33,7 @@ def check_output_dir(config: Config) -> None:
 
 
 def read_splits(config: Config, *names: str) -> Splits:
-    """The records of the splits ``names`` and of those that make class sizes.
+    """The records of the splits ``names``, and of those that give class sizes.
 
     Raises:
         DataError: a folder or an annotation file is missing, or a line is wrong.
@@ -49,7 +49,7 @@ def read_splits(config: Config, *names: str) -> Splits:
 
 
 def tolerated(config: Config) -> float | None:
-    """The share of a split's clips that may be bad; None where none may."""
+    """The share of a split's clips that may be bad; None if none may."""
     return config.data.max_bad_fraction if config.data.on_bad_clip == "replace" else None
 
 
@@ -57,7 +57,7 @@ def clips_a_pass(config: Config) -> int:
     """Clips in one forward pass of training in this process.
 
     Raises:
-        ConfigError: TRAIN.BATCH_SIZE cannot be parted evenly.
+        ConfigError: TRAIN.BATCH_SIZE cannot be divided evenly.
     """
     parts = distributed.world_size() * config.solver.accumulation_steps
     if config.train.batch_size % parts:
@@ -71,7 +71,7 @@ def clips_a_pass(config: Config) -> int:
 def make_loaders(
     config: Config, splits: Splits, sampler: Sampler, device: torch.device
 ) -> tuple[BatchLoader, BatchLoader | None]:
-    """Batches of this process for training, and for validation where there is any."""
+    """This process's batches for training and, if there is validation, for it."""
     train = make_train_loader(config, splits, sampler, device)
     return train, make_eval_loader(
         config, splits, "val", device
@@ -81,7 +81,7 @@ def make_loaders(
 def make_train_loader(
     config: Config, splits: Splits, sampler: Sampler, device: torch.device
 ) -> BatchLoader:
-    """Training batches of this process: one for each accumulation step."""
+    """This process's training batches: one for each accumulation step."""
     training = Training(
         sampler=sampler,
         augmentation=config.aug,
@@ -105,7 +105,7 @@ def make_eval_loader(
 
 
 def shared_memory(config: Config) -> tuple[int, int] | None:
-    """Bytes of shared memory that batches need, and that are free; None where that is not told."""
+    """Bytes of shared memory that batches need, and bytes that are free; None if unknown."""
     workers = config.data_loader.num_workers
     if not SHARED.is_dir() or not workers:
         return None

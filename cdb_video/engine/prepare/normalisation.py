@@ -1,4 +1,4 @@
-"""Turns 'auto' in DATA.MEAN and DATA.STD into numbers, and lets no mismatch pass in silence."""
+"""Turns 'auto' in DATA.MEAN and DATA.STD into numbers, and reports every mismatch."""
 
 import math
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ def set_normalisation(
     *,
     strict: bool,
 ) -> None:
-    """Says to ``model`` how its input is normalised.
+    """Tells ``model`` how to normalise its input.
 
-    'auto' becomes what ``source`` says, else what the backbone's published weights were trained
-    with. An explicit number stays. A line on ``screen`` says where it differs from that, or that
-    'auto' had to do without the source's word.
+    'auto' becomes the value that ``source`` states, else that of the backbone's published weights.
+    An explicit number stays. A line on ``screen`` says if it differs from the stated value, or if
+    'auto' found no stated value.
 
     Args:
-        source: where the model's weights come from; None if they are fresh.
-        strict: refuse an explicit number that differs from what the source says.
+        source: the source of the model's weights; None for fresh weights.
+        strict: refuse an explicit number that differs from the stated one.
 
     Raises:
         CheckpointError: ``strict`` refuses.

@@ -1,4 +1,4 @@
-"""Builds what a run learns by: the losses, the order of clips, and how they are mixed."""
+"""Builds the losses, the sampler and the mixing of a run."""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from cdb_video.registry import LOSSES, MIXERS, SAMPLERS
 
 
 class Objective(NamedTuple):
-    """What a run learns by; each may learn from recall itself."""
+    """The losses, the sampler and the mixing of a run. Each may learn from recall."""
 
     losses: OutputLosses
     sampler: Sampler
@@ -27,10 +27,10 @@ class Objective(NamedTuple):
 
 
 def make_objective(config: Config, task: Task, device: torch.device) -> Objective:
-    """Losses, sampler and mixer, which go with each other.
+    """Losses, sampler and mixer, checked to fit together.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: they do not fit together.
     """
     losses = make_losses(config, task.splits, task.outputs).to(device)
     sampler = make_sampler(config, task.splits)
@@ -52,10 +52,10 @@ def make_sampler(config: Config, splits: Splits) -> Sampler:
 
 
 def make_losses(config: Config, splits: Splits, outputs: Outputs) -> OutputLosses:
-    """A loss for each output, which knows how many training clips each class of it has.
+    """A loss for each output, built with the number of training clips of its classes.
 
     Raises:
-        ConfigError: LOSS.HEAD_SHARES are not one an output.
+        ConfigError: LOSS.HEAD_SHARES does not have one entry for each output.
     """
     shares = config.loss.head_shares if outputs.several else ()
     shares = shares or (1 / len(outputs),) * len(outputs)
@@ -79,13 +79,13 @@ def _one_loss(config: Config, counts: npt.NDArray[Any]) -> Loss:
 
 
 def make_mixer(config: Config, splits: Splits, accepts_shares: bool) -> Mixer:
-    """What MIX says.
+    """The mixing that MIX asks for.
 
     Args:
-        accepts_shares: whether the loss takes shares of several classes as the target of a clip.
+        accepts_shares: whether the loss accepts class probabilities as the target of a clip.
 
     Raises:
-        ConfigError: it cannot mix at MIX.LEVEL, or the loss needs one true class a clip.
+        ConfigError: it cannot mix at MIX.LEVEL, or the loss needs one true class for each clip.
     """
     name, kind = config.mix.name, MIXERS.get(config.mix.name)
     if config.mix.level not in ("auto", *kind.levels):
@@ -105,7 +105,7 @@ def make_mixer(config: Config, splits: Splits, accepts_shares: bool) -> Mixer:
 
 
 def _check_validation(config: Config, losses: OutputLosses, sampler: Sampler) -> None:
-    """Raises ``ConfigError`` where a run without validation has a part that goes by it."""
+    """Raises ``ConfigError`` if a part of a run without validation needs validation."""
     chosen = ((config.loss.name, losses), (config.sampler.name, sampler))
     needing = [name for name, part in chosen if part.needs_validation]
     if needing and not config.train.eval_period:

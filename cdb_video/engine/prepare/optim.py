@@ -23,8 +23,7 @@ EMBEDDINGS = ("cls_token", "pos_embed", "position_embeddings", "time_embeddings"
 def make_optimizer(model: nn.Module, solver: Solver) -> Optimizer:
     """SGD or AdamW over all trainable parameters.
 
-    Parameter groups have an ``lr_scale``, which the learning rate of the step is to be multiplied
-    with.
+    Each parameter group has an ``lr_scale``, which multiplies the learning rate of the step.
 
     Raises:
         ConfigError: there is no trainable parameter.
@@ -38,9 +37,9 @@ def make_optimizer(model: nn.Module, solver: Solver) -> Optimizer:
 
 
 def parameter_groups(model: nn.Module, solver: Solver) -> list[dict[str, Any]]:
-    """Trainable parameters by learning rate and weight decay.
+    """Groups the trainable parameters by learning rate and weight decay.
 
-    A stage's rate is ``layer_decay ** d`` of the classifier's, which is d stages further on.
+    The rate of a stage is ``layer_decay ** d`` times the classifier's, d stages after it.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -78,7 +77,7 @@ class LearningRate:
             )
         warmup = solver.warmup_epochs / solver.max_epoch
         self._schedule = main
-        if warmup == 1:  # a first try of a few steps: nothing comes after the rise
+        if warmup == 1:  # a very short run: it ends within the warm-up
             self._schedule = LinearParamScheduler(solver.warmup_start_lr, main(0))
         elif warmup:
             rise = LinearParamScheduler(solver.warmup_start_lr, main(warmup))

@@ -1,4 +1,4 @@
-"""What the network computes in, and how TRAIN.PRECISION auto chooses it."""
+"""Chooses the precision of TRAIN.PRECISION auto."""
 
 import copy
 from math import inf
@@ -24,12 +24,12 @@ def choose_precision(
     latest: Checkpoint | None,
     screen: Console,
 ) -> str:
-    """What TRAIN.PRECISION auto stands for, by the time of a training step.
+    """The precision of TRAIN.PRECISION auto: the one with the fastest training step.
 
     Args:
-        model: as it will be trained, on its device; it stays as it is.
+        model: ready to train, on its device. It does not change.
         clips: clips of a step of this process, frames, and the frames' side in pixels.
-        latest: of the run that goes on, which keeps what it chose.
+        latest: the checkpoint of a resumed run, which keeps its choice.
 
     Returns:
         fp32, tf32, bf16 or fp16; the same for all processes.
@@ -53,7 +53,7 @@ def choose_precision(
 def _step_seconds(
     model: Classifier, clips: tuple[int, int, int], device: torch.device
 ) -> dict[str, float]:
-    """The shortest time of a step in each precision whose steps leave the weights finite."""
+    """The shortest step time of each precision that keeps the weights finite."""
     num, frames, side = min(clips[0], MOST_CLIPS[device.type]), *clips[1:]
     video = torch.randint(0, 256, (num, 3, frames, side, side), dtype=torch.uint8, device=device)
     seconds = {}
@@ -61,7 +61,7 @@ def _step_seconds(
         copied = copy.deepcopy(model)
         copied.set_precision(name)
         shortest = min(time_steps(copied, video))
-        # fp16 has a scaler that looks for a scale whose gradients are finite.
+        # The scaler of fp16 first has to find a scale with finite gradients.
         if name == "fp16" or all(bool(p.isfinite().all()) for p in copied.parameters()):
             seconds[name] = shortest
     return seconds

@@ -1,4 +1,4 @@
-"""What a run starts from: a checkpoint of its own, weights of others, or chance."""
+"""Builds the model that a run starts from: its own checkpoint, given weights, or fresh ones."""
 
 import torch
 from rich.console import Console
@@ -22,9 +22,9 @@ def starting_model(
     device: torch.device,
     screen: Console,
 ) -> Classifier:
-    """The model as ``latest``, MODEL.PRETRAINED or chance let it begin, ready to be tuned.
+    """The model with the weights of MODEL.PRETRAINED, or fresh ones, ready to train.
 
-    The tensors of ``latest`` are not in it yet: ``restore`` brings them with the rest of the run.
+    ``restore`` later loads the tensors of ``latest`` with the rest of the run.
     """
     model = new_model(config, task.outputs, device)
     source = latest or fetch(config.model.pretrained)
@@ -41,7 +41,7 @@ def starting_model(
 
 
 def fetch(source: str) -> Checkpoint | None:
-    """What MODEL.PRETRAINED names, which one process of a machine downloads for all."""
+    """The source in MODEL.PRETRAINED. One process of a machine downloads it for all."""
     if not source:
         return None
     path = locate(source) if distributed.local_rank() == 0 else None

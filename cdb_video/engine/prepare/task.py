@@ -1,4 +1,4 @@
-"""What a run is about: the clips of its splits, and what is to be told apart in them."""
+"""The task of a run: the clips of its splits, and the outputs of its network."""
 
 from typing import NamedTuple
 
@@ -30,10 +30,10 @@ def read_task(config: Config, *names: str, files: bool = True) -> Task:
     """Reads the splits ``names``.
 
     Args:
-        files: look whether the files of the clips are there.
+        files: check that the files of the clips exist.
 
     Raises:
-        CdbVideoError: lists, files, groups or outputs are not as ``config`` says.
+        CdbVideoError: lists, files, groups or outputs do not match ``config``.
     """
     splits = read_splits(config, *names)
     if files:
@@ -53,10 +53,10 @@ def grouping_of(groups: Groups, counts: npt.NDArray[np.int64], class_names: list
 
 
 def outputs_of(config: Config, splits: Splits) -> Outputs:
-    """The outputs of the network: the class, or with MODEL.HEADS parts what it says.
+    """The outputs of the network: the class, or with MODEL.HEADS parts its parts.
 
     Raises:
-        ConfigError: the classes say nothing, or the scores of classes alone are to be kept.
+        ConfigError: the classes have no parts, or TEST.SCORES keeps class scores only.
     """
     if config.model.heads != "parts":
         return Outputs(splits.class_names)

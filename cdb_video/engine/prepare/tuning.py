@@ -1,4 +1,4 @@
-"""Prepares a network to be trained: what is added, frozen, checkpointed, shared among processes."""
+"""Prepares a network for training: additions, freezing, activation checkpointing, processes."""
 
 import torch
 from torch import nn
@@ -15,10 +15,10 @@ from cdb_video.sections import Parallel
 
 
 def set_up_tuning(options: Model, seed: int, model: Classifier) -> None:
-    """Prepares ``model`` to be trained: what is added, what is frozen, what is checkpointed.
+    """Prepares ``model`` for training: LoRA, freezing and activation checkpointing.
 
     Raises:
-        ConfigError: MODEL.FREEZE_STAGES is more than the backbone has.
+        ConfigError: the backbone has fewer than MODEL.FREEZE_STAGES stages.
     """
     freeze_stages(model, options.freeze_stages)
     if options.lora_rank:
@@ -38,7 +38,7 @@ def share_gradient(
     """``model`` as it trains among several processes.
 
     Args:
-        averaged: its average, or itself; sharded as it is.
+        averaged: its average, or the model itself. It is sharded in the same way.
 
     Raises:
         ConfigError: the model cannot be sharded.

@@ -1,1 +1,1 @@
-"""Record: what a run tells as it goes, and what it costs."""
+"""Records: logs, boards and costs of a run."""

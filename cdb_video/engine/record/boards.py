@@ -1,4 +1,4 @@
-"""Where a run shows its numbers and pictures as it goes: TensorBoard, and others by choice."""
+"""Boards that show the numbers and pictures of a run: TensorBoard and optional others."""
 
 import hashlib
 import importlib
@@ -13,7 +13,7 @@ Options = Mapping[str, str]
 
 
 class Board(Protocol):
-    """One of them."""
+    """A board."""
 
     def scalars(self, numbers: Mapping[str, float], step: int) -> None:
         """Shows numbers of a step."""
@@ -22,14 +22,14 @@ class Board(Protocol):
         """Shows a picture of a step."""
 
     def close(self, options: Options, scores: Mapping[str, float]) -> None:
-        """Ends, with what the run was and what came of it; nothing where it was cut off."""
+        """Ends the board, with the options and results of a finished run."""
 
 
 class TensorBoard:
     """Files in OUTPUT_DIR/tensorboard.
 
     Args:
-        folder: where; ``step``: after which what is there already goes.
+        folder: of the files; ``step``: later entries in it are dropped.
     """
 
     def __init__(self, folder: Path, step: int, name: str, options: Options) -> None:
@@ -51,7 +51,7 @@ class TensorBoard:
 
 
 class WandB:
-    """Weights & Biases, through its public client; a run that goes on is the same run there."""
+    """Weights & Biases, through its public client. A resumed run is the same run there."""
 
     def __init__(self, folder: Path, step: int, name: str, options: Options) -> None:
         self._client: Any = importlib.import_module("wandb")
@@ -77,7 +77,7 @@ class WandB:
 
 
 class MLflow:
-    """MLflow, through its public client; where to is as MLFLOW_TRACKING_URI says."""
+    """MLflow, through its public client. MLFLOW_TRACKING_URI names the server."""
 
     def __init__(self, folder: Path, step: int, name: str, options: Options) -> None:
         self._client: Any = importlib.import_module("mlflow")
@@ -102,7 +102,7 @@ BOARDS: dict[str, Any] = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": 
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """Raises ``ConfigError`` where the client of one is not installed."""
+    """Raises ``ConfigError`` if the client of a board is not installed."""
     for name in names:
         try:
             importlib.import_module(name)
@@ -113,11 +113,11 @@ def check_loggers(names: Sequence[str]) -> None:
 def open_boards(
     names: Sequence[str], folder: Path, step: int, name: str, options: Options
 ) -> list[Board]:
-    """Those of LOGGER.
+    """The boards in LOGGER.
 
     Args:
-        folder: of TensorBoard's files; the others tell the run by it.
-        step: the last one that is done.
+        folder: of TensorBoard's files. Other boards identify the run by it.
+        step: the last finished step.
         name: of the run.
         options: of the run, key -> value.
     """
@@ -125,5 +125,5 @@ def open_boards(
 
 
 def _plain(name: str) -> str:
-    """MLflow takes letters, digits and some signs."""
+    """A name for MLflow, which allows letters, digits and some signs."""
     return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in name)

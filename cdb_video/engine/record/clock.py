@@ -1,4 +1,4 @@
-"""What a run costs: clips a second, time that it waits for data, memory; and what it runs on."""
+"""The cost of a run: clips in a second, time spent waiting, memory; and its machine."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ class Clock:
     """Times an epoch of this process.
 
     Args:
-        device: whose memory is told.
+        device: its memory is measured.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -32,14 +32,14 @@ class Clock:
         self.start()
 
     def start(self) -> None:
-        """An epoch begins."""
+        """Starts an epoch."""
         self._begun, self._waited, self._clips = time.monotonic(), 0.0, 0
         self._first = 0.0
         self._parts = dict.fromkeys(PARTS, 0.0)
         self._events: list[tuple[str, Any, Any]] = []
 
     def waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches, while it is noted how long each lets wait."""
+        """Yields the same batches and measures the wait for each."""
         while True:
             asked = time.monotonic()
             batch = next(batches, None)
@@ -52,7 +52,7 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Notes how long one of ``PARTS`` takes; on a GPU by its clock, which nobody waits for."""
+        """Measures one of ``PARTS``. On a GPU it uses the GPU's clock, without waiting."""
         if self._device.type != "cuda":
             begun = time.monotonic()
             yield
@@ -65,8 +65,8 @@ class Clock:
         self._events.append((name, begin, end))
 
     def seconds(self) -> dict[str, float]:
-        """What the epoch has taken so far: the whole, waiting for data, each of ``PARTS``, and the
-        rest. On a GPU, parts that it has not finished are left out."""
+        """Seconds of the epoch so far: total, waiting for data, each of ``PARTS``, and the rest.
+        Parts that the GPU has not finished are left out."""
         left = []
         for name, begin, end in self._events:
             if end.query():
@@ -79,9 +79,9 @@ class Clock:
         return {"whole": whole, **known, "rest": max(0.0, whole - sum(known.values()))}
 
     def numbers(self) -> dict[str, float]:
-        """Of the epoch so far: seconds, those until the first batch came, clips a second of all
-        processes, shares of the time spent waiting for data and in ``PARTS``, and the most memory
-        of this process so far, in MB."""
+        """The epoch so far: seconds, seconds until the first batch, clips in a second of all
+        processes, shares of the time spent waiting for data and in ``PARTS``, and the peak memory
+        of this process in MB."""
         seconds = self.seconds()
         whole = seconds["whole"]
         return {
@@ -93,7 +93,7 @@ class Clock:
         }
 
     def line(self, columns: int) -> str:
-        """The same for the progress line, shares of ``PARTS`` only where a line has room for them.
+        """The same for the progress line. Shares of ``PARTS`` are shown if there is room.
 
         Args:
             columns: of the terminal.
@@ -117,7 +117,7 @@ class Clock:
 
 
 def surroundings(device: torch.device) -> dict[str, Any]:
-    """What a run runs on, and by which programs."""
+    """The machine of a run, and the versions of its programs."""
     is_cuda = device.type == "cuda"
     return {
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -132,7 +132,7 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 
 
 def _git_revision() -> str:
-    """Of the folder that one is in, with a + where files differ from it; empty without one."""
+    """The git commit of the current folder, with a + if files differ from it; else empty."""
     try:
         words = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a run tells as it goes: the lines of its folder, boards such as TensorBoard, terminal."""
+"""The log of a run: files in its folder, boards such as TensorBoard, the terminal."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -31,21 +31,21 @@ MAX_CLASSES = 200
 
 
 def console() -> Console:
-    """Standard error of the main process; the others write nowhere."""
+    """Standard error of the main process. Other processes write nothing."""
     return Console(
         stderr=True, quiet=not distributed.is_main(), soft_wrap=True, highlight=False, markup=False
     )
 
 
 class _Time(TimeRemainingColumn):
-    """How long it still takes; in the end, how long it took."""
+    """The remaining time; at the end, the elapsed time."""
 
     def render(self, task: Task) -> Text:
         return Text("took " if task.finished else "ETA ") + super().render(task)
 
 
 def progress_bar(screen: Console) -> Progress:
-    """A live bar with the time that is left; where there is little room, the bar is short."""
+    """A progress bar with the remaining time. It is short on a narrow terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
@@ -61,8 +61,8 @@ class RunLog:
     Args:
         folder: the run's.
         epoch: finished epochs.
-        step: optimiser steps since the run began; what was written later, by a run that was cut
-            off, goes.
+        step: optimiser steps since the run began. Later lines, of an interrupted run, are
+            dropped.
         loggers: names in ``BOARDS``.
         options: of the run, key -> value.
         screen: for warnings; by default a new one.
@@ -89,7 +89,7 @@ class RunLog:
         self._boards = open_boards(loggers, folder.tensorboard, last, name, self._options)
 
     def write(self, kind: str, epoch: int, step: int, **numbers: Any) -> None:
-        """One line of ``log.jsonl``; its numbers are shown on the boards, too.
+        """Writes a line of ``log.jsonl`` and shows its numbers on the boards.
 
         Args:
             kind: train_step, train_epoch, val or test.
@@ -102,7 +102,7 @@ class RunLog:
         self._show({f"{kind}/{k}": v for k, v in numbers.items() if _is_number(v)}, step)
 
     def facts(self, step: int, **facts: Any) -> None:
-        """One line of ``facts.jsonl``: what is not the same when a run is run again."""
+        """Writes a line of ``facts.jsonl``: values that differ when a run is repeated."""
         if self._enabled:
             self._folder.append_facts(facts)
             self._show({f"speed/{k}": v for k, v in facts.items() if isinstance(v, float)}, step)
@@ -116,14 +116,14 @@ class RunLog:
         seen: ClassRecall,
         sizes: npt.NDArray[np.int64],
     ) -> None:
-        """The rows of one epoch in ``difficulty.csv``, and on the boards a picture of all so far,
-        a row a class, the largest at the top, bright where it is hard; and of up to
-        ``MAX_CLASSES`` classes recall and weight.
+        """Writes the rows of one epoch in ``difficulty.csv``. The boards show a picture of all
+        epochs: one row for each class, the largest at the top, bright where it is hard. They also
+        show recall and weight of up to ``MAX_CLASSES`` classes.
 
         Args:
             classes: (K,) number and name of each.
-            state: for the next epoch, made of the results of this one.
-            seen: of the validation; all 0 without.
+            state: of the next epoch, from the results of this one.
+            seen: of the validation; all 0 without validation.
             sizes: (K,) training clips of each class.
         """
         if not self._enabled:
@@ -153,24 +153,24 @@ class RunLog:
         return pictures.enlarged(values.reshape(-1, len(sizes)).T[order])
 
     def picture(self, name: str, step: int, make: Callable[[], pictures.Picture]) -> None:
-        """Shows a picture on the boards; where there are none it is not made."""
+        """Shows a picture on the boards. Without boards it is not drawn."""
         if self._boards:
             picture = make()
             self._tell(lambda board: board.image(name, picture, step))
 
     def close(self, scores: Mapping[str, float] | None = None) -> None:
-        """Brings everything to disk, with what came of the run where it is done."""
+        """Flushes everything to disk, with the results of a finished run."""
         self._tell(lambda board: board.close(self._options, scores or {}))
 
     def _show(self, numbers: Mapping[str, float], step: int) -> None:
         self._tell(lambda board: board.scalars(numbers, step))
 
     def _tell(self, what: Callable[[Board], None]) -> None:
-        """A board that fails, as where its server is away, is left out from then on."""
+        """Calls a board. One that fails, for example without its server, is no longer used."""
         for board in tuple(self._boards):
             try:
                 what(board)
-            except Exception as error:  # each client has kinds of its own
+            except Exception as error:  # each client has its own errors
                 self._boards.remove(board)
                 name = type(board).__name__
                 self._screen.print(

@@ -22,9 +22,9 @@ def enlarged(values: npt.NDArray[np.floating]) -> Picture:
 
 
 def confusion(target: torch.Tensor, predicted: torch.Tensor, num_classes: int) -> Picture:
-    """Rows are true classes, columns predicted ones; each row is a share of its clips.
+    """Rows are true classes, columns predicted ones. Each row sums to 1.
 
-    Of more than ``MAX_SIDE`` classes neighbours share a row and a column.
+    With more than ``MAX_SIDE`` classes, neighbours share a row and a column.
     """
     there, side = predicted >= 0, min(num_classes, MAX_SIDE)
     row, column = (classes[there] * side // num_classes for classes in (target, predicted))
@@ -33,7 +33,7 @@ def confusion(target: torch.Tensor, predicted: torch.Tensor, num_classes: int) -
 
 
 def clip_grid(video: torch.Tensor) -> Picture:
-    """Training clips as the network gets them, a row a clip: its frames from first to last.
+    """Training clips as the network gets them: one row for each clip, with all its frames.
 
     Args:
         video: (B, 3, T, H, W) uint8.

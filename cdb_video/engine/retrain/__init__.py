@@ -1,1 +1,1 @@
-"""Retrain: other classifiers on the frozen backbone of a checkpoint, one file a method."""
+"""Retraining: new classifiers on the frozen backbone of a checkpoint."""

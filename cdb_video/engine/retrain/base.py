@@ -1,4 +1,4 @@
-"""What every way of retraining is."""
+"""The base of retraining methods."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -7,7 +7,7 @@ from cdb_video.engine.retrain.work import Made, Work
 
 
 class Retrainer(ABC):
-    """Makes a classifier of kept features (Kang et al., "Decoupling Representation and Classifier
+    """Makes a classifier of stored features (Kang et al., "Decoupling Representation and Classifier
     for Long-Tailed Recognition", ICLR 2020).
 
     Args:
@@ -22,7 +22,7 @@ class Retrainer(ABC):
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that it trains for; 0 where it does not train."""
+        """Its training epochs; 0 for a method without training."""
         return int(getattr(self.options, "max_epoch", 0))
 
     @abstractmethod

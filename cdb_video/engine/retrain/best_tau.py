@@ -11,7 +11,7 @@ from cdb_video.engine.retrain.work import Made, Work
 
 @dataclass(frozen=True)
 class TauOptions:
-    """Strengths to choose from."""
+    """The values of tau to choose from."""
 
     taus: tuple[NonNegativeFloat, ...] = tuple(step / 10 for step in range(21))
     """Choices for tau. The best by TRAIN.BEST_METRIC on the validation split is taken, and the
@@ -23,7 +23,7 @@ class TauOptions:
 
 
 def best_tau(work: Work, options: TauOptions, make: Callable[[float], nn.Linear]) -> Made:
-    """The classifier that ``make`` gives for the tau that validates best."""
+    """The classifier of ``make`` with the best tau on validation."""
     heads = {tau: make(tau) for tau in sorted(options.taus)}
     scores = {tau: work.score(head) for tau, head in heads.items()}
     best = max(scores, key=lambda tau: scores[tau])

@@ -1,4 +1,4 @@
-"""Trains a classifier on kept features, in class-balanced order."""
+"""Trains a classifier on stored features, in class-balanced order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class CappedFitOptions(FitOptions):
-    """The same, of a fresh classifier."""
+    """The same for a fresh classifier."""
 
     max_norm: NonNegativeFloat = 0.0
     """Longest weight vector of a class. Longer ones are shortened to it after each step
@@ -52,7 +52,7 @@ def fit_head(
     """Trains ``head`` on the training features in class-balanced order, by cross entropy.
 
     Args:
-        change: what becomes of each batch before it is classified.
+        change: changes each batch before it is classified.
 
     Raises:
         TrainingError: the loss is not finite.

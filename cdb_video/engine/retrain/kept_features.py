@@ -1,4 +1,4 @@
-"""The features of a split, computed once and kept in OUTPUT_DIR/features."""
+"""The features of a split, computed once and stored in OUTPUT_DIR/features."""
 
 import hashlib
 from collections.abc import Sequence
@@ -49,18 +49,18 @@ def split_features(
     epoch: int,
     screen: Console,
 ) -> Features:
-    """The features of a split: from OUTPUT_DIR/features where they are there, else computed.
+    """The features of a split: from OUTPUT_DIR/features if they exist, else computed.
 
-    The clips are those of evaluation: one view, or in the test split all that TEST asks for.
-    Features of another checkpoint, or of other clips, views or options, are computed anew.
+    The clips are those of evaluation: one view, or all views of TEST in the test split. Features of
+    another checkpoint, or of other clips, views or options, are computed again.
 
     Args:
         model: the whole classifier, loaded from the checkpoint.
         checkpoint: the SHA-256 of the checkpoint's file.
-        epoch: that the model was trained for.
+        epoch: of the checkpoint.
 
     Raises:
-        DataError: a clip is missing and its features are not there either.
+        DataError: a clip is missing and its features are not stored.
         DecodeError: a clip cannot be decoded.
     """
     views = (1, 1)
@@ -96,7 +96,7 @@ def split_features(
 def _by_record(
     indices: torch.Tensor, computed: torch.Tensor, labels: torch.Tensor, num_views: int
 ) -> Features:
-    """The features of samples (S, F), the record of each of which is in ``indices`` (S,)."""
+    """Sorts the features of samples (S, F) by their records ``indices`` (S,)."""
     valid = torch.bincount(indices, minlength=len(labels)) == num_views
     if not valid.any():
         raise DataError(f"none of the {len(labels)} clips can be decoded")
@@ -112,7 +112,7 @@ def _fingerprint(
     views: tuple[int, int],
     checkpoint: str,
 ) -> str:
-    """Differs where the features would."""
+    """A text that differs if the features would differ."""
     parts_of_it = (
         checkpoint,
         dump(config.data),
@@ -130,5 +130,5 @@ def _read(path: Path, fingerprint: str) -> Features | None:
             if (file.metadata() or {}).get("fingerprint") != fingerprint:
                 return None
             return Features(*(file.get_tensor(name) for name in Features._fields))
-    except (OSError, safetensors.SafetensorError):  # absent or damaged: as if it were not there
+    except (OSError, safetensors.SafetensorError):  # missing or damaged: computed again
         return None

@@ -1,4 +1,4 @@
-"""Decoupled training: another classifier on the frozen backbone of a trained checkpoint."""
+"""Decoupled training: a new classifier on the frozen backbone of a trained checkpoint."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,7 @@ def retrain(config: Config) -> dict[str, Any]:
     """Makes a classifier by RETRAIN.METHOD, writes it to OUTPUT_DIR/<method> and tests it.
 
     The checkpoint is TEST.CHECKPOINT_FILE_PATH, or OUTPUT_DIR's best. Features are computed once
-    and kept in OUTPUT_DIR/features for all methods.
+    and stored in OUTPUT_DIR/features for all methods.
 
     Returns:
         ``metrics.json`` of the test.
@@ -45,8 +45,8 @@ def retrain(config: Config) -> dict[str, Any]:
 
 
 def check_retrain(config: Config) -> None:
-    """Raises ``ConfigError`` where there are several processes, or where RETRAIN.METHOD does not go
-    with the head of the network."""
+    """Raises ``ConfigError`` with several processes, or if RETRAIN.METHOD does not fit the head of
+    the network."""
     method = config.retrain.method
     if distributed.world_size() > 1:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What every way of retraining works with."""
+"""The input of every retraining method."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ Made = tuple[nn.Linear, dict[str, Any]]
 
 
 class Work(NamedTuple):
-    """A trained classifier, and the features that it sees."""
+    """A trained classifier, and its input features."""
 
     best_metric: str
     seed: int
@@ -45,7 +45,7 @@ class Work(NamedTuple):
         return nn.Linear(self.trained.in_features, self.trained.out_features)
 
     def evaluate(self, head: nn.Module, split: str) -> Evaluation:
-        """What a classifier makes of a split."""
+        """Evaluates a classifier on a split."""
         return evaluate_head(head, self.features[split], self.leave_out)
 
     def metrics(self, result: Evaluation) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Work(NamedTuple):
 
 @torch.inference_mode()
 def evaluate_head(head: nn.Module, split: Features, leave_out: bool = True) -> Evaluation:
-    """What a classifier makes of a split's features: probabilities averaged over views."""
+    """Evaluates a classifier on the features of a split: probabilities averaged over views."""
     scores = head(split.features).double().softmax(dim=-1).mean(dim=1)
     scores[~split.valid] = 0
     found = Scores.of_all(scores, split.labels, split.valid)

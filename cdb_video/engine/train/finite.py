@@ -1,4 +1,4 @@
-"""What a run does about numbers that are not finite, and about losses that explode."""
+"""Handles numbers that are not finite, and exploding losses."""
 
 import math
 import statistics
@@ -32,12 +32,12 @@ much means nothing."""
 
 
 class FiniteCheck:
-    """Looks at losses, gradients and weights; stops the run, or skips a step.
+    """Checks losses, gradients and weights. Stops the run, or skips a step.
 
     Args:
-        options: what TRAIN.ON_NAN and TRAIN.MAX_SKIPPED say.
-        records: of the training split, which are named.
-        checkpoints: where the clips of a step are saved.
+        options: TRAIN.ON_NAN and TRAIN.MAX_SKIPPED.
+        records: of the training split, for messages.
+        checkpoints: saves the clips of a step.
         screen: for warnings.
     """
 
@@ -53,14 +53,14 @@ class FiniteCheck:
         self._losses: deque[float] = deque(maxlen=REMEMBERED)
 
     def gradient(self, learner: Learner, window: list[Batch], step: Step) -> bool:
-        """Makes the gradient of a step; returns whether it may be used.
+        """Computes the gradient of a step; returns whether it may be used.
 
         Raises:
-            TrainingError: its loss or gradient is not finite, and one too many in its epoch.
+            TrainingError: its loss or gradient is not finite, and too many in its epoch were not.
         """
         buffers = [one.clone() for one in learner.model.buffers()] if self._skips else []
         learner.gradient(window, step)
-        # The scaler of fp16 leaves out steps that overflow by itself.
+        # The scaler of fp16 skips overflowing steps by itself.
         decides = self._skips and not learner.scaler.is_enabled()
         if not decides or _all_finite(learner.network.parameters()):
             learner.seen.end_step()
@@ -76,10 +76,10 @@ class FiniteCheck:
         return False
 
     def losses(self, look: Look, learner: Learner, window: list[Batch], step: Step) -> None:
-        """Tells of losses that have exploded, with positions of their clips.
+        """Reports exploded losses, with the positions of their clips.
 
-        The clips of ``window`` are saved, with the weights before their step, if their loss is not
-        finite and this process has all of the weights.
+        If the loss of ``window`` is not finite and this process has all weights, its clips are
+        saved with the weights before the step.
 
         Raises:
             TrainingError: a loss is not finite, here or in another process.
@@ -114,15 +114,15 @@ class FiniteCheck:
             before.append(loss)
 
     def weights(self, learner: Learner, step: Step) -> None:
-        """Raises ``TrainingError`` where a weight or a statistic of the model is not finite.
+        """Raises ``TrainingError`` if a weight or a statistic of the model is not finite.
 
         Every process must call it, and all raise.
         """
-        # Without an average they are the same; one read from the device for each.
+        # Without an average both are the same model. Each check reads the device once.
         for model in dict.fromkeys((learner.model, learner.average.model)):
             tensors = model.state_dict()
             found = [~distributed.own(tensor).isfinite().all() for tensor in tensors.values()]
-            # Of a sharded model each process has looked at its share.
+            # Each process has checked its share of a sharded model.
             faults = distributed.sum_(torch.stack(found).float()).tolist()
             if any(faults):
                 name = list(tensors)[next(i for i, fault in enumerate(faults) if fault)]
@@ -141,7 +141,7 @@ class FiniteCheck:
 
 
 def _all_finite(parameters: Iterable[nn.Parameter]) -> bool:
-    """Whether all gradients are: one read from the device; the same on every process."""
+    """Whether all gradients are finite, on all processes. Reads the device once."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     return bool(distributed.gathered(norm).isfinite())

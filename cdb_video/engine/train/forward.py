@@ -1,4 +1,4 @@
-"""The way of a training batch through the network, with its clips mixed on it."""
+"""Runs a training batch through the network, with mixing."""
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ def forward(
 
 
 def mostly_own(target: Tensor, label: Tensor) -> Tensor:
-    """(B,) bool: whether a clip's own class has as large a share of its target as any."""
+    """(B,) bool: whether no class has a larger share of a clip's target than its own class."""
     if not target.is_floating_point():
         return torch.ones_like(label, dtype=torch.bool)
     return target.gather(1, label[:, None])[:, 0] >= target.amax(dim=1)

@@ -1,4 +1,4 @@
-"""Who learns: the network, and all that a step of training changes."""
+"""The learner: the network, and everything that a training step changes."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from cdb_video.models import Classifier
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """The parts of a run that change as it trains; all but ``network`` go into checkpoints."""
+    """The parts of a run that training changes. All but ``network`` are saved in checkpoints."""
 
     model: Classifier
     network: nn.Module
@@ -47,12 +47,12 @@ class Learner:
     clock: Clock
 
     def start_epoch(self, epoch: int) -> None:
-        """Training epoch ``epoch``, from 1, begins."""
+        """Starts the training epoch ``epoch``, from 1."""
         self.losses.start_epoch(epoch)
         self.network.train()
 
     def gradient(self, window: list[Batch], step: Step) -> None:
-        """Makes the gradient of the mean loss over the clips in ``window``."""
+        """Computes the gradient of the mean loss over the clips in ``window``."""
         seed_step(self.seed, step.epoch, step.number)
         rate = self.learning_rate(step.total)
         for group in self.optimizer.param_groups:
@@ -78,7 +78,7 @@ class Learner:
         self.seen.add(step, here, logits, loss, mostly_own(target, here.label))
 
     def update(self) -> None:
-        """One step of the optimiser, and of the average, by the gradient that is there."""
+        """Takes a step of the optimiser and of the average, with the current gradient."""
         with self.clock.part("optimiser"):
             if self.clip_norm:
                 self.scaler.unscale_(self.optimizer)
@@ -88,7 +88,7 @@ class Learner:
             self.average.update()
 
     def observe(self, split: str, recalls: Recalls) -> None:
-        """Hands what was recognised of ``split`` to each part that learns from that split."""
+        """Passes the recall on ``split`` to each part that learns from that split."""
         if self.losses.source == split:
             self.losses.observe(recalls.outputs)
         for one in (self.sampler, self.mixer):
@@ -97,13 +97,13 @@ class Learner:
 
 
 def seed_step(seed: int, epoch: int, step: int) -> None:
-    """Seeds what the network draws. Derived, not carried along: a resumed run draws the same."""
+    """Seeds the network's random draws from the step's number, so a resumed run draws the same."""
     sequence = np.random.SeedSequence([seed, epoch, step, distributed.rank()])
     torch.manual_seed(int(sequence.generate_state(1)[0]))
 
 
 def _too_small(batch: Batch, error: ValueError) -> Exception:
-    """What to say where batch norm has a single value to average over, else ``error``."""
+    """An error that explains a batch norm with a single value, else ``error``."""
     if not str(error).startswith("Expected more than 1 value per channel"):
         return error
     return ConfigError(

@@ -20,18 +20,18 @@ from cdb_video.system.stopping import stop_requests
 
 
 def train(config: Config, after_epoch: Callable[[], object] = lambda: None) -> None:
-    """Trains as ``config`` says and leaves the run in OUTPUT_DIR.
+    """Trains as ``config`` says and writes the run to OUTPUT_DIR.
 
-    Another call with the same options resumes where this one stopped (TRAIN.AUTO_RESUME). Under
-    torchrun every process calls this.
+    Another call with the same options resumes the run (TRAIN.AUTO_RESUME). Under torchrun every
+    process calls this.
 
     Args:
-        after_epoch: called by the main process once an epoch is saved.
+        after_epoch: the main process calls it after saving an epoch.
 
     Raises:
         CdbVideoError: options, data or a checkpoint are wrong, another process trains in
             OUTPUT_DIR, or the loss is not finite.
-        Stopped: a signal asked the run to stop; it has saved itself.
+        Stopped: a signal asked the run to stop. It has been saved.
     """
     check_output_dir(config)
     check_loggers(config.logger)
@@ -71,7 +71,7 @@ def fit(run: Run, after_epoch: Callable[[], object] = lambda: None) -> None:
 
 
 def train_one_epoch(run: Run, progress: Progress, bar: Bar) -> None:
-    """What ``progress`` leaves of an epoch: an optimiser step for each TRAIN.BATCH_SIZE clips."""
+    """The rest of an epoch after ``progress``: an optimiser step every TRAIN.BATCH_SIZE clips."""
     learner, recorder, plan = run.learner, run.recorder, run.plan
     learner.start_epoch(progress.epoch + 1)
     recorder.clock.start()

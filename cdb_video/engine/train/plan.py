@@ -1,4 +1,4 @@
-"""What a run is to do: on which clips, for how long, how often."""
+"""The plan of a run: clips, epochs, periods."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cdb_video.system.stopping import StopRequest
 
 
 class Progress(NamedTuple):
-    """How far a run is."""
+    """The progress of a run."""
 
     epoch: int = 0
     """Epochs finished."""
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The part of a run that never changes."""
+    """The part of a run that does not change."""
 
     task: Task
     train_loader: BatchLoader
@@ -69,7 +69,7 @@ class Plan:
         return epoch == self.max_epoch or epoch % self.eval_period == 0
 
     def keeps(self, epoch: int) -> bool:
-        """Whether ``epoch`` leaves a checkpoint, whatever comes of it."""
+        """Whether ``epoch`` always leaves a checkpoint."""
         return epoch == self.max_epoch or epoch % self.checkpoint_period == 0
 
     def looks_after(self, step: Step) -> bool:
@@ -79,7 +79,7 @@ class Plan:
     def steps(
         self, progress: Progress, batches: Iterator[Batch]
     ) -> Iterator[tuple[Step, list[Batch]]]:
-        """The steps that ``progress`` leaves of its epoch, each with its batches.
+        """Yields the steps of the epoch after ``progress``, each with its batches.
 
         Args:
             batches: of these steps.

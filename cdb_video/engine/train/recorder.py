@@ -1,4 +1,4 @@
-"""Who records: what a run shows and writes as it goes, and what it does about bad numbers."""
+"""The recorder: everything that a run shows and writes, and its checks of numbers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from cdb_video.engine.train.seen import Look
 
 @dataclass(frozen=True, kw_only=True)
 class Recorder:
-    """Everything of a run that is for people, or for later."""
+    """The parts of a run that show and write."""
 
     log: RunLog
     clock: Clock
@@ -32,7 +32,7 @@ class Recorder:
     finite: FiniteCheck
 
     def batches(self, plan: Plan, progress: Progress) -> Iterator[Batch]:
-        """The batches that ``progress`` leaves of its epoch, timed, the bad clips noted."""
+        """Yields the batches of the epoch after ``progress``; times them and notes bad clips."""
         first = progress.step * plan.accumulation_steps
         batches = plan.train_loader.batches(progress.epoch + 1, first=first)
         for batch in self.clock.waiting(batches):
@@ -44,7 +44,7 @@ class Recorder:
             self.log.picture("training clips", 0, partial(clip_grid, window[0].video))
 
     def look(self, learner: Learner, plan: Plan, window: list[Batch], step: Step) -> Look:
-        """Reads the device; every process must call it.
+        """Reads the device. Every process must call it.
 
         Raises:
             TrainingError: a loss is not finite.
@@ -54,7 +54,7 @@ class Recorder:
         return look
 
     def tell_step(self, look: Look, learner: Learner, plan: Plan, step: Step, bar: Bar) -> None:
-        """A line of the log, every LOG_PERIOD steps, and the text of the bar."""
+        """Writes a line of the log every LOG_PERIOD steps, and the text of the bar."""
         done = step.total + 1
         if done % plan.log_period == 0:
             rate = learner.learning_rate(step.total)
@@ -64,12 +64,12 @@ class Recorder:
         bar.update(bar.task_ids[0], description=text)
 
     def save_within(self, learner: Learner, progress: Progress, step: Step) -> None:
-        """Saves an epoch that is not at its end; every process must call it."""
+        """Saves within an epoch. Every process must call it."""
         self.finite.weights(learner, step)
         self.checkpoints.save_within(learner, progress._replace(step=step.number + 1))
 
     def end_epoch(self, learner: Learner, step: Step) -> Recalls:
-        """Writes down what came of an epoch, whose last step was ``step``; returns the recall."""
+        """Writes the results of an epoch, whose last step was ``step``; returns the recall."""
         self.finite.weights(learner, step)
         self.quarantine.tell("train", step.epoch)
         loss, recalls = learner.seen.take()

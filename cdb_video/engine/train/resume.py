@@ -1,4 +1,4 @@
-"""Brings a run back to where its checkpoints left it."""
+"""Resumes a run from its checkpoints."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -24,19 +24,19 @@ ADVICE = "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME false"
 def newest(
     folder: RunFolder, identity: Identity, free: Collection[str], screen: Console
 ) -> Checkpoint | None:
-    """The checkpoint that the run goes on from, read; None where there is none.
+    """The checkpoint that the run resumes from; None if there is none.
 
-    A damaged one is named, and the one before it taken.
+    A damaged one is reported, and the one before it is taken.
 
     Args:
-        free: keys of options that may differ from those of the checkpoint.
+        free: keys of options that may differ from the checkpoint's.
 
     Raises:
-        CheckpointError: none can be read, or it is of a run with other options.
+        CheckpointError: none can be read, or its run has other options.
     """
     epochs = folder.epoch_checkpoints()[::-1]
     paths = [folder.latest] if folder.latest.exists() else []
-    # The end of an epoch is latest.pt and that epoch's checkpoint in one.
+    # At the end of an epoch, latest.pt and the epoch's checkpoint are the same.
     paths += [path for path in epochs if not (paths and os.path.samefile(path, paths[0]))]
     faults = []
     for path in paths:
@@ -75,9 +75,9 @@ def _check_same_run(checkpoint: Checkpoint, identity: Identity, free: Collection
         raise CheckpointError(f"{path} is of a run with other classes; {ADVICE}")
     before = _leaves(checkpoint.config)
     now = _leaves(parse_yaml(identity.config))
-    # An option of only one of them came or went with a version, or with a NAME that differs.
+    # An option on one side only comes from another version, or from another NAME.
     for key in sorted(before.keys() & now.keys()):
-        # A data set, one of the user's, too, may lie elsewhere now.
+        # A data set may have moved.
         if key in free or key.endswith(".ROOT"):
             continue
         if before.get(key) != now.get(key):
@@ -87,7 +87,7 @@ def _check_same_run(checkpoint: Checkpoint, identity: Identity, free: Collection
 
 
 def go_on(learner: Learner, latest: Checkpoint, folder: RunFolder, screen: Console) -> Progress:
-    """Puts ``learner`` where ``latest`` left it, and ``best.pt`` where it was, on every process.
+    """Restores ``learner`` from ``latest``, and ``best.pt``, on every process.
 
     Raises:
         CheckpointError: it does not fit.
@@ -103,7 +103,7 @@ def go_on(learner: Learner, latest: Checkpoint, folder: RunFolder, screen: Conso
 
 
 def restore(learner: Learner, checkpoint: Checkpoint) -> Progress:
-    """Puts ``learner`` where ``checkpoint`` left it.
+    """Restores ``learner`` from ``checkpoint``.
 
     Raises:
         CheckpointError: it does not fit.
@@ -133,10 +133,10 @@ def restore(learner: Learner, checkpoint: Checkpoint) -> Progress:
 
 
 def _parted(saved: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
-    """What an optimiser saved, sharded as its parameters are."""
+    """The state of an optimiser, sharded like its parameters."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     states = {
-        # Scalars, such as the number of steps, are of the whole parameter.
+        # Scalars, such as the number of steps, are not sharded.
         i: {key: distributed.parted(v, parameters[i] if v.ndim else None) for key, v in own.items()}
         for i, own in saved["state"].items()
     }
@@ -144,9 +144,9 @@ def _parted(saved: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
 
 
 def recover_best(folder: RunFolder, progress: Progress, screen: Console) -> Progress:
-    """``progress``, whose best is the one in ``best.pt``: which is found again if it is gone.
+    """``progress`` with a best that is in ``best.pt``, which is restored if it is missing.
 
-    Every process must call it. Where no checkpoint holds the best, the next validation is.
+    Every process must call it. If no checkpoint holds the best, the next validation is the best.
     """
     lost = False
     if distributed.is_main() and progress.best is not None and not folder.best.exists():
@@ -160,14 +160,14 @@ def recover_best(folder: RunFolder, progress: Progress, screen: Console) -> Prog
 
 
 def _holder(folder: RunFolder, best: float) -> Path | None:
-    """The checkpoint of the epoch that reached ``best``; None where that cannot be told."""
+    """The checkpoint of the epoch that reached ``best``; None if unknown."""
     before = 0
     for path in folder.epoch_checkpoints():
         try:
             content = Checkpoint.read(path, training=True).training or {}
         except CheckpointError:
             continue
-        # Those after it have the same best, so the epoch before must be known to lack it.
+        # Later checkpoints have the same best, so the one before must have another.
         if content.get("best") == best:
             return path if content.get("epoch") == before + 1 else None
         before = content.get("epoch", 0)

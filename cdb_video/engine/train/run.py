@@ -45,10 +45,10 @@ class Run(NamedTuple):
 
 
 def prepare(config: Config, device: torch.device, stop: StopRequest | None = None) -> Run:
-    """Builds a run, or brings an interrupted one back to where it was.
+    """Builds a run, or restores an interrupted one.
 
     Args:
-        stop: by which the run can be asked to stop; nobody asks without.
+        stop: asks the run to stop; None if nobody does.
 
     Raises:
         CdbVideoError: options, data, weights or a checkpoint are wrong.
@@ -76,7 +76,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
 def make_plan(
     config: Config, task: Task, sampler: Sampler, device: torch.device, stop: StopRequest
 ) -> Plan:
-    """What is to be done, which no checkpoint changes."""
+    """The plan, which no checkpoint changes."""
     train_loader, val_loader = make_loaders(config, task.splits, sampler, device)
     accumulation_steps = config.solver.accumulation_steps
     return Plan(
@@ -102,7 +102,7 @@ def make_plan(
 def make_learner(
     config: Config, model: Classifier, objective: Objective, plan: Plan, clock: Clock
 ) -> Learner:
-    """Who learns, at the beginning of a run."""
+    """The learner at the beginning of a run."""
     average = WeightAverage(model, config.train.ema_decay)
     network = share_gradient(config.parallel, model, average.model, plan.device)
     return Learner(
@@ -131,7 +131,7 @@ def make_recorder(
     progress: Progress,
     screen: Console,
 ) -> Recorder:
-    """Who records; the log drops what was written after ``progress``."""
+    """The recorder. The log drops lines after ``progress``."""
     folder, splits = RunFolder(config.output_dir), plan.task.splits
     done = progress.epoch * plan.steps_per_epoch + progress.step
     log = RunLog(folder, progress.epoch, done, config.logger, flat(config), screen)
@@ -150,8 +150,7 @@ def make_recorder(
 
 
 def set_threads(config: Config, latest: Checkpoint | None) -> int:
-    """Lets torch compute with as many threads as NUM_THREADS says, or ``latest`` did; returns the
-    number."""
+    """Sets torch's number of threads to NUM_THREADS, or to that of ``latest``; returns it."""
     kept = (latest.training or {}).get("threads") if latest else None
     kept = kept if isinstance(kept, int) and kept > 0 else None
     chosen = config.num_threads or kept or choose_threads()
@@ -160,7 +159,7 @@ def set_threads(config: Config, latest: Checkpoint | None) -> int:
 
 
 def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:
-    """Makes ``folder`` this run's, without an earlier one in it where it starts ``anew``."""
+    """Prepares ``folder`` for this run. Deletes an earlier run if this one starts ``anew``."""
     folder.check_test_folder()
     if distributed.is_main():
         if anew:

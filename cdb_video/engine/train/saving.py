@@ -25,7 +25,7 @@ from cdb_video.version import __version__
 
 
 class Identity(NamedTuple):
-    """What goes into every checkpoint of a run as it is."""
+    """The values that are the same in every checkpoint of a run."""
 
     outputs: Outputs
     grouping: Grouping
@@ -33,7 +33,7 @@ class Identity(NamedTuple):
     """YAML text of the options."""
 
     def plain(self) -> dict[str, Any]:
-        """Its values, as they stand in a checkpoint."""
+        """The values as a checkpoint stores them."""
         return {
             "class_names": self.outputs.class_names,
             "groups": self.grouping.groups,
@@ -49,7 +49,7 @@ class Checkpoints:
     Args:
         folder: of the run.
         identity: of the run.
-        options: which to keep, and how often to save within an epoch.
+        options: which checkpoints to keep, and how often to save within an epoch.
     """
 
     def __init__(self, folder: RunFolder, identity: Identity, options: Train) -> None:
@@ -64,14 +64,14 @@ class Checkpoints:
         return self._seconds > 0 and time.monotonic() - self._saved >= self._seconds
 
     def save(self, learner: Learner, progress: Progress, *, keep: bool, best: bool) -> None:
-        """Writes the state after an epoch: the main process does; every process must call it.
+        """Writes the state after an epoch, in the main process. Every process must call it.
 
         Args:
             keep: write it as this epoch's checkpoint and as ``latest.pt``.
             best: write it as ``best.pt``.
 
         Raises:
-            CheckpointError: it cannot be written; those that are there stay.
+            CheckpointError: it cannot be written. Existing checkpoints stay.
         """
         if not (keep or best):
             return
@@ -82,7 +82,7 @@ class Checkpoints:
         with written(path) as partial:
             torch.save(content, partial)
         self._saved = time.monotonic()
-        # The best first: whoever goes on from latest.pt relies on it.
+        # The best comes first: resuming from latest.pt relies on it.
         if best and keep:
             point(self._folder.best, path)
         if keep:
@@ -91,10 +91,10 @@ class Checkpoints:
                 old.unlink()
 
     def save_within(self, learner: Learner, progress: Progress) -> None:
-        """Writes the state within an epoch as ``latest.pt``; every process must call it.
+        """Writes the state within an epoch as ``latest.pt``. Every process must call it.
 
         Raises:
-            CheckpointError: it cannot be written; the one that is there stays.
+            CheckpointError: it cannot be written. The existing one stays.
         """
         own = {"seen": learner.seen.state_dict(), "averaged": learner.average.own_buffers()}
         content = self._content(learner, progress, distributed.gather(own))
@@ -106,10 +106,10 @@ class Checkpoints:
     def save_batch(
         self, learner: Learner, step: Step, batches: Sequence[Batch], paths: list[str]
     ) -> Path:
-        """Writes the clips of a step, with the weights before it, to be run again; any process may.
+        """Writes the clips of a step and the weights before it, for a replay, in any process.
 
         Returns:
-            where.
+            the path.
         """
         path = self._folder.bad_batch(distributed.rank())
         content = {
@@ -152,11 +152,11 @@ class Checkpoints:
 def save_model(
     folder: RunFolder, identity: Identity, model: Classifier, epoch: int, origin: dict[str, Any]
 ) -> None:
-    """Writes ``best.pt`` of a model that is to be tested, not trained on.
+    """Writes ``best.pt`` of a model for testing, without training state.
 
     Args:
-        epoch: epochs that made the model.
-        origin: plain values that say how it was made.
+        epoch: number of its epochs.
+        origin: plain values that describe how it was made.
     """
     content = {
         "epoch": epoch,
@@ -170,15 +170,15 @@ def save_model(
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """As ``replacing``, of a checkpoint.
+    """As ``replacing``, for a checkpoint.
 
     Raises:
-        CheckpointError: it cannot be written; the message says how much room there is.
+        CheckpointError: it cannot be written. The message names the free disk space.
     """
     try:
         with replacing(path) as partial:
             yield partial
-    except (OSError, RuntimeError) as error:  # torch tells of a full disk by the latter
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a full disk
         free = free_space(path.parent)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:100]
         raise CheckpointError(
@@ -188,7 +188,7 @@ def written(path: Path) -> Iterator[Path]:
 
 
 def _described(model: Classifier, identity: Identity) -> dict[str, Any]:
-    """What a checkpoint says about its model beside the tensors."""
+    """The description of a model in its checkpoint, without tensors."""
     mean, std = model.normalisation
     return {
         **identity.plain(),

@@ -1,4 +1,4 @@
-"""What a run has seen of the epoch that it trains: losses and recall, on the device."""
+"""Losses and recall of the current epoch, on the device."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from cdb_video.outputs import Outputs
 
 
 class Look(NamedTuple):
-    """What one read from the device has told."""
+    """The values of one read from the device."""
 
     mean_loss: float
     """Over this process's clips of the epoch so far."""
@@ -29,12 +29,11 @@ class Look(NamedTuple):
 class Seen:
     """Sums over the clips of an epoch that this process has trained on.
 
-    Nothing is read from the device until somebody looks: a read waits for all that the device still
-    has to do.
+    The device is read only on request, because a read waits for all its pending work.
 
     Args:
-        outputs: of the network. What was recognised is counted by class, and of several outputs
-            behind that by what each tells apart.
+        outputs: of the network. Recognised clips are counted by class and, with several outputs,
+            also by the classes of each output.
         device: of the logits.
     """
 
@@ -60,12 +59,12 @@ class Seen:
         loss: torch.Tensor,
         counting: torch.Tensor,
     ) -> None:
-        """Takes in a part of the optimiser step that comes after ``step`` others.
+        """Adds a part of the optimiser step that follows ``step`` others.
 
         Args:
             batch: on the device.
             logits: (B, P1 + P2 + ...), and ``loss`` (), their mean loss.
-            counting: (B,) bool: clips whose recognition says something of their class.
+            counting: (B,) bool: clips that count for the recall of their class.
         """
         recognised, total = self._step_counts
         for slots, hits in self._hits(logits.detach(), batch.label):
@@ -78,8 +77,8 @@ class Seen:
     def _hits(
         self, logits: torch.Tensor, label: torch.Tensor
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """(B,) where clips are counted, and whether they were recognised: a class is where all of
-        its outputs are."""
+        """(B,) where clips are counted, and whether they were recognised. A class is recognised if
+        all of its outputs are."""
         begin, all_right = self._num_classes, torch.ones_like(label, dtype=torch.bool)
         split = torch.split(logits, self._sizes, dim=1)
         for size, of_class, own in zip(self._sizes, self._of_class, split, strict=True):
@@ -90,14 +89,14 @@ class Seen:
         yield label, all_right
 
     def end_step(self) -> None:
-        """Says that all parts of a step are in: they join those of the epoch."""
+        """Ends a step: its parts are added to the epoch."""
         self._loss += self._step_loss
         self._counts += self._step_counts
         self._num_clips += self._step_clips
         self._clear_step()
 
     def drop_step(self) -> None:
-        """Forgets the parts of the step that is not at its end: it is left out."""
+        """Forgets the parts of the current step, which is skipped."""
         self.num_skipped += 1
         first = self._unread[-1][0] if self._unread else 0
         self._unread = [part for part in self._unread if part[0] != first]
@@ -109,13 +108,13 @@ class Seen:
         self._step_clips = 0
 
     def look(self, save: bool = False, stop: bool = False) -> Look:
-        """Reads, once, what has come since the last look; every process must look.
+        """Reads the device once: everything since the last read. Every process must call it.
 
         Args:
             save: whether this process asks for a checkpoint; the main process's word counts.
             stop: whether this process was asked to stop.
         """
-        # The first is of no step: all may have been left out.
+        # The first entry belongs to no step, because all steps may have been skipped.
         parts = [torch.zeros_like(self._loss), *(loss for _, loss, _ in self._unread)]
         losses = torch.stack([part.double() for part in parts])[1:]
         flags = torch.stack(
@@ -133,8 +132,7 @@ class Seen:
         return Look(mean, bool(broken), bool(save_asked), bool(stop_asked), found)
 
     def take(self) -> tuple[float, Recalls]:
-        """The mean loss of, and what was recognised by, all processes together; then everything
-        counts anew."""
+        """The mean loss and the recall over all processes. Then all sums start again."""
         sums = torch.stack([self._loss, self._loss.new_tensor(self._num_clips)])
         loss, num_clips = distributed.sum_(sums).tolist()
         recognised, total = distributed.sum_(self._counts.clone())
@@ -157,14 +155,14 @@ class Seen:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what ``state_dict`` gave."""
+        """Restores the state of ``state_dict``."""
         self._loss.copy_(state["loss"])
         self._num_clips = state["num_clips"]
         self._counts.copy_(state["counts"])
         self.num_skipped = state.get("num_skipped", 0)
 
     def load_sum(self, states: Sequence[dict[str, Any]]) -> None:
-        """Takes over what other processes had seen, however many they were."""
+        """Takes over the sums of a run with any number of processes."""
         for state in states:
             self._loss += state["loss"].to(self._loss.device)
             self._num_clips += state["num_clips"]

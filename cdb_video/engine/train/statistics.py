@@ -1,4 +1,4 @@
-"""Batch-norm statistics for evaluation: the same on all processes, and precise where asked for."""
+"""Batch-norm statistics for evaluation: equal on all processes, and precise on request."""
 
 import torch
 from torch import nn
@@ -13,9 +13,9 @@ def precise_statistics(model: nn.Module, loader: BatchLoader, epoch: int, num_ba
     training batches of ``epoch``, over all processes.
 
     "Rethinking 'Batch' in BatchNorm", Wu and Johnson, arXiv:2105.07576, section 3. All but batch
-    norm is in evaluation mode, as it will be when the statistics are used; frozen statistics stay.
+    norm is in evaluation mode, as in later use. Frozen statistics stay.
     """
-    from fvcore.nn.precise_bn import update_bn_stats  # compiles on import what is not used here
+    from fvcore.nn.precise_bn import update_bn_stats  # its import compiles unused code
 
     model.eval()
     for norm in learning_norms(model):
@@ -28,7 +28,7 @@ def precise_statistics(model: nn.Module, loader: BatchLoader, epoch: int, num_ba
 
 @torch.no_grad()
 def merge_statistics(model: nn.Module) -> None:
-    """Gives every process the statistics of the data of all, which have equally much each."""
+    """Averages the statistics over all processes, which have equally many clips."""
     for norm in learning_norms(model):
         mean, variance = norm.running_mean, norm.running_var
         assert mean is not None

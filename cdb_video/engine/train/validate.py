@@ -1,4 +1,4 @@
-"""Validates a run, and hands the recall of each class to who learns from it."""
+"""Validates a run, and passes the recall of each class to the parts that learn from it."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from cdb_video.engine.train.statistics import precise_statistics
 
 
 def validate(run: Run, epoch: int) -> float:
-    """Evaluates the validation split and hands its recall to losses and sampler.
+    """Evaluates the validation split and passes its recall to losses and sampler.
 
     Returns:
         TRAIN.BEST_METRIC; without validation the epoch, so that the newest is the best.
@@ -56,7 +56,7 @@ def validate(run: Run, epoch: int) -> float:
 
 
 def nothing_seen(run: Run) -> Recalls:
-    """What there is without validation."""
+    """The results without validation."""
     outputs = run.plan.task.outputs
     sizes = (len(outputs.class_names), *outputs.sizes)
     classes, *each = [ClassRecall(*torch.zeros(2, size)) for size in sizes]
@@ -64,9 +64,9 @@ def nothing_seen(run: Run) -> Recalls:
 
 
 def write_difficulty(run: Run, epoch: int, recalls: Recalls) -> None:
-    """What losses or sampler make of the results of ``epoch``; 1 - recall where neither goes by it.
+    """Difficulties from losses or sampler after ``epoch``; 1 - recall if neither has any.
 
-    Losses that go by difficulty have rows for what each output tells apart, all else for classes.
+    Losses by difficulty have rows for the classes of each output, others for the classes.
     """
     learner, splits, outputs = run.learner, run.plan.task.splits, run.plan.task.outputs
     following, step = epoch + 1, epoch * run.plan.steps_per_epoch
@@ -86,6 +86,6 @@ def write_difficulty(run: Run, epoch: int, recalls: Recalls) -> None:
 
 
 def joined_states(states: Sequence[ClassState]) -> ClassState:
-    """What all outputs go by, one after the other, with the first one's tau."""
+    """The difficulties of all outputs, joined, with the tau of the first."""
     difficulty = torch.cat([state.difficulty for state in states])
     return ClassState(difficulty, torch.cat([state.weight for state in states]), states[0].tau)

@@ -1,1 +1,1 @@
-"""Use: a trained model on any video."""
+"""Uses a trained model on any video."""

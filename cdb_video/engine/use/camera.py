@@ -16,7 +16,7 @@ from cdb_video.errors import DataError
 def watch(
     predictor: Predictor, source: str, window: float, stride: float
 ) -> Iterator[tuple[float, Prediction]]:
-    """What the last ``window`` seconds show, every ``stride`` seconds, until the stream ends.
+    """Predicts the last ``window`` seconds, every ``stride`` seconds, until the stream ends.
 
     Args:
         source: number of a camera, its device, a file, or the address of a stream.
@@ -39,7 +39,7 @@ def watch(
             there, picture = camera.read()
             if not there:
                 return
-            # The clock of a file is its own, that of a camera the wall's.
+            # A file has its own clock. A camera has that of the wall.
             now = count / fps if recorded else time.monotonic() - begun
             count += 1
             small = min(1.0, 1.2 * predictor.size / min(picture.shape[:2]))

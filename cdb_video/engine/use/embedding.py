@@ -1,4 +1,4 @@
-"""Features of any clips, as a file for other programs, and as a map in two dimensions."""
+"""Features of any clips: as a file for other programs, and as a two-dimensional map."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ FORMATS = (".npz", ".safetensors")
 
 
 class Embedding(NamedTuple):
-    """The features of N clips, those that decode."""
+    """The features of the N clips that can be decoded."""
 
     features: npt.NDArray[np.float32]
     """(N, F): the input of the classifier, of the middle view."""
@@ -45,7 +45,7 @@ def split_records(predictor: Predictor, split: str) -> list[Record]:
     """The labelled clips of a split of the data set that the model was trained on.
 
     Raises:
-        DataError: the data set is not where it was.
+        DataError: the data set has moved or is gone.
     """
     checkpoint = predictor.checkpoint
     name = str(checkpoint.option("DATA", "NAME"))
@@ -58,7 +58,7 @@ def split_records(predictor: Predictor, split: str) -> list[Record]:
 def embed(
     predictor: Predictor, records: Sequence[Record], batch_size: int, workers: int, screen: Console
 ) -> Embedding:
-    """Raises ``DataError`` where no clip decodes."""
+    """Raises ``DataError`` if no clip can be decoded."""
     bad: list[str] = []
 
     def see(batch: Batch) -> Batch:
@@ -88,7 +88,7 @@ def write_embedding(path: Path, embedding: Embedding) -> None:
     """Writes an ``.npz`` of arrays, or a ``.safetensors`` with the texts in its header.
 
     Raises:
-        ConfigError: the name ends otherwise.
+        ConfigError: the name has another ending.
     """
     arrays: dict[str, npt.NDArray[Any]] = {
         "features": embedding.features,
@@ -123,6 +123,6 @@ def in_two_dimensions(
         perplexity = min(30.0, (len(features) - 1) / 3)
         return np.asarray(TSNE(2, perplexity=perplexity, random_state=seed).fit_transform(features))
     size = min(2, *features.shape)
-    with np.errstate(invalid="ignore"):  # a single clip has no variance, and lies in the middle
+    with np.errstate(invalid="ignore"):  # a single clip has no variance and is put in the middle
         found = PCA(size, random_state=seed).fit_transform(features.astype(np.float64))
     return np.pad(found, ((0, 0), (0, 2 - size)))

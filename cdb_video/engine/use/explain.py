@@ -1,4 +1,4 @@
-"""Where a network looked: a map over space and time of what spoke for a class."""
+"""Explains a prediction: a map over space and time of the evidence for a class."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ Heat = npt.NDArray[np.float32]
 
 
 class Explanation(NamedTuple):
-    """What spoke for a class in a clip."""
+    """The evidence for a class in a clip."""
 
     class_name: str
     score: float
@@ -43,10 +43,10 @@ def explain(
     """Explains the middle view of a clip, a whole file or a part of one.
 
     Args:
-        class_name: to explain; the predicted one by default.
+        class_name: the class to explain; by default the predicted one.
 
     Raises:
-        DataError, DecodeError: the file does not decode.
+        DataError, DecodeError: the file cannot be decoded.
         ConfigError: there is no such class, or the network has no map in space.
     """
     record = as_record(video)
@@ -76,17 +76,17 @@ def explain(
 
 
 def heat_map(model: Any, video: Tensor, class_id: int) -> Tensor:
-    """What speaks for a class in one clip (1, 3, T, S, S): (T, S, S) in [0, 1].
+    """The evidence for a class in one clip (1, 3, T, S, S): (T, S, S) in [0, 1].
 
-    Of a convolutional network it is Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from
+    A convolutional network gets Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from
     Deep Networks via Gradient-based Localization", ICCV 2017) on its last map in space and time, of
-    both pathways where there are two; of a transformer gradient times activation of its tokens as
-    they enter. Either is resized to the clip, and divided by its maximum.
+    both pathways if there are two. A transformer gets gradient times activation of its input
+    tokens. The map is resized to the clip and divided by its maximum.
     """
     place = model.token_map or _last_map(model, video)
     frames, size = video.shape[2], tuple(video.shape[2:])
     with torch.enable_grad(), _watched(model, place) as seen:
-        # A parameter that is frozen would leave nothing to derive by.
+        # With frozen parameters there would be no gradient.
         model.zero_grad()
         logit = joint_logits(model(video), model.outputs)[0, class_id]
     maps = _maps(seen[-1], frames)
@@ -105,9 +105,9 @@ def heat_map(model: Any, video: Tensor, class_id: int) -> Tensor:
 def all_frames(
     predictor: Predictor, record: Record, explanation: Explanation
 ) -> Iterator[tuple[float, npt.NDArray[np.uint8]]]:
-    """Every frame of the clip, cropped as the network saw it, with its heat drawn over it.
+    """Yields every frame of the clip, cropped as for the network, with its heat map drawn over it.
 
-    Between the frames that the network saw, the heat is interpolated.
+    Heat is interpolated between the frames that the network saw.
     """
     span = (record.start, record.end)
     with VideoReader(record.path, predictor.decoding, span) as video:
@@ -137,7 +137,7 @@ def with_heat(picture: npt.NDArray[np.uint8], heat: Heat) -> npt.NDArray[np.uint
 
 
 def _last_map(model: nn.Module, video: Tensor) -> str:
-    """Name of the last module whose output still has places."""
+    """Name of the last module whose output still has positions in space."""
     names: list[str] = []
     handles = []
 
@@ -167,7 +167,7 @@ def _last_map(model: nn.Module, video: Tensor) -> str:
 
 
 def _is_map(output: Any, frames: int) -> bool:
-    """Of one clip: (1, C, T', H', W') or frame by frame (T, C, H', W'), or a list of such."""
+    """The maps of one clip: (1, C, T', H', W'), or frame by frame (T, C, H', W'), or a list."""
     if isinstance(output, (list, tuple)):
         return bool(output) and all(_is_map(one, frames) for one in output)
     if not isinstance(output, Tensor) or output.ndim not in (4, 5):
@@ -189,7 +189,7 @@ def _by_time(one: Tensor, frames: int) -> Tensor:
 
 @contextmanager
 def _watched(model: nn.Module, place: str) -> Iterator[list[Any]]:
-    """The outputs of a submodule in the block, as parts of the graph."""
+    """Collects the outputs of a submodule in the block, with their graph."""
     seen: list[Any] = []
 
     def keep(module: nn.Module, inputs: Any, output: Any) -> Any:
@@ -198,7 +198,7 @@ def _watched(model: nn.Module, place: str) -> Iterator[list[Any]]:
 
         if isinstance(output, (list, tuple)):
             output = type(output)([leaf(one) for one in output])
-            # What comes after may work in place; a copy keeps what it was.
+            # Later modules may work in place, so the output is copied.
             seen.append(list(output))
             return type(output)([one.clone() for one in output])
         output = leaf(output)

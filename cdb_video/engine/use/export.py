@@ -30,11 +30,11 @@ Clips = npt.NDArray[np.uint8]
 
 
 class ParityError(CdbVideoError):
-    """The written model gives other probabilities; nothing is left of it."""
+    """The exported model gives other probabilities. Its file is deleted."""
 
 
 class Parity(NamedTuple):
-    """How a written model compares with the one it was made of."""
+    """The comparison of an exported model with its original."""
 
     num_clips: int
     num_same: int
@@ -44,7 +44,7 @@ class Parity(NamedTuple):
 
 
 class Exported(nn.Module):
-    """What is written: bytes in, probabilities out, the normalisation inside."""
+    """The exported model: takes bytes, normalises them, returns probabilities."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def own_records(predictor: Predictor, count: int) -> list[Record]:
     """``count`` clips of the data set that the model was trained on, spread over its test split.
 
     Raises:
-        DataError: the data set is not where it was.
+        DataError: the data set has moved or is gone.
     """
     records = split_records(predictor, "test")
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
@@ -68,14 +68,14 @@ def own_records(predictor: Predictor, count: int) -> list[Record]:
 
 
 def export(predictor: Predictor, kind: Format, path: Path, records: list[Record]) -> Parity:
-    """Writes ``path``, once it has proved to give what the model gives on ``records``.
+    """Writes ``path``, after checking that it equals the model on ``records``.
 
     Args:
-        predictor: on the CPU; it is written, and compared, in float32.
+        predictor: on the CPU. It is exported and compared in float32.
 
     Raises:
-        ParityError: it does not.
-        ConfigError: the backbone cannot be written so, or a package is missing.
+        ParityError: it differs.
+        ConfigError: the backbone cannot be exported so, or a package is missing.
         DataError: no clip can be decoded.
     """
     clips, fps = _clips(predictor, records)
@@ -99,7 +99,7 @@ def export(predictor: Predictor, kind: Format, path: Path, records: list[Record]
 
 
 def metadata_of(predictor: Predictor) -> dict[str, Any]:
-    """What a program needs to know to use the model, and where it comes from."""
+    """The metadata that a program needs to use the model, and the model's origin."""
     checkpoint = predictor.checkpoint
     mean, std = predictor.model.normalisation
     return {
@@ -133,7 +133,7 @@ def check_parity(model: nn.Module, run: Callable[[Clips], Clips], clips: Clips) 
 
 
 def _clips(predictor: Predictor, records: list[Record]) -> tuple[Clips, float]:
-    """The clips that decode, and how many frames a second their files have on average."""
+    """The clips that can be decoded, and the mean frame rate of their files."""
     batches = predictor.loader(records, (1, 1), 1, 0).batches()
     clips = [batch.video for batch in batches if len(batch.label)]
     if not clips:
@@ -147,7 +147,7 @@ def _to_onnx(
     try:
         import onnx
         import onnxruntime
-        import onnxscript  # noqa: F401  # which torch needs
+        import onnxscript  # noqa: F401  # torch needs it
     except ImportError as error:
         raise ConfigError(f"ONNX needs pip install 'cdb_video[export]': {error}") from None
     with _quiet(), _refused("onnx", predictor):
@@ -188,7 +188,7 @@ def _to_torch_export(
 def _to_safetensors(
     model: Exported, predictor: Predictor, clips: Clips, path: Path, metadata: dict[str, Any]
 ) -> Callable[[Clips], Clips]:
-    """Weights alone: this package makes the network of them."""
+    """Writes only the weights: this package builds the network."""
     import safetensors.torch
 
     tensors = {name: t.contiguous().clone() for name, t in predictor.model.state_dict().items()}
@@ -211,13 +211,13 @@ WRITERS: dict[str, Callable[..., Callable[[Clips], Clips]]] = {
 
 
 def _example(clips: Clips) -> Tensor:
-    """Two clips: a batch of one would be taken for the only size."""
+    """Two example clips: the exporter would fix the batch size at one."""
     return torch.from_numpy(np.resize(clips, (2, *clips.shape[1:])))
 
 
 @contextmanager
 def _refused(kind: str, predictor: Predictor) -> Iterator[None]:
-    """One line where the exporter gives up, by whatever error."""
+    """Turns any error of the exporter into one line."""
     try:
         yield
     except Exception as error:
@@ -228,7 +228,7 @@ def _refused(kind: str, predictor: Predictor) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporters tell of every step."""
+    """Silences the exporters, which print every step."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -24,7 +24,7 @@ def write_film(path: Path, pictures: Iterable[tuple[float, Picture]], fps: float
 
 
 def annotate(path: Path, video: str, timeline: Timeline, decoding: Decoding) -> None:
-    """Writes a video again, with the class of each moment and its probability drawn in.
+    """Writes a copy of a video that shows the class of each moment and its probability.
 
     Raises:
         DecodeError: it cannot be decoded.

@@ -1,4 +1,4 @@
-"""What a model makes of one video."""
+"""The prediction for one video."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model makes of one video, or of one part of it."""
+    """The prediction for one video, or for a part of it."""
 
     path: str
     """Empty for an array."""
@@ -25,12 +25,12 @@ class Prediction:
 
     @property
     def class_id(self) -> int:
-        """The class of the highest score; -1 where there is an error."""
+        """The class of the highest score; -1 after an error."""
         return -1 if self.error else int(self.scores.argmax())
 
     @property
     def class_name(self) -> str:
-        """Its name; empty where there is an error."""
+        """Its name; empty after an error."""
         return "" if self.error else self.class_names[self.class_id]
 
     @property
@@ -39,6 +39,6 @@ class Prediction:
         return float(self.scores.max())
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """Names and probabilities of the ``k`` classes that are most likely, the best first."""
+        """Names and probabilities of the ``k`` most likely classes, the best first."""
         best = np.argsort(-self.scores, kind="stable")[: 0 if self.error else k]
         return [(self.class_names[c], float(self.scores[c])) for c in best]

@@ -1,4 +1,4 @@
-"""Uses a trained model: classes of any videos, and of any moment of a long one."""
+"""Predicts the class of videos, and of every moment of a long video."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -45,26 +45,26 @@ def load(checkpoint: str | Path, device: str = "auto", imports: Sequence[str] = 
         imports: your modules that register its backbone or decoder, as in IMPORTS.
 
     Raises:
-        CdbVideoError: it cannot be read, is no checkpoint of this program, or ``device`` is not
-            there.
+        CdbVideoError: it cannot be read, is no checkpoint of this program, or there is no such
+            ``device``.
     """
     import_modules(imports)
     return Predictor(Checkpoint.read(checkpoint), device)
 
 
 class Predictor:
-    """A model with all that it needs to know of its input, both from one checkpoint.
+    """A model and the description of its input, from one checkpoint.
 
     Attributes:
         model: the classifier, in eval mode on ``device``.
         class_names: (K,).
-        views: temporal and spatial, that ``test`` would take, and here are taken by default.
+        views: temporal and spatial views of the test, the default here.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         self.checkpoint = checkpoint
         self.device = device_named(device)
-        keep_freed_memory()  # not all of it: the process may be somebody's server
+        keep_freed_memory()  # not all: the process may be a server
         self.model = checkpoint.open(self.device)
         self.class_names = self.model.outputs.class_names
         self.sampling = checkpoint.section("DATA", ClipSampling)
@@ -78,7 +78,7 @@ class Predictor:
         self.average: Average = test.get("ENSEMBLE_METHOD", "probabilities")
 
     def __call__(self, video: Video, views: tuple[int, int] | None = None) -> Prediction:
-        """The classes of one video.
+        """Predicts one video.
 
         Raises:
             DataError, DecodeError: it cannot be decoded.
@@ -96,10 +96,10 @@ class Predictor:
         batch_size: int = 8,
         num_workers: int = 0,
     ) -> list[Prediction]:
-        """The classes of each video, or of one; a file that cannot be decoded says why.
+        """Predicts each video, or one. A file that cannot be decoded gives an error.
 
         Args:
-            views: clips along time, and crops of each (1 or 3); those of the test by default.
+            views: clips along time, and crops of each (1 or 3); by default those of the test.
             batch_size: clips in one forward pass.
             num_workers: processes that decode files; 0 decodes in this one.
 
@@ -125,7 +125,7 @@ class Predictor:
         batch_size: int = 8,
         num_workers: int = 0,
     ) -> Iterator[Prediction]:
-        """As ``predict``, of files, one after another as they are done: any number of them."""
+        """As ``predict``, for any number of files; yields each prediction when it is ready."""
         if records:
             views = views or self.views
             loader = self.loader(records, views, batch_size, num_workers)
@@ -134,7 +134,7 @@ class Predictor:
     def loader(
         self, records: Sequence[Record], views: tuple[int, int], batch_size: int, num_workers: int
     ) -> ClipLoader:
-        """The clips of files, as the model takes them; what cannot be decoded is told."""
+        """The clips of files in the model's format. Errors of decoding are kept."""
         check_loading(views, batch_size, num_workers)
         loading = Loading(
             sampling=self.sampling,
@@ -148,13 +148,13 @@ class Predictor:
 
     @property
     def minority(self) -> list[bool]:
-        """(K,) whether a class is of the smallest group of its run."""
+        """(K,) whether a class is in the group of the rarest classes."""
         groups = self.checkpoint.groups or [""] * len(self.class_names)
         names = self.checkpoint.group_names
         return [group in names[:1] for group in groups]
 
     def frame_rate(self, records: Sequence[Record]) -> float:
-        """Frames a second of the files of ``records``, on average over those that open."""
+        """The mean frame rate of the files of ``records`` that can be opened."""
         rates = []
         for record in records:
             with suppress(DecodeError), VideoReader(record.path, self.decoding) as video:
@@ -164,11 +164,11 @@ class Predictor:
     def windows(
         self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
     ) -> Iterator[Prediction]:
-        """The classes of each window of a video, in order; it is decoded once, and not held.
+        """Predicts each window of a video, in order. The video is decoded once and not held.
 
         Raises:
             ConfigError: ``window`` or ``stride`` is not above 0, or windows would leave gaps.
-            DecodeError: the file does not decode any further; the windows before it have come.
+            DecodeError: the file cannot be decoded further. Earlier windows have been yielded.
         """
         check_loading((1, 1), batch_size, 0)
         with ExitStack() as opened:
@@ -189,7 +189,7 @@ class Predictor:
     def timeline(
         self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
     ) -> Timeline:
-        """The classes along a video of any length: one prediction a window, averaged and joined.
+        """Predicts a video of any length: one prediction for each window, averaged and joined.
 
         Args:
             window: seconds that the model sees at once.
@@ -220,7 +220,7 @@ class Predictor:
     def _elected(
         self, loader: BatchLoader, records: Sequence[Record], views: tuple[int, int]
     ) -> Iterator[Prediction]:
-        """Each record's prediction, in their order, as soon as all of its views have voted."""
+        """Yields each record's prediction, in order, as soon as all of its views have voted."""
         outputs, num_views = self.model.outputs, torch.tensor([views[0] * views[1]])
         bad: dict[int, str] = {}
         ready: list[npt.NDArray[np.float64]] = []
@@ -258,7 +258,7 @@ def check_loading(views: tuple[int, int], batch_size: int, num_workers: int) -> 
 
 
 def timeline_of(class_names: list[str], windows: Iterable[Prediction], stride: float) -> Timeline:
-    """The timeline that windows make, which come in order, ``stride`` seconds apart."""
+    """The timeline of windows in order, ``stride`` seconds apart."""
     spans, scores = [], []
     for one in windows:
         spans.append((one.start or 0.0, one.end or 0.0))

@@ -1,4 +1,4 @@
-"""What a model sees in a long video, moment by moment: windows, their average, and segments."""
+"""The timeline of a long video: windows, their average, and segments."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ Scores = npt.NDArray[np.floating[Any]]
 
 
 class Segment(NamedTuple):
-    """A stretch of a video in which one class is ahead of all others."""
+    """A part of a video in which one class has the highest score."""
 
     start: float
     """Seconds from the start of the file."""
@@ -24,7 +24,7 @@ class Segment(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """A video in M steps of equal length, the last of which may be shorter."""
+    """A video in M steps of equal length. The last one may be shorter."""
 
     class_names: list[str]
     """(K,)."""
@@ -51,7 +51,7 @@ class Timeline(NamedTuple):
 
 
 def check_window(window: float, stride: float) -> None:
-    """Raises ``ConfigError`` where one is not above 0 s, or windows would leave gaps."""
+    """Raises ``ConfigError`` if one is not above 0 s, or windows would leave gaps."""
     if not 0 < stride <= window < float("inf"):
         raise ConfigError(
             f"a window must be at least as long as the stride, and both above 0 s, got a window "

@@ -1,1 +1,1 @@
-"""Ways of grouping classes by their size, one a file."""
+"""Groupings of classes by their size, one in each file."""

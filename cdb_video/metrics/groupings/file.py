@@ -1,4 +1,4 @@
-"""Groups that somebody has written down."""
+"""Groups from a file."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ KEY = "GROUPS.FILE.PATH"
 
 @GROUPINGS.register("file")
 class GroupFile:
-    """Groups in a file, such as the authors of a data set give."""
+    """Groups in a file, such as one by the authors of a data set."""
 
     @dataclass(frozen=True)
     class Options:
@@ -32,7 +32,7 @@ class GroupFile:
         self._path = Path(options.path)
 
     def group(self, counts: npt.NDArray[Any], class_names: list[str]) -> Grouping:
-        """Raises ``ConfigError`` where the file is wrong, or a class has no group, or two."""
+        """Raises ``ConfigError`` if the file is wrong, or a class has no group or two groups."""
         path = self._path
         try:
             found = _by_class(json.loads(path.read_text(encoding="utf-8")))
@@ -41,7 +41,7 @@ class GroupFile:
                 f"{KEY} must be a JSON file {{class: group}} or {{group: [classes]}}, got "
                 f"{path}: {error}"
             ) from None
-        # Numbers where the names of the classes are others.
+        # Class numbers, if the file does not use our class names.
         numbered = not found.keys() & set(class_names)
         keys = [str(c) for c in range(len(class_names))] if numbered else class_names
         without = [name for name, key in zip(class_names, keys, strict=True) if key not in found]

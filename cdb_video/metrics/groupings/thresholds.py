@@ -1,4 +1,4 @@
-"""Groups between thresholds of class size, and those of the field."""
+"""Groups between thresholds of class size: your own, and those of published work."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -31,7 +31,7 @@ class ByThresholds:
         self.options = options
 
     def group(self, counts: npt.NDArray[Any], class_names: list[str]) -> Grouping:
-        """Raises ``ConfigError`` where thresholds and names do not fit together."""
+        """Raises ``ConfigError`` if thresholds and names do not fit together."""
         try:
             return by_thresholds(counts, self.options.thresholds, self.options.names)
         except ValueError as error:
@@ -40,7 +40,7 @@ class ByThresholds:
 
 
 class Preset:
-    """Groups between thresholds that others have chosen."""
+    """Groups between published thresholds."""
 
     thresholds: ClassVar[Thresholds]
     names: ClassVar[tuple[str, ...]] = ("tail", "medium", "head")

@@ -1,9 +1,10 @@
 """LeNet-5, frame by frame: LeCun et al., "Gradient-Based Learning Applied to Document Recognition",
 Proceedings of the IEEE 86 (11), 1998, in the form that is used today.
 
-Today's form: ReLU for the scaled tanh, max pooling for the trained averages, all channels
-connected in the second convolution, a linear classifier for the radial basis functions. The paper's
-32 x 32 input is MNIST's 28 x 28 with a border of two pixels, which the first convolution adds.
+Today's form has ReLU in place of the scaled tanh, max pooling in place of trained averages, a
+second convolution that connects all channels, and a linear classifier in place of radial basis
+functions. The paper's input of 32 x 32 is MNIST's 28 x 28 with a border, which the first
+convolution adds.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class LeNet(FrameWise):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 6, 5, padding=2)
         self.conv2 = nn.Conv2d(6, 16, 5)
-        # 28 x 28 pixels come here as 5 x 5, so that nothing changes; other sizes are brought to it.
+        # 28 x 28 pixels arrive here as 5 x 5 and stay so. Other sizes are pooled to 5 x 5.
         self.pool = nn.AdaptiveAvgPool2d(5)
         self.fc1 = nn.Linear(16 * 5 * 5, 120)
         self.fc2 = nn.Linear(120, 84)

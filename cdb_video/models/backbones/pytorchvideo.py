@@ -1,6 +1,6 @@
-"""The networks of PyTorchVideo's model zoo: its builders make the layers, this file the contract.
+"""The networks of PyTorchVideo's model zoo, with the contract of our backbones.
 
-Parameters are named as in PyTorchVideo's hub checkpoints, but for the head, which is ours. Only
+Parameters are named as in PyTorchVideo's hub checkpoints. The head is ours. Only
 ``pytorchvideo.models`` is imported, when the first network is built.
 """
 
@@ -32,7 +32,7 @@ from cdb_video.registry import BACKBONES
 
 
 def _clips(num_frames: int, size: int) -> InputFormat:
-    """What the model zoo trains on: mean 0.45 and standard deviation 0.225 of [0, 1]."""
+    """The input format of the model zoo: mean 0.45 and standard deviation 0.225 of [0, 1]."""
     return InputFormat(num_frames, size, (0.45 * 255,) * 3, (0.225 * 255,) * 3)
 
 
@@ -41,7 +41,7 @@ def _create(builder: str, **settings: Any) -> Any:
     module, function = f"pytorchvideo.models.{builder}".rsplit(".", 1)
     try:
         models = importlib.import_module(module)
-    except Exception:  # a torchvision that does not fit torch raises nearly anything
+    except Exception:  # a torchvision for another torch can raise anything
         with _stand_in_for_torchvision():
             models = importlib.import_module(module)
     return getattr(models, function)(**settings)
@@ -49,7 +49,7 @@ def _create(builder: str, **settings: Any) -> Any:
 
 @contextmanager
 def _stand_in_for_torchvision() -> Iterator[None]:
-    """Lets ``from torchvision.ops import RoIAlign``, for PyTorchVideo's detection head, pass."""
+    """Replaces ``torchvision.ops.RoIAlign``, which only PyTorchVideo's detection head uses."""
     stand_ins = {name: ModuleType(name) for name in ("torchvision", "torchvision.ops")}
     stand_ins["torchvision.ops"].__dict__["RoIAlign"] = None
     before = {name: sys.modules[name] for name in stand_ins if name in sys.modules}
@@ -85,7 +85,7 @@ class _Blocks(Backbone):
 
     @classmethod
     def local_name(cls, name: str) -> str:
-        """Takes names of PyTorchVideo's hub and of PySlowFast."""
+        """Reads names of PyTorchVideo's hub and of PySlowFast."""
         name = named_as_here(name, cls.names)
         stage = re.match(r"s([1-5])\.", name)
         return f"{cls.stages[int(stage[1]) - 1][0]}{name[2:]}" if stage else name
@@ -123,7 +123,7 @@ class SlowR50(_ResNet):
 
 
 class _PooledInTime(_ResNet):
-    """Halves the frames after the first stage; an odd last frame stays by itself."""
+    """Halves the frames after the first stage. An odd last frame stays."""
 
     input_format = _clips(8, 224)
     stages = tuple((f"blocks.{index}",) for index in (0, 1, 3, 4, 5))
@@ -182,7 +182,7 @@ class CSNR101(_ResNet):
 class SlowFastR50(_Blocks):
     """SlowFast: a wide pathway on few frames, a narrow one on all (Feichtenhofer et al., 2019).
 
-    They are joined after every stage; the frames are split here.
+    They are joined after every stage. The frames are split here.
     """
 
     @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class SlowFastR50(_Blocks):
         )
         blocks = network.blocks[:-1]
         for block in blocks:
-            block.inplace = False  # a block that is run again, to save memory, needs its input
+            block.inplace = False  # activation checkpointing runs a block again and needs its input
         super().__init__(blocks, 32 * (options.width + fast), options.zero_init_final_bn)
         self.alpha = options.alpha
 
@@ -222,7 +222,7 @@ class SlowFastR50(_Blocks):
         """Features (B, num_features) of clips (B, 3, T, H, W); the slow pathway and the strided
         convolution that joins it have ceil(T / alpha) frames each."""
         last, count = video.shape[2] - 1, -(-video.shape[2] // self.alpha)
-        # From the first frame to the last in equal steps, as published networks are trained.
+        # From the first frame to the last in equal steps, as in the published training.
         slow = [index * last // max(count - 1, 1) for index in range(count)]
         pathways = [video[:, :, slow], video]
         for block in self.blocks:
@@ -348,7 +348,7 @@ class MViTB(Backbone):
         super().__init__()
         self.input_format = _clips(options.num_frames, options.crop_size)
         doubled = [[1, 2.0], [3, 2.0], [14, 2.0]]
-        with torch.device("cpu"):  # the builder computes with tensors, which "meta" cannot
+        with torch.device("cpu"):  # the builder computes with tensors, not possible on "meta"
             network = _create(
                 "vision_transformers.create_multiscale_vision_transformers",
                 spatial_size=options.crop_size,
@@ -391,6 +391,6 @@ class MViTB(Backbone):
 
     @staticmethod
     def local_name(name: str) -> str:
-        """Takes names of PyTorchVideo's hub and of PySlowFast. Not those of PySlowFast networks
-        that have ``qkv`` in one tensor or one ``pos_embed`` for space and time."""
+        """Reads names of PyTorchVideo's hub and of PySlowFast, but no PySlowFast network with
+        ``qkv`` in one tensor or with one ``pos_embed`` for space and time."""
         return named_as_here(name, MVIT_NAMES)

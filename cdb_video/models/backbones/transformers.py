@@ -1,8 +1,8 @@
 """Video transformers of the library transformers: ``pip install cdb_video[transformers]``.
 
-Each is the library's own ``...ForVideoClassification`` without the classifier, so the features are
-what that computes before it. The library is imported when a network is built, not before: that
-takes seconds, and it may be absent.
+Each is the library's ``...ForVideoClassification`` without its classifier; the features are the
+classifier's input. The library is imported when a network is built, because the import takes
+seconds and the library is optional.
 """
 
 import importlib
@@ -25,7 +25,7 @@ IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 @dataclass(frozen=True)
 class TransformerOptions:
-    """What every network can be told; null takes the value that CONFIG has."""
+    """Options of every network; null takes the value in CONFIG."""
 
     config: str = ""
     """Published architecture: a name on the Hugging Face hub, or a folder with a config.json. Empty
@@ -60,7 +60,7 @@ class Tubelets(Patches):
 
 
 class VideoTransformer(Backbone):
-    """A network of the library, which takes clips of one length and size."""
+    """A network of the library, for clips of one length and size."""
 
     fixed_input = True
     family: ClassVar[str]
@@ -96,7 +96,7 @@ class VideoTransformer(Backbone):
         self.token_map = f"network.{self.embeddings}.patch_embeddings.{self.projection}"
 
     def _config(self, config_class: Any, options: TransformerOptions) -> Any:
-        """The library's config of a network; ``input_format`` is made to say the same."""
+        """The library's config of a network. Sets ``input_format`` to match it."""
         config = _read_config(config_class, options.config) if options.config else config_class()
         if options.hidden_size and hasattr(config, "intermediate_size"):
             ratio = config.intermediate_size / config.hidden_size
@@ -151,7 +151,7 @@ class VideoTransformer(Backbone):
 
     @classmethod
     def local_name(cls, name: str) -> str:
-        """Of the library's classifiers and bare encoders, as published and as in its memory."""
+        """Reads names of the library's classifiers and encoders, in files and in memory."""
         library_name = name
         for published, current in cls.published_names:
             library_name = library_name.replace(published, current)
@@ -281,15 +281,15 @@ class VJEPA2(VideoTransformer):
 
     def features(self, frames: Tensor) -> Tensor:
         """Features (B, num_features) of frames (B, T, 3, H, W)."""
-        # The whole model would also copy all tokens through a mask that hides none, which takes
-        # 96 MiB for a clip of the default size.
+        # The whole model would also copy all tokens through an empty mask: 96 MiB for a clip of
+        # the default size.
         tokens = self.network.vjepa2.encoder(frames).last_hidden_state
         features: Tensor = self.network.pooler(tokens)
         return features
 
 
 def _token_shape(config: Any) -> tuple[int, int, int]:
-    """(T, H, W) of what becomes a token."""
+    """(T, H, W) of a token."""
     tubelet = getattr(config, "tubelet_size", 1)
     if isinstance(tubelet, int):
         return tubelet, config.patch_size, config.patch_size
@@ -300,7 +300,7 @@ def _read_config(config_class: Any, name: str) -> Any:
     """The library's config in a folder or on the hub.
 
     Raises:
-        ConfigError: it cannot be had, or is that of another architecture.
+        ConfigError: it cannot be loaded, or is of another architecture.
     """
     family = config_class.model_type
     try:
@@ -308,7 +308,7 @@ def _read_config(config_class: Any, name: str) -> Any:
         if content.get("model_type") != family:
             raise ValueError(f"its model_type is {content.get('model_type')}")
         return config_class.from_dict(content)
-    except Exception as error:  # the library raises nearly anything for what it cannot read
+    except Exception as error:  # the library can raise anything for a bad config
         raise ConfigError(
             f"{family}: config must be a folder with the config.json of a {family} or its name on "
             f"the Hugging Face hub, got {name!r}: {_one_line(error)}"
@@ -319,7 +319,7 @@ def _library_class(family: str, name: str) -> Any:
     try:
         with _torchvision_hidden():
             module = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
-    except (ImportError, RuntimeError) as error:  # torchvision raises the latter where it is broken
+    except (ImportError, RuntimeError) as error:  # a broken torchvision raises RuntimeError
         raise ConfigError(
             f"backbone {family!r} needs the library transformers, got {_one_line(error)!r}: "
             "pip install 'cdb_video[transformers]'"
@@ -329,11 +329,10 @@ def _library_class(family: str, name: str) -> Any:
 
 @contextmanager
 def _torchvision_hidden() -> Iterator[None]:
-    """Lets the library find that there is no torchvision.
+    """Makes the library believe that torchvision is not installed.
 
-    It needs none, but imports an installed one for the picture processing in modules that the
-    networks share, and fails if that is broken. A library that was imported before has already
-    looked, and is left alone.
+    It does not need torchvision, but imports an installed one for image processing, and fails if
+    that one is broken. If the library is already imported, nothing is changed.
     """
     if "transformers" in sys.modules:
         yield

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 class DropPath(nn.Module):
     """Drops a residual branch in training, for each sample of the batch by itself.
 
-    What is kept is divided by the share that is kept, so that the mean stays and evaluation needs
+    The kept branches are divided by the share that is kept. So the mean stays, and evaluation needs
     no factor.
 
     Args:

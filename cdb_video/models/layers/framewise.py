@@ -1,4 +1,4 @@
-"""A 2D network on clips: every frame by itself, then the mean over time."""
+"""Runs a 2D network on each frame of a clip and averages over time."""
 
 from torch import Tensor
 
@@ -7,8 +7,8 @@ from cdb_video.models.backbone import Backbone
 
 class FrameWise(Backbone):
     """Base of the image networks, as in Wang et al., "Temporal Segment Networks", ECCV 2016, with
-    average consensus. An image is a clip of one frame. Batch norm and drop path take each frame
-    for a sample.
+    average consensus. An image is a clip of one frame. For batch norm and drop path, each
+    frame is a sample.
     """
 
     def forward(self, video: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How the convolutions of a network are computed in half precision, by device."""
+"""Computes the convolutions of a network in half precision, for each device."""
 
 from math import prod
 from typing import Any
@@ -25,21 +25,20 @@ SMALL_KERNEL = 9
 
 
 class HalfConvolution(nn.Module):
-    """Mixed into the class of a convolution, whose parameters and their names stay as they are.
+    """Mixed into the class of a convolution. Its parameters and their names stay unchanged.
 
     Under autocast to half precision,
 
-    - narrow groups are merged into wider ones, whose weights are zero between what was apart:
-      the result is the same, and matrix units can work on it;
-    - on a CPU it is computed in float32 where oneDNN would read memory that nobody wrote (see
-      ``is_misread``), and where each channel has its own filter, as bfloat16 is slower there;
-    - on a CPU the input is padded beforehand where the kernel reaches over both of its ends (see
-      ``reaches_over``), as oneDNN may miscount there;
-    - on a CPU positions that a kernel of one steps over are left out beforehand, as the threads of
-      oneDNN may wait for each other without end in the weights' gradient otherwise, or give
-      another output with AMX; where all sides of the kernel are one it is a matrix product, which
-      is quicker;
-    - on a CPU with AMX the strides of a stem become channels (see ``fold_strides``).
+    - narrow groups are merged into wider ones, with zero weights between different groups. The
+      result is the same, and matrix units can compute it;
+    - a CPU computes in float32 if oneDNN would read uninitialised memory (see ``is_misread``), and
+      if each channel has its own filter, because bfloat16 is slower there;
+    - a CPU pads the input beforehand if the kernel is as long as the padded input (see
+      ``reaches_over``), because oneDNN may compute wrongly there;
+    - a CPU drops the positions that a kernel of one skips beforehand. Otherwise the threads of
+      oneDNN may deadlock in the weights' gradient, or give another output with AMX. If all sides
+      of the kernel are one, it is a matrix product, which is faster;
+    - a CPU with AMX turns the strides of a stem into channels (see ``fold_strides``).
     """
 
     groups: int
@@ -62,7 +61,7 @@ class HalfConvolution(nn.Module):
 
     def _on_cpu(self, x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
         kernel, stride = weight.shape[2:], self.stride
-        # Padding that is given by name does not say how wide the output is.
+        # Padding by name does not give the width of the output.
         named = isinstance(padding, str)
         if not named:
             alone = [k == 1 and pad == 0 for k, pad in zip(kernel, padding, strict=True)]
@@ -114,11 +113,11 @@ def is_misread(
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> bool:
-    """Whether oneDNN's bfloat16 convolution may read memory that nobody wrote (torch 2.13).
+    """Whether oneDNN's bfloat16 convolution may read uninitialised memory (torch 2.13).
 
-    It does, forward or in the weights' gradient, where the output is one position wide, and where
-    a single frame meets a kernel of several and fewer than 16 channels: ``docs/performance.md``
-    says how that was found.
+    It does, forward or in the weights' gradient, if the output is one position wide, or if a kernel
+    of several frames with fewer than 16 channels gets a single frame. ``docs/performance.md`` says
+    how that was found.
 
     Args:
         size: (T, H, W) or (H, W) of the input.
@@ -141,8 +140,8 @@ def reaches_over(
 ) -> bool:
     """Whether a padded dimension is no longer than the kernel.
 
-    Without AMX oneDNN may get the weights' gradient wrong there, or end the process (torch 2.13,
-    AVX512_BF16); with a stride of two and a kernel of seven also in float32.
+    Without AMX, oneDNN may then compute a wrong weights' gradient or crash (torch 2.13,
+    AVX512_BF16). With a stride of two and a kernel of seven this happens in float32, too.
     """
     sides = zip(size, kernel, padding, dilation, strict=True)
     return any(pad > 0 and n <= apart * (k - 1) + 1 for n, k, pad, apart in sides)
@@ -153,8 +152,8 @@ def fold_strides(
 ) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     """Input, weights and padding of the same convolution with a stride of one.
 
-    Positions that a stride of s brings together become s times the channels (space to depth), and
-    a kernel of k positions one of ceil(k / s).
+    s neighbouring positions become s times the channels (space to depth), and a kernel of k
+    positions becomes one of ceil(k / s).
 
     Args:
         x: (B, C, T, H, W) or (B, C, H, W).
@@ -182,7 +181,7 @@ def fold_strides(
 
 
 def merge_groups(weight: Tensor, groups: int, times: int) -> Tensor:
-    """Weights (O, I, ...) of ``groups`` as those of a ``times``-th of it, (O, times * I, ...)."""
+    """Weights (O, I, ...) of ``groups`` for ``groups / times`` groups, (O, times * I, ...)."""
     narrow = weight.reshape(groups // times, times, -1, 1, *weight.shape[1:])
     own = torch.eye(times, dtype=weight.dtype, device=weight.device)
     wide = narrow * own.view(1, times, 1, times, *[1] * (weight.ndim - 1))
@@ -203,7 +202,7 @@ def _times(groups: int, width: int, device: str) -> int:
 
 
 def prepare_convolutions(model: nn.Module) -> None:
-    """Lets the 2D and 3D convolutions in ``model`` take these ways."""
+    """Lets the 2D and 3D convolutions in ``model`` compute so."""
     for module in model.modules():
         kind: Any = type(module)
         if issubclass(kind, CONVOLUTIONS) and not issubclass(kind, HalfConvolution):

@@ -1,8 +1,8 @@
-"""Residual blocks of 2D and 3D networks, and the stages that they make up.
+"""Residual blocks of 2D and 3D networks, and stages of them.
 
 Blocks: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016; with groups: Xie et
-al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017. A bottleneck takes
-its stride in the convolution of size 3, as published weights do, not in the first one.
+al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017. The
+stride of a bottleneck is in the convolution of size 3, as in published weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ class SubsampleShortcut(nn.Module):
 
 
 def _shortcut(dims: int, in_channels: int, out_channels: int, stride: int, kind: str) -> nn.Module:
-    """From a block's input to its output: a plain connection wherever the shape stays."""
+    """The shortcut of a block: the identity if the shape stays."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     if kind == "A":
@@ -59,7 +59,7 @@ class BasicBlock(nn.Module):
         inner: channels between the convolutions.
         out_channels: channels of the output.
         dims: 2 for (B, C, H, W), 3 for (B, C, T, H, W).
-        shortcut: how the input is brought to another shape, "A" or "B".
+        shortcut: the way to change the shape, "A" or "B".
         stride: step of the first convolution along every axis.
         drop_path_rate: share of samples that skip the convolutions in training, in [0, 1).
     """
@@ -140,10 +140,10 @@ def make_stages(
     out_channels: int,
     drop_path_rate: float,
 ) -> list[nn.Sequential]:
-    """Stages of residual blocks; from one to the next channels double and every axis halves.
+    """Stages of residual blocks. Each next stage doubles the channels and halves every axis.
 
     Args:
-        block: a block class, with what is the same in all blocks filled in.
+        block: a block class with the arguments that all blocks share.
         counts: blocks of each stage.
         stem: channels of the first stage's input.
         inner: channels inside the blocks of the first stage.

@@ -1,4 +1,4 @@
-"""What ``resnet3d`` and ``resnext3d`` share: all but the channels of their blocks.
+"""The common part of ``resnet3d`` and ``resnext3d``: everything but the channels.
 
 Architecture: Hara et al., "Can Spatiotemporal 3D CNNs Retrace the History of 2D CNNs and
 ImageNet?", CVPR 2018. Parameters are named as in its public Kinetics checkpoints.
@@ -20,9 +20,9 @@ class Residual3D(Backbone):
     """Stem, four stages of residual blocks, global average; any T, H, W >= 1.
 
     Args:
-        options: those that all 3D residual networks have.
-        block: a block class, with what is the same in all blocks filled in.
-        counts: blocks of each stage, where ``options`` do not say.
+        options: the common options.
+        block: a block class with the arguments that all blocks share.
+        counts: blocks of each stage, unless ``options`` give them.
         stem: channels of the stem.
         inner: channels inside the blocks of the first stage; they double at every stage.
         out_channels: channels of the first stage's output; they double at every stage.

@@ -1,1 +1,1 @@
-"""How a pretrained network is trained on: by stages, frozen or checkpointed."""
+"""Ways to train a pretrained network: freezing, light tuning, activation checkpointing."""

@@ -1,4 +1,4 @@
-"""Activation checkpointing: stages compute their activations twice, to keep fewer in memory."""
+"""Activation checkpointing: stages compute their activations twice, to save memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,17 +14,17 @@ from cdb_video.models.tuning.stages import stage_units
 
 
 class Checkpointed(nn.Module):
-    """Mixed into a module's class: in training it keeps its input only, and computes the rest anew
-    when the gradient asks for it, with the same random numbers."""
+    """Mixed into a module's class: in training it keeps its input only. The backward pass computes
+    the rest again, with the same random numbers."""
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """What the module gives."""
+        """The output of the module."""
         compute = super().forward
         if not torch.is_grad_enabled():
             return compute(*inputs, **options)
 
         def compute_on_copies(*inputs: Any) -> Any:
-            # Some networks replace the entries of a list of pathways by what they make of them.
+            # Some networks replace the entries of a list of pathways in place.
             return compute(*(list(i) if isinstance(i, list) else i for i in inputs), **options)
 
         return checkpoint(
@@ -37,7 +37,7 @@ class Checkpointed(nn.Module):
 
 @contextmanager
 def _statistics_stay(module: nn.Module) -> Iterator[None]:
-    """Lets batch norms normalise as in training without counting the batch a second time."""
+    """Lets batch norms normalise as in training, without updating statistics twice."""
     norms = [norm for norm in module.modules() if isinstance(norm, BATCH_NORMS)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
@@ -50,9 +50,9 @@ def _statistics_stay(module: nn.Module) -> Iterator[None]:
 
 
 def checkpoint_stages(model: nn.Module) -> None:
-    """Checkpoints the stages of a backbone; one that is a sequence of blocks, block by block.
+    """Checkpoints the stages of a backbone. A sequence of blocks is checkpointed block by block.
 
-    A part without submodules, such as a convolution, stays as it is: it keeps little but its input.
+    A part without submodules, such as a convolution, is unchanged: it keeps little but its input.
     """
     for unit in stage_units(model):
         kind = type(unit)

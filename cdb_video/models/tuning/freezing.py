@@ -1,4 +1,4 @@
-"""Keeps parts of a network as they are while the rest is trained."""
+"""Freezes parts of a network while the rest is trained."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class FrozenNorm(nn.Module):
-    """Mixed into a batch norm's class: it keeps its statistics, in training mode, too."""
+    """Mixed into a batch norm's class: its statistics stay, in training mode, too."""
 
     def train(self, mode: bool = True) -> "FrozenNorm":
         """Stays in evaluation mode, whatever ``mode``."""
@@ -50,7 +50,7 @@ def freeze_norms(model: nn.Module) -> None:
 
 
 def _freeze_norm(norm: nn.Module) -> None:
-    # Another class, not a wrapper around it, so that tensors keep their names.
+    # Changing the class, not wrapping it, keeps the names of tensors.
     if not isinstance(norm, FrozenNorm):
         norm.__class__ = mixed(f"Frozen{type(norm).__name__}", FrozenNorm, type(norm))
     norm.eval()

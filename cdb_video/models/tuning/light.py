@@ -1,4 +1,4 @@
-"""Light tuning: a few parameters beside those of a pretrained network learn, which stay."""
+"""Light tuning: trains a few added parameters; those of the pretrained network stay."""
 
 import re
 from typing import Literal
@@ -18,17 +18,17 @@ NAME = "default"
 
 
 class Adapted(nn.Module):
-    """Mixed into a linear layer's class: its output goes through a bottleneck and back onto it.
+    """Mixed into a linear layer's class: adds a bottleneck on its output.
 
     ``y + up(gelu(down(y)))``, as after the MLP of a block in Houlsby et al. ("Parameter-Efficient
-    Transfer Learning for NLP", ICML 2019). ``up`` starts at zero, so that nothing changes at first.
+    Transfer Learning for NLP", ICML 2019). ``up`` starts at zero, so nothing changes at first.
     """
 
     down: nn.Linear
     up: nn.Linear
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """What the layer gives, adapted."""
+        """The adapted output of the layer."""
         outputs: Tensor = super().forward(inputs)
         change: Tensor = self.up(nn.functional.gelu(self.down(outputs)))
         return outputs + change
@@ -106,9 +106,9 @@ def _added(part: Adapted) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    """The state of ``model`` with LoRA added to the weights that it belongs to, under their names.
+    """The state of ``model`` with LoRA merged into its weights, under their names.
 
-    So a network that was tuned lightly is a network like any other where it is used.
+    So the tuned network is used like any other.
     """
     state = dict(model.state_dict())
     for name, part in model.named_modules():
@@ -123,7 +123,7 @@ def plain_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def is_light(model: nn.Module) -> bool:
-    """Whether ``model`` has LoRA, so that its state is not that of the plain network."""
+    """Whether ``model`` has LoRA, which changes the names in its state."""
     return any(hasattr(part, "base_layer") for part in model.modules())
 
 

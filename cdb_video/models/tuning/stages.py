@@ -1,4 +1,4 @@
-"""Which stage of a classifier a tensor belongs to: what is frozen, decayed and checkpointed by."""
+"""The stages of a classifier, for freezing, layer decay and activation checkpointing."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from cdb_video.models.weights.fit import HEAD
 
 
 def num_stages(model: nn.Module) -> int:
-    """S, the stages of the backbone; a network that states none is one."""
+    """S, the number of stages of the backbone; 1 if it states none."""
     return len(getattr(model, "stages", ())) or 1
 
 
@@ -23,9 +23,9 @@ def stage_of(model: nn.Module, name: str) -> int:
 
 
 def stage_units(model: nn.Module) -> Iterator[nn.Module]:
-    """The stages of a backbone as modules; of a stage that is a sequence of blocks, its blocks.
+    """The stages of a backbone as modules. A sequence of blocks gives its blocks.
 
-    A part without submodules, such as a convolution, is none.
+    A part without submodules, such as a convolution, is left out.
     """
     modules = dict(model.named_modules())
     stages = getattr(model, "stages", ()) or (tuple(name for name, _ in model.named_children()),)

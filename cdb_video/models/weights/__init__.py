@@ -1,1 +1,1 @@
-"""Weight files: where they come from, how they are read, and what of them fits a model."""
+"""Weight files: finding, reading and loading them."""

@@ -1,4 +1,4 @@
-"""Owns reading weight files and folders without running code from them."""
+"""Reads weight files and folders without running code from them."""
 
 import argparse
 import json
@@ -40,12 +40,12 @@ INDEX = ".index.json"
 
 
 def _plain_dict(*factory: object) -> dict[Any, Any]:
-    """What is read in the place of a ``defaultdict``."""
+    """Replaces a ``defaultdict`` in a file."""
     return {}
 
 
 def _harmless() -> list[Any]:
-    """What training programs keep beside weights, and what can do nothing but hold values.
+    """Harmless types that training programs store beside weights: they only hold values.
 
     A path of any system becomes one that opens no file.
     """
@@ -73,19 +73,18 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weight file or of a transformers folder on the CPU, by name.
 
     Reads ``.safetensors`` and what ``torch.save`` wrote: a state dict, or a checkpoint that holds
-    one under one of ``WRAPPERS``. What is no tensor is passed over. The ``module.`` that
-    ``DataParallel`` puts before every name is dropped, and so is the ``_orig_mod.`` of
-    ``torch.compile``.
+    one under one of ``WRAPPERS``. Values that are no tensors are ignored. The prefixes
+    ``module.`` of ``DataParallel`` and ``_orig_mod.`` of ``torch.compile`` are dropped.
 
     Raises:
-        CheckpointError: the file cannot be read, or holds something else.
+        CheckpointError: the file cannot be read, or has other content.
     """
     path = Path(path)
     return tensors_in(read_content(path), path)
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """What a weight file, or the weights of a transformers folder, holds. Raises as above."""
+    """The content of a weight file or a transformers folder. Raises as ``read_state_dict``."""
     return _read_folder(path) if path.is_dir() else read_checkpoint(path)
 
 
@@ -113,14 +112,14 @@ def _is_state_dict(value: object) -> bool:
 
 
 def _is_dense(value: Tensor) -> bool:
-    """Whether ``value`` is of plain numbers; others would fail amid the copying."""
+    """Whether ``value`` is a tensor of plain numbers. Others would fail during copying."""
     return value.layout == torch.strided and not value.is_meta and not value.is_quantized
 
 
 def _read_folder(folder: Path) -> dict[str, Any]:
-    """The weights that ``save_pretrained`` of transformers left in a folder, in one file or more.
+    """The weights that ``save_pretrained`` of transformers wrote to a folder, in one or more files.
 
-    An index names the file of each tensor; only files beside it are opened.
+    An index names the file of each tensor. Only files beside it are opened.
     """
     for name in FOLDER_FILES:
         if (folder / name).is_file():
@@ -143,7 +142,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        CheckpointError: the file cannot be read, or holds something else.
+        CheckpointError: the file cannot be read, or has other content.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -157,11 +156,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The dict in a file written by ``torch.save`` or safetensors, tensors on the CPU.
 
-    Only tensors and plain Python values are accepted: reading cannot run code from the file. What
-    ``torch.save`` wrote is mapped: a tensor that is not used is not read.
+    Only tensors and plain Python values are accepted: reading cannot run code. A file of
+    ``torch.save`` is memory-mapped: unused tensors are not read.
 
     Raises:
-        CheckpointError: the file is missing, damaged, unsafe or holds no dict with text keys.
+        CheckpointError: the file is missing, damaged, unsafe, or holds no dict with text keys.
     """
     path = Path(path)
     if not path.is_file():
@@ -170,12 +169,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             content: Any = safetensors.torch.load_file(path)
         else:
-            mmap = zipfile.is_zipfile(path)  # not the form of torch before 1.6
+            mmap = zipfile.is_zipfile(path)  # the format since torch 1.6
             if mmap:
                 _check_sums(path)
             with torch.serialization.safe_globals(_harmless()):
                 content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except Exception as error:  # a damaged file makes the readers raise nearly anything
+    except Exception as error:  # a damaged file can make the readers raise anything
         raise CheckpointError(f"{path}: {what_instead(path) or _reason(error)}") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         kind = type(content).__name__
@@ -184,7 +183,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _check_sums(path: Path) -> None:
-    """Compares every part of a file of ``torch.save`` with its CRC-32, which torch only writes."""
+    """Checks the CRC-32 of every part of a file of ``torch.save``; torch does not check it."""
     with zipfile.ZipFile(path) as parts:
         if (damaged := parts.testzip()) is not None:
             raise ValueError(f"damaged, the checksum of {damaged} is wrong")

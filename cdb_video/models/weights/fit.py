@@ -1,4 +1,4 @@
-"""Owns fitting the tensors of a weight file into a model, by name and shape."""
+"""Loads the tensors of a weight file into a model, by name and shape."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ that a ResNeXt-152 takes from a ResNeXt-101, below the 0.94 of one with the othe
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a network starts from."""
+    """Options: the weights that a network starts from."""
 
     pretrained: str = may_change("")
     """Weights to start from: a path, a URL (http, https or file), or the folder or hub name
@@ -37,7 +37,7 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class WeightReport:
-    """What became of every tensor of a model and of a weight file."""
+    """The result for every tensor of a model and of a weight file."""
 
     path: str
     loaded: list[str]
@@ -79,11 +79,11 @@ def _first(tensors: dict[str, Tensor]) -> str:
 def load_weights(
     model: nn.Module, source: str | Path, min_fraction: float = MIN_FRACTION
 ) -> WeightReport:
-    """Copy tensors into the parameters and buffers of the same name and shape.
+    """Copies tensors into the parameters and buffers of the same name and shape.
 
-    Names are translated by the backbone's ``local_name``. A 2D kernel is inflated where the model
-    has a 3D one. A head of another number of classes is skipped, so the model keeps its fresh one.
-    Files older than batch norm's ``num_batches_tracked`` are complete without it.
+    The backbone's ``local_name`` translates names. A 2D kernel is inflated if the model has a 3D
+    one. A head with another number of classes is skipped, so the model keeps its fresh one. Files
+    older than batch norm's ``num_batches_tracked`` are complete without it.
 
     Args:
         source: all that ``locate`` takes.
@@ -91,7 +91,7 @@ def load_weights(
 
     Raises:
         CheckpointError: the source cannot be read, or less of the backbone than ``min_fraction``
-            fits. The model is unchanged then.
+            fits. Then the model is unchanged.
     """
     path = locate(source)
     return fit_tensors(model, read_state_dict(path), path, min_fraction)
@@ -134,9 +134,9 @@ def fit_tensors(
 def _local_names(model: nn.Module, read: dict[str, Tensor], path: Path) -> dict[str, str]:
     """The model's name for a tensor -> the file's.
 
-    Training programs put the names of what holds the network before those of its tensors
-    (``model.``, ``module.``, ``net.``, ``model.backbone.``), and keep others beside it, such as the
-    weight of a loss. The beginning under which most numbers fit is dropped where it stands.
+    Training programs add prefixes to the names of tensors (``model.``, ``module.``, ``net.``,
+    ``model.backbone.``), and store other tensors, such as the weight of a loss. The prefix under
+    which most parameters fit is dropped.
     """
     wanted = model.state_dict()
     local_name = getattr(model, "local_name", Backbone.local_name)
@@ -150,11 +150,11 @@ def _local_names(model: nn.Module, read: dict[str, Tensor], path: Path) -> dict[
             if here in wanted and _fits(tensor, wanted[here])
         )
 
-    prefix = max(_prefixes(read), key=fitting)  # of several the shortest
+    prefix = max(_prefixes(read), key=fitting)  # the shortest of several
     names: dict[str, str] = {}
     for name in read:
         local = local_name(name.removeprefix(prefix))
-        # The file's own tensor of a name wins over one that stands elsewhere.
+        # A tensor with the model's own name wins over one with a prefix.
         if local in names and name.startswith(prefix) == names[local].startswith(prefix):
             raise CheckpointError(f"{path}: {names[local]} and {name} are both {local} here")
         if local not in names or name.startswith(prefix):
@@ -163,7 +163,7 @@ def _local_names(model: nn.Module, read: dict[str, Tensor], path: Path) -> dict[
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:
-    """The frequent beginnings of ``names`` up to a dot, none among them; the shortest first."""
+    """The frequent prefixes of ``names`` up to a dot, with the empty one; the shortest first."""
     found: Counter[str] = Counter()
     for name in names:
         parts = name.split(".")[:-1]
@@ -173,7 +173,7 @@ def _prefixes(names: Iterable[str]) -> list[str]:
 
 
 def _fit(tensor: Tensor, target: Tensor) -> Tensor | None:
-    """``tensor`` in the shape of ``target``, or None where it is of something else."""
+    """``tensor`` in the shape of ``target``, or None if it does not fit."""
     if not _fits(tensor, target):
         return None
     if tensor.shape == target.shape:
@@ -182,13 +182,13 @@ def _fit(tensor: Tensor, target: Tensor) -> Tensor | None:
 
 
 def _fits(tensor: Tensor, target: Tensor) -> bool:
-    """Whether ``tensor`` has the shape of ``target``, or is a 2D kernel of its sizes."""
+    """Whether ``tensor`` has the shape of ``target``, or is a 2D kernel for it."""
     shape = tuple(target.shape)
     return tensor.shape == shape or (len(shape) == 5 and tensor.shape == (*shape[:2], *shape[3:]))
 
 
 def inflate(kernel: Tensor, num_frames: int) -> Tensor:
-    """The 3D kernel (O, I, T, H, W) that does to T equal frames what (O, I, H, W) does to one.
+    """The 3D kernel (O, I, T, H, W) whose result on T equal frames is that of (O, I, H, W) on one.
 
     The 2D kernel is repeated over time and divided by T: Carreira and Zisserman, "Quo Vadis,
     Action Recognition?", CVPR 2017.

@@ -1,4 +1,4 @@
-"""Owns the way from the text in MODEL.PRETRAINED to a file or folder on this machine."""
+"""Finds, or downloads, the file or folder that MODEL.PRETRAINED names."""
 
 import hashlib
 import re
@@ -22,7 +22,7 @@ FILE_SUFFIXES = {".pt", ".pth", ".pyth", ".bin", ".ckpt", ".safetensors"}
 
 
 def locate(source: str | Path) -> Path:
-    """The file or folder that ``source`` names; what is not here yet is downloaded, once.
+    """The file or folder that ``source`` names. A missing one is downloaded once.
 
     Args:
         source: a path; an ``http(s)://`` URL, whose file goes to the ``checkpoints`` folder of
@@ -55,7 +55,7 @@ def locate(source: str | Path) -> Path:
 
 
 def _download(source: str) -> Path:
-    """The file behind a URL, whole or not at all, with the contents that the URL promises.
+    """Downloads the file of a URL, completely or not at all, and checks its contents.
 
     Its folder is named after the URL: files of different networks often have the same name.
     """
@@ -83,13 +83,13 @@ def _download(source: str) -> Path:
 
 
 def forget(source: str | Path) -> None:
-    """Deletes what ``locate`` has downloaded for a URL, so that the next one downloads it anew."""
+    """Deletes the download of a URL, so that ``locate`` downloads it again."""
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         locate(source).unlink(missing_ok=True)
 
 
 def _from_hub(name: str) -> Path:
-    """The folder of a model of the transformers hub: its settings, and its weights in one form."""
+    """Downloads a model of the transformers hub: its settings, and its weights in one format."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
@@ -105,7 +105,7 @@ def _from_hub(name: str) -> Path:
             folder = Path(snapshot_download(name, allow_patterns=patterns))
             if any(folder.glob(f"{form.stem}*{form.suffix}")):
                 break
-    except Exception as error:  # whatever the network, the hub or its client comes up with
+    except Exception as error:  # the network, the hub or its client can raise anything
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{name}: no such file or folder, and the transformers hub does not give a model of "

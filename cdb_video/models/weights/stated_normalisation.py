@@ -1,4 +1,4 @@
-"""Owns what a source of weights says about the normalisation of its input."""
+"""Reads the normalisation that a source of weights states."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class InputNormalisation:
-    """What is done to the network's input."""
+    """The normalisation of a network's input."""
 
     mean: Literal["auto"] | tuple[float, float, float] = may_change("auto")
     """Mean that is subtracted from red, green and blue in [0, 255]. 'auto' takes the one with which
@@ -31,16 +31,16 @@ class InputNormalisation:
 
 
 def normalisation_in(content: dict[str, Any], path: Path) -> Normalisation | None:
-    """The normalisation that comes with the weights in ``path``; None where nothing is said.
+    """The normalisation that comes with the weights in ``path``; None if none is stated.
 
-    Checkpoints of this program hold it, or, older ones, the text of their config, as PySlowFast's
-    do; a transformers folder holds the settings of its preprocessor.
+    Checkpoints of this program hold it; older ones, and PySlowFast's, hold the text of their
+    config. A transformers folder holds the settings of its preprocessor.
 
     Args:
         content: of the file or folder ``path``.
 
     Raises:
-        CheckpointError: what it says is not three numbers, or the network was trained on BGR.
+        CheckpointError: the values are not three numbers, or the network was trained on BGR.
     """
     if path.is_dir():
         files = (path / name for name in SETTINGS)
@@ -69,7 +69,7 @@ def _data_section(text: object) -> dict[str, Any]:
 
 
 def _of_transformers(path: Path) -> Normalisation | None:
-    """From ``(video * factor - offset - mean) / std``, of which each step can be left out."""
+    """Read from ``(video * factor - offset - mean) / std``. Each step is optional."""
     settings = read_json(path)
     if settings.get("do_flip_channel_order"):
         raise _bgr(path, "do_flip_channel_order")
@@ -79,7 +79,7 @@ def _of_transformers(path: Path) -> Normalisation | None:
     if not settings.get("do_rescale", True):
         return _normalisation(path, mean, std)
     kind = settings.get("video_processor_type", settings.get("image_processor_type"))
-    # ViViT's preprocessors go to [-1, 1] first; that of videos does not write it down.
+    # ViViT's preprocessors map to [-1, 1] first; the one for videos does not store that.
     offset = bool(settings.get("offset", str(kind).startswith("Vivit")))
     return _normalisation(path, mean, std, settings.get("rescale_factor", 1 / 255), offset)
 

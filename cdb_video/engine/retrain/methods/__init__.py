@@ -1,1 +1,1 @@
-"""Ways of retraining a classifier, one a file."""
+"""Retraining methods, one in each file."""

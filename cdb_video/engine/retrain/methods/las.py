@@ -12,7 +12,7 @@ from cdb_video.registry import RETRAINERS
 
 @RETRAINERS.register("las")
 class LabelAwareSmoothing(Retrainer):
-    """Trains the trained classifier and its scales on with labels smoothed by class size."""
+    """Trains the classifier further, with scales, on labels smoothed by class size."""
 
     @dataclass(frozen=True)
     class Options(FitOptions):

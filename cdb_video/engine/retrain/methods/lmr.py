@@ -11,9 +11,9 @@ from cdb_video.registry import MIXERS, RETRAINERS
 
 @RETRAINERS.register("lmr")
 class MixedReconstruction(Retrainer):
-    """Trains a fresh classifier on features that are rebuilt and mixed.
+    """Trains a fresh classifier on reconstructed and mixed features.
 
-    By the options in MIX.LMR where MIX.NAME is lmr, and by its defaults otherwise.
+    It uses the options in MIX.LMR if MIX.NAME is lmr, else their defaults.
     """
 
     @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cdb_video.registry import RETRAINERS
 
 @RETRAINERS.register("logit_adjust")
 class LogitAdjustment(Retrainer):
-    """Takes tau times the log of a class's share of the training clips from its logit."""
+    """Subtracts tau times the log of each class's share of the training clips from its logit."""
 
     @dataclass(frozen=True)
     class Options(TauOptions):

@@ -14,7 +14,7 @@ from cdb_video.registry import RETRAINERS
 
 @RETRAINERS.register("los")
 class LabelOverSmoothing(Retrainer):
-    """Trains a fresh classifier on class-balanced samples with labels smoothed by far."""
+    """Trains a fresh classifier on class-balanced samples with strongly smoothed labels."""
 
     @dataclass(frozen=True)
     class Options(CappedFitOptions):

@@ -11,7 +11,7 @@ from cdb_video.registry import RETRAINERS
 
 @RETRAINERS.register("ncm")
 class NearestClassMean(Retrainer):
-    """Takes the class whose mean training feature is nearest."""
+    """Predicts the class whose mean training feature is nearest."""
 
     @dataclass(frozen=True)
     class Options:
