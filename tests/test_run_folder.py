@@ -156,3 +156,17 @@ def test_a_folder_made_for_a_lock_goes_when_nothing_came_of_it(tmp_path):
     with folder.locked("train"):
         folder.config.write_text("")
     assert everything(folder) == ["config.yaml"]
+
+
+def test_checkpoints_are_in_the_order_of_their_epochs(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.latest.parent.mkdir()
+    for epoch in (9_999, 10_000, 3):
+        folder.of_epoch(epoch).write_bytes(b"")
+    mine = folder.latest.with_name("epoch_good.pt")
+    mine.write_bytes(b"")
+    wanted = [folder.of_epoch(epoch) for epoch in (3, 9_999, 10_000)]
+    assert folder.epoch_checkpoints() == wanted
+    folder.config.write_text("")
+    folder.clear()
+    assert [*folder.latest.parent.iterdir()] == [mine]

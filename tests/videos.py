@@ -1,5 +1,6 @@
 """Small real video files for tests, written with PyAV, whose frames say which one they are."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -75,4 +76,16 @@ def write_video(
             video_frame.time_base = 1 / rate
             container.mux(stream.encode(video_frame))
         container.mux(stream.encode())
+    return path
+
+
+def with_matrix(path, a, b, c, d):
+    """Writes a display matrix into the track header (``tkhd``, version 0) of the MP4 ``path``."""
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40
+    one = 1 << 16
+    data[matrix : matrix + 36] = struct.pack(
+        ">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30
+    )
+    path.write_bytes(data)
     return path

@@ -2,9 +2,16 @@
 
 import argparse
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdb_video.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cdb_video.data.lists.records import Record
+    from cdb_video.engine.use.predictor import Predictor
 
 
 def model_parser(prog: str | None, description: str) -> argparse.ArgumentParser:
@@ -22,6 +29,33 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--batch-size", type=positive, default=8, metavar="N", help="clips at a time (8)")
     add("--workers", type=natural, default=2, metavar="N", help="processes that decode (2)")
+
+
+def add_videos(parser: argparse.ArgumentParser, nargs: str) -> None:
+    """Adds the videos, ``--root`` and ``--damage``, for the functions below."""
+    add = parser.add_argument
+    listed = "files, folders, or CSV files with path and perhaps start,end (docs/lists.md)"
+    add("videos", nargs=nargs, metavar="VIDEO", help=listed)
+    add("--root", type=Path, metavar="DIR", help="where paths in CSV files begin (their folder)")
+    text = "what happens to damaged files, as DATA.DAMAGE (as in training)"
+    add("--damage", choices=("accept", "refuse", "strict"), help=text)
+
+
+def found_videos(words: argparse.Namespace) -> list["Record"]:
+    """The videos that a command line names. Raises ``DataError``."""
+    from cdb_video.data.lists.found import find_videos
+
+    return find_videos(words.videos, words.root, lambda text: print(text, file=sys.stderr))
+
+
+def opened_predictor(words: argparse.Namespace) -> "Predictor":
+    """The model of ``--checkpoint``, which takes files as ``--damage`` says."""
+    from cdb_video.engine.use.predictor import load
+
+    predictor = load(words.checkpoint, words.device, words.imports)
+    if words.damage:
+        predictor.decoding = replace(predictor.decoding, damage=words.damage)
+    return predictor
 
 
 def add_shard(parser: argparse.ArgumentParser, what: str) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdb_video.commands.arguments import model_parser
+from cdb_video.commands.arguments import add_videos, found_videos, model_parser, opened_predictor
 
 DESCRIPTION = (
     "Show where a network looked: Grad-CAM over space and time for convolutional networks, "
@@ -17,27 +17,25 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Explains videos; returns 1 where one could not be decoded. Raises ``CdbVideoError``."""
     parser = model_parser(prog, DESCRIPTION)
     add = parser.add_argument
-    add("videos", nargs="+", metavar="VIDEO", help="files, folders, or CSV files with path")
+    add_videos(parser, "+")
     add("--class", dest="class_name", metavar="NAME", help="to explain (the predicted one)")
     add("--out", type=Path, default=Path("explained"), metavar="DIR", help="(explained)")
     words = parser.parse_args(argv)
     import numpy as np
 
-    from cdb_video.data.lists.found import find_videos
     from cdb_video.engine.use.explain import all_frames, explain, with_heat
     from cdb_video.engine.use.film import write_film
-    from cdb_video.engine.use.predictor import load
     from cdb_video.errors import DataError, DecodeError
     from cdb_video.report.heat_strip import draw_heat_strip
+    from cdb_video.system.names import name_for
 
-    records = find_videos(words.videos)
-    predictor = load(words.checkpoint, words.device, words.imports)
+    records = found_videos(words)
+    predictor = opened_predictor(words)
     failed = 0
-    for number, record in enumerate(records):
+    for record in dict.fromkeys(records):
         try:
             found = explain(predictor, record, words.class_name)
-            name = Path(record.path).stem
-            start = words.out / (name if len(records) == 1 else f"{number:06d}_{name}")
+            start = words.out / name_for(record.path, record.start, record.end)
             pairs = zip(found.clip, found.heat, strict=True)
             overlay = np.stack([with_heat(picture, heat) for picture, heat in pairs])
             title = f"{found.class_name}  {100 * found.score:.0f} %"

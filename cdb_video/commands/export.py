@@ -23,14 +23,19 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     listed = "videos, folders or lists to check it on (the model's own test split)"
     add("--clips", nargs="*", default=[], metavar="VIDEO", help=listed)
     add("--num-clips", type=positive, default=16, metavar="N", help="clips to check it on (16)")
+    add("--root", type=Path, metavar="DIR", help="where paths in CSV files begin (their folder)")
     words = parser.parse_args(argv)
     from cdb_video.data.lists.found import find_videos
     from cdb_video.engine.use.export import ParityError, export, own_records
     from cdb_video.engine.use.predictor import load
+    from cdb_video.system.names import check_new, check_outputs
 
+    check_outputs([words.out], [words.checkpoint, *words.clips])
+    check_new(words.out)
     predictor = load(words.checkpoint, "cpu", words.imports)
     if words.clips:
-        records = find_videos(words.clips)[: words.num_clips]
+        records = find_videos(words.clips, words.root, lambda text: print(text, file=sys.stderr))
+        records = records[: words.num_clips]
     else:
         records = own_records(predictor, words.num_clips)
     try:

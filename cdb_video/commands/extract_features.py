@@ -4,7 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdb_video.commands.arguments import add_loading, model_parser
+from cdb_video.commands.arguments import (
+    add_loading,
+    add_videos,
+    found_videos,
+    model_parser,
+    opened_predictor,
+)
 
 DESCRIPTION = (
     "What the backbone makes of each clip, the input of its classifier, as an .npz or .safetensors "
@@ -17,14 +23,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Extracts features; returns 1 where a clip could not be decoded. Raises ``CdbVideoError``."""
     parser = model_parser(prog, DESCRIPTION)
     add = parser.add_argument
-    add("videos", nargs="*", metavar="VIDEO", help="files, folders, lists (those of --split)")
-    add("--split", choices=("train", "val", "test"), default="test", help="of its data set (test)")
+    add_videos(parser, "*")
+    text = "of its data set, where no videos are named (test)"
+    add("--split", choices=("train", "val", "test"), help=text)
     add("--out", required=True, type=Path, metavar="FILE", help=".npz or .safetensors")
     add("--map", type=Path, metavar="PNG", help="draw the clips in two dimensions, too")
     add("--method", choices=("pca", "tsne"), default="pca", help="for --map (pca)")
     add_loading(parser)
     words = parser.parse_args(argv)
-    from cdb_video.data.lists.found import find_videos
     from cdb_video.engine.record.log import console
     from cdb_video.engine.use.embedding import (
         FORMATS,
@@ -33,13 +39,18 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         split_records,
         write_embedding,
     )
-    from cdb_video.engine.use.predictor import load
+    from cdb_video.system.names import check_new, check_outputs
 
     if words.out.suffix not in FORMATS:
         parser.error(f"--out must end in {' or '.join(FORMATS)}, got {words.out}")
-    records = find_videos(words.videos)
-    predictor = load(words.checkpoint, words.device, words.imports)
-    records = records or split_records(predictor, words.split)
+    if words.videos and words.split:
+        parser.error("--split takes the clips of the data set: name no videos beside it")
+    outputs = [words.out, *filter(None, [words.map])]
+    check_outputs(outputs, [words.checkpoint, *words.videos])
+    check_new(*outputs)
+    records = found_videos(words)
+    predictor = opened_predictor(words)
+    records = records or split_records(predictor, words.split or "test")
     found = embed(predictor, records, words.batch_size, words.workers, console())
     write_embedding(words.out, found)
     print(words.out)

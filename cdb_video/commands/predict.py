@@ -5,10 +5,20 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdb_video.commands.arguments import add_loading, add_shard, model_parser, positive, read_shard
+from cdb_video.commands.arguments import (
+    add_loading,
+    add_shard,
+    add_videos,
+    found_videos,
+    model_parser,
+    opened_predictor,
+    positive,
+    read_shard,
+)
 from cdb_video.errors import ConfigError, DataError, DecodeError
 
 if TYPE_CHECKING:
@@ -16,11 +26,13 @@ if TYPE_CHECKING:
     from cdb_video.engine.use.predictor import Predictor
     from cdb_video.output.prediction_folder import VideoRow
 
+DAMAGED = "damaged"
+"""The class of a segment that could not be decoded. It has no end: nothing behind it was seen."""
 DESCRIPTION = (
     "The classes of any videos, by a trained model. Writes predictions.csv and predictions.jsonl "
     "into --out, and with --window also segments.csv and timeline.png of each video. A file that "
     "cannot be decoded is a line with the error, and the exit code is then 1. The same command "
-    "again goes on where it was stopped."
+    "again goes on where it was stopped, and predicts again what has changed or failed."
 )
 
 
@@ -28,37 +40,49 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Predicts; returns 1 where a video could not be decoded. Raises ``CdbVideoError``."""
     words = _parse(argv, prog)
     share = read_shard(words.shard)
-    from cdb_video.data.lists.found import find_videos
-    from cdb_video.engine.use.predictor import load
-
+    _check(words)
     if words.camera is not None:
-        return _watch(load(words.checkpoint, words.device, words.imports), words)
-    if not words.videos:
-        raise ConfigError("name videos, folders or CSV files, or --camera; got none")
-    if words.annotate and not words.window:
-        raise ConfigError("--annotate needs --window, such as --window 2.0")
-    records = find_videos(words.videos)
+        return _watch(opened_predictor(words), words)
+    records = found_videos(words)
     if words.window and any(r.start is not None or r.end is not None for r in records):
         raise ConfigError("--window needs whole files, got a list with start and end")
-    predictor = load(words.checkpoint, words.device, words.imports)
+    predictor = opened_predictor(words)
     return _Work(words, predictor, share).run(records)
 
 
 def _parse(argv: Sequence[str] | None, prog: str | None) -> argparse.Namespace:
     parser = model_parser(prog, DESCRIPTION)
     add = parser.add_argument
-    listed = "files, folders, or CSV files with path[,start,end]"
-    add("videos", nargs="*", metavar="VIDEO", help=listed)
+    add_videos(parser, "*")
     add("--out", type=Path, default=Path("predictions"), metavar="DIR", help="(predictions)")
     add("--top", type=positive, default=5, metavar="K", help="classes a line (5)")
     add("--window", type=float, default=0.0, metavar="S", help="go along in windows of S seconds")
-    add("--stride", type=float, default=0.5, metavar="S", help="from window to window (0.5)")
+    add("--stride", type=float, metavar="S", help="from window to window (0.5)")
     add("--annotate", action="store_true", help="write each video with its classes drawn in")
     add("--views", default="", metavar="TxS", help="temporal x spatial (those of the test)")
     add_loading(parser)
     add_shard(parser, "video")
     add("--camera", metavar="SOURCE", help="watch a camera (0) or a stream, and print")
     return parser.parse_args(argv)
+
+
+def _check(words: argparse.Namespace) -> None:
+    """Refuses options that would do nothing, and fills in ``--stride``."""
+    along = bool(words.window or words.camera is not None)
+    nothing = {
+        "--annotate needs --window, such as --window 2.0": words.annotate and not words.window,
+        "--stride needs --window or --camera": words.stride is not None and not along,
+        "--views cannot be used with --window or --camera: a window is one view": words.views
+        and along,
+        "--camera watches one stream: name no videos beside it": words.camera is not None
+        and words.videos,
+        "name videos, folders or CSV files, or --camera; got none": words.camera is None
+        and not words.videos,
+    }
+    for text, wrong in nothing.items():
+        if wrong:
+            raise ConfigError(text)
+    words.stride = 0.5 if words.stride is None else words.stride
 
 
 class _Work:
@@ -75,21 +99,26 @@ class _Work:
 
     def run(self, records: Sequence[Any]) -> int:
         """Returns the exit code."""
-        from cdb_video.engine.record.log import console, progress_bar
         from cdb_video.engine.use.timeline import check_window
 
-        windowed = bool(self.words.window)
-        if windowed:
+        if self.words.window:
             check_window(self.words.window, self.words.stride)
+        with self.folder.held():
+            return self._run(records)
+
+    def _run(self, records: Sequence[Any]) -> int:
+        from cdb_video.engine.record.log import console, progress_bar
+
+        windowed = bool(self.words.window)
         length = 1 if windowed else 3  # a key is the file, or (file, start, end)
         done = {key[:length] for key in self.folder.begin(self._identity(), windowed)}
         index, count = self.shard
-        mine = list(enumerate(records))[index::count]
-        left = [(n, r) for n, r in mine if (r.path, r.start, r.end)[:length] not in done]
+        mine = records[index::count]
+        left = [r for r in mine if (r.path, r.start, r.end)[:length] not in done]
         screen = console()
         if len(left) < len(mine):
             screen.print(f"{len(mine) - len(left)} of {len(mine)} videos are done")
-        work = self._along_each(left, len(records) == 1) if windowed else self._each(left)
+        work = self._along_each(left) if windowed else self._each(left)
         with progress_bar(screen) as bar:
             for rows in bar.track(work, total=len(left), description="predicting"):
                 self.folder.append(rows)
@@ -104,56 +133,60 @@ class _Work:
 
     def _each(self, left: Sequence[Any]) -> Iterator[list["VideoRow"]]:
         """Yields the line of each video."""
-        records, words = [record for _, record in left], self.words
-        for one in self.predictor.stream(records, self.views, words.batch_size, words.workers):
+        words = self.words
+        for one in self.predictor.stream(left, self.views, words.batch_size, words.workers):
             yield [self._row(one)]
 
-    def _along_each(self, left: Sequence[Any], alone: bool) -> Iterator[list["VideoRow"]]:
+    def _along_each(self, left: Sequence[Any]) -> Iterator[list["VideoRow"]]:
         """Yields the lines of each video, one for each window."""
-        for number, record in left:
+        for record in left:
             try:
-                yield self._along(None if alone else number, record.path)
+                yield self._along(record.path)
             except (DataError, DecodeError) as error:
                 yield [_error_row(record.path, str(error))]
 
-    def _along(self, number: int | None, path: str) -> list["VideoRow"]:
-        """Predicts one video window by window. It is decoded again for the film.
-
-        Args:
-            number: position of the video among several.
-        """
+    def _along(self, path: str) -> list["VideoRow"]:
+        """Predicts one video window by window. It is decoded again for the film."""
         from cdb_video.engine.use.film import annotate
         from cdb_video.engine.use.predictor import timeline_of
         from cdb_video.report.timeline_picture import draw_timeline
 
-        words = self.words
-        rows: list[VideoRow] = []
-
-        def noted() -> Iterator["Prediction"]:
+        words, damage = self.words, ""
+        found: list[Prediction] = []
+        try:
             for one in self.predictor.windows(path, words.window, words.stride, words.batch_size):
-                rows.append(self._row(one))
-                yield one
-
-        line = timeline_of(self.predictor.class_names, noted(), words.stride)
+                found.append(one)
+        except DecodeError as error:
+            if not found:
+                raise
+            damage = str(error)
+        rows = [self._row(one) for one in found]
+        line = timeline_of(self.predictor.class_names, found, words.stride)
         segments = line.segments
-        picture = self.folder.picture_of(number, path, "timeline.png")
+        picture = self.folder.picture_of(path, "timeline.png")
         cut = [(one.start, one.end, one.class_id) for one in segments]
         title = Path(path).name.encode(errors="replace").decode()
         draw_timeline(picture, title, line.class_names, line.times, line.scores, cut)
         if words.annotate:
-            film = self.folder.picture_of(number, path, "annotated.mp4")
-            annotate(film, path, line, self.predictor.decoding)
-        cells = [(s.start, s.end, s.class_name, round(s.score, 6)) for s in segments]
+            film = self.folder.picture_of(path, "annotated.mp4")
+            decoding = self.predictor.decoding
+            annotate(film, path, line, replace(decoding, damage="accept") if damage else decoding)
+        cells: list[tuple[Any, ...]] = [
+            (s.start, s.end, s.class_name, round(s.score, 6)) for s in segments
+        ]
+        if damage:
+            rows.append(_error_row(path, damage, segments[-1].end))
+            cells.append((segments[-1].end, None, DAMAGED, 0.0))
         self.folder.append_segments(path, cells)
         return rows
 
     def _row(self, one: "Prediction") -> "VideoRow":
-        from cdb_video.output.prediction_folder import VideoRow
+        from cdb_video.output.prediction_folder import VideoRow, stamp_of
 
         if one.error:
             return _error_row(one.path, one.error, one.start, one.end)
         top = [(name, round(score, 6)) for name, score in one.top(self.words.top)]
-        return VideoRow(one.path, one.start, one.end, *top[0], top, "")
+        return VideoRow(one.path, one.start, one.end, *top[0], top, "", stamp_of(one.path))
 
     def _identity(self) -> dict[str, Any]:
         from cdb_video.system.files import sha256
@@ -164,6 +197,7 @@ class _Work:
             "window": self.words.window,
             "stride": self.words.stride if self.words.window else 0.0,
             "top": self.words.top,
+            "damage": self.predictor.decoding.damage,
             "processes": self.shard[1],
         }
 

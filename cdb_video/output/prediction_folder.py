@@ -5,8 +5,10 @@ one to finish joins them.
 """
 
 import json
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +16,11 @@ from cdb_video.errors import ConfigError
 from cdb_video.system.csv_rows import write_csv
 from cdb_video.system.files import replacing, write_text
 from cdb_video.system.lock import locked
+from cdb_video.system.names import name_for
 
 FINISHED = "finished"
+NUM_SEGMENT_CELLS = 5
+"""Path, start, end, class, score."""
 WAIT_S = 60
 """For another process that is at what only one may do."""
 Key = tuple[str, float | None, float | None]
@@ -36,6 +41,8 @@ class VideoRow(NamedTuple):
     """The classes that are most likely, and their probabilities, the best first."""
     error: str
     """Empty where there is none."""
+    stamp: tuple[int, int] | None = None
+    """Of the file that was predicted; see ``stamp_of``."""
 
     def as_json(self) -> str:
         """The line as a dict. Its key ``class`` is a keyword in Python."""
@@ -57,8 +64,20 @@ class PredictionFolder:
         self._lines = self._part(shard[0])
         self._lock = path / ".predictions.lock"
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps every other process from the same share. Makes the folder.
+
+        Raises:
+            InUse: another process is at work.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        number, count = self._shard
+        with locked(self.path / f".predictions_{number}_of_{count}.lock"):
+            yield
+
     def begin(self, identity: dict[str, Any], whole_files: bool) -> set[Key]:
-        """Makes the folder, or continues in it.
+        """Continues in the folder: drops lines with errors, and those of files that have changed.
 
         Args:
             identity: the settings that the lines depend on.
@@ -68,9 +87,8 @@ class PredictionFolder:
             the (path, start, end) that are done.
 
         Raises:
-            ConfigError: it holds a prediction with other settings.
+            ConfigError: it holds a prediction with other settings, or files of something else.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         with locked(self._lock, WAIT_S):
             self._check(identity)
         self._repair(whole_files)
@@ -80,20 +98,21 @@ class PredictionFolder:
         made_with = self.path / "predictions.json"
         text = json.dumps(identity, indent=2) + "\n"
         if made_with.is_file():
-            there = made_with.read_text(encoding="utf-8")
+            there = made_with.read_text(encoding="utf-8", errors="replace")
             if there != text:
-                with suppress(ValueError):
-                    old = json.loads(there)
-                    names = [name for name in identity if old.get(name) != identity[name]]
-                    raise ConfigError(
-                        f"{self.path} holds predictions with another {', '.join(names)}; choose "
-                        "another --out"
-                    )
-                raise ConfigError(f"{made_with} is damaged; choose another --out")
-        elif self._lines.exists():
-            raise ConfigError(f"{self.path} holds other predictions; choose another --out")
-        else:
-            write_text(made_with, text)
+                old = _parsed(there)
+                if not isinstance(old, dict):
+                    raise ConfigError(f"{made_with} is damaged; choose another --out")
+                names = [name for name in identity if old.get(name) != identity[name]]
+                raise ConfigError(
+                    f"{self.path} holds predictions with another {', '.join(names)}; choose "
+                    "another --out"
+                )
+            return
+        for path in (self.table, self._lines, self.path / "segments.csv"):
+            if path.exists():
+                raise ConfigError(f"{path} is of something else; choose another --out")
+        write_text(made_with, text)
 
     def append(self, rows: Iterable[VideoRow]) -> None:
         """Writes the lines of one video."""
@@ -127,7 +146,7 @@ class PredictionFolder:
             write_csv(partial, _table(self._part(None)))
         if segments:
             lists = [self._segments(number) for number in range(self._shard[1])]
-            rows = [json.loads(line) for one in lists for line in _lines(one)]
+            rows = [cells for one in lists for cells, _ in _segments(one)]
             with replacing(self.path / "segments.csv") as partial:
                 write_csv(partial, [["path", "start", "end", "class", "score"], *rows])
 
@@ -145,11 +164,9 @@ class PredictionFolder:
         """The lines of this share."""
         return _rows(self._lines)
 
-    def picture_of(self, number: int | None, path: str, name: str) -> Path:
-        """The path of a picture or film of a video; in a folder of its own if it has a number."""
-        if number is None:
-            return self.path / name
-        return self.path / f"{number:06d}_{Path(path).stem}" / name
+    def picture_of(self, path: str, name: str) -> Path:
+        """The path of a picture or film of a video, in a folder of its own."""
+        return self.path / name_for(path) / name
 
     def _part(self, number: int | None) -> Path:
         if number is None or self._shard[1] == 1:
@@ -165,38 +182,79 @@ class PredictionFolder:
         """Drops what a killed process left: a truncated line, an unfinished video."""
         if not self._lines.is_file():
             return
-        cut_off, done = None, set()
+        dropped: set[str] = set()
         if whole_files and not _is_finished(self._lines):
-            for row in _rows(self._lines):
-                cut_off = row.path
+            dropped = {row.path for row in _last(_rows(self._lines))}
+        if whole_files:
+            dropped |= {row.path for row in _rows(self._lines) if not _holds(row)}
+        done = set()
         with replacing(self._lines) as partial, open(partial, "w", encoding="utf-8") as file:
             for row in _rows(self._lines):
-                if row.path != cut_off:
+                if row.path not in dropped and _holds(row):
                     file.write(row.as_json() + "\n")
                     done.add(row.path)
         segments = self._segments(self._shard[0])
         if segments.is_file():
-            kept = [line for line in _lines(segments) if json.loads(line)[0] in done]
+            kept = [line for cells, line in _segments(segments) if cells[0] in done]
             write_text(segments, "".join(line + "\n" for line in kept))
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The complete lines."""
+def stamp_of(path: str) -> tuple[int, int] | None:
+    """Bytes of a file, and when it was written, in nanoseconds; None where there is none."""
+    try:
+        there = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return there.st_size, there.st_mtime_ns
+
+
+def _holds(row: VideoRow) -> bool:
+    """Whether a line is of the file as it is now. One of a file that is gone stays."""
+    now = stamp_of(row.path)
+    return not row.error and (row.stamp is None or now is None or row.stamp == now)
+
+
+def _last(rows: Iterator[VideoRow]) -> deque[VideoRow]:
+    return deque(rows, maxlen=1)
+
+
+def _parsed(line: str) -> Any:
+    """The value in a line of JSON; None where it is damaged."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _lines(path: Path) -> Iterator[tuple[Any, str]]:
+    """Value and text of the lines that are whole."""
     if not path.is_file():
         return
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
-            with suppress(ValueError):
-                json.loads(line)
-                yield line.rstrip("\n")
+            value = _parsed(line)
+            if value is not None:
+                yield value, line.rstrip("\n")
+
+
+def _segments(path: Path) -> Iterator[tuple[list[Any], str]]:
+    for cells, line in _lines(path):
+        if isinstance(cells, list) and len(cells) == NUM_SEGMENT_CELLS:
+            yield cells, line
 
 
 def _rows(path: Path) -> Iterator[VideoRow]:
-    for line in _lines(path):
-        row = json.loads(line)
-        if row != FINISHED:
-            row["class_name"] = row.pop("class")
-            yield VideoRow(**{**row, "top": [(name, score) for name, score in row["top"]]})
+    """The lines that are whole; what somebody has damaged is as if it were not there."""
+    for row, _ in _lines(path):
+        try:
+            top = [(str(name), float(score)) for name, score in row["top"]]
+            span = [None if row[side] is None else float(row[side]) for side in ("start", "end")]
+            said = (str(row["class"]), float(row["score"]), top, str(row["error"]))
+            stamp = row.get("stamp")
+            stamp = None if stamp is None else (int(stamp[0]), int(stamp[1]))
+            yield VideoRow(str(row["path"]), span[0], span[1], *said, stamp)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError):
+            continue
 
 
 def _is_finished(path: Path) -> bool:

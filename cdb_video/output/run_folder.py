@@ -32,7 +32,7 @@ FILES = {
         "facts.jsonl",
         "bad_batch*.pt",
     ),
-    "checkpoints": ("epoch_*.pt", "latest.pt", "best.pt"),
+    "checkpoints": (f"epoch_{4 * '[0-9]'}.pt", f"epoch_{5 * '[0-9]'}.pt", "latest.pt", "best.pt"),
     "tensorboard": ("events.out.tfevents.*",),
     "test": ("metrics.json", "per_class.csv", "predictions.csv", "confusion.csv"),
     "features": ("train.safetensors", "val.safetensors", "test.safetensors"),
@@ -62,7 +62,8 @@ class RunFolder:
 
     def epoch_checkpoints(self) -> list[Path]:
         """The existing checkpoints of epochs, oldest first."""
-        return sorted(self.latest.parent.glob("epoch_*.pt"))
+        found = [p for p in self.latest.parent.glob("epoch_*.pt") if p.stem[6:].isdecimal()]
+        return sorted(found, key=lambda path: int(path.stem[6:]))
 
     def bad_batch(self, rank: int) -> Path:
         """The path of the clips of a step whose loss is not finite."""
@@ -96,10 +97,9 @@ class RunFolder:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 held.enter_context(locked(self.path / f".{work}.lock"))
-            except InUse as holder:
+            except InUse as error:
                 raise ConfigError(
-                    f"OUTPUT_DIR must be used by one process at a time, but {self.path} is in use "
-                    f"for {work} by {holder}"
+                    f"OUTPUT_DIR must be used by one process at a time for {work}: {error}"
                 ) from None
             except OSError as error:
                 raise ConfigError(

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cdb_video.errors import ConfigError
 
-class InUse(Exception):
+
+class InUse(ConfigError):
     """Another process holds the lock. The message names the process, its machine and the time."""
 
 
@@ -27,7 +29,7 @@ def locked(path: Path, wait_s: float = 0.0) -> Iterator[None]:
     try:
         lock.acquire(timeout=wait_s)
     except Timeout:
-        raise InUse(_holder(path)) from None
+        raise InUse(f"{path.parent} is in use by {_holder(path)}; wait for it to end") from None
     try:
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.ctime()}
         path.write_text(json.dumps(holder), encoding="utf-8")

@@ -116,8 +116,8 @@ def test_the_same_clip_by_another_way_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("path;label\na.mp4;walk\n", "semicolons between its columns, where commas"),
-        ("path\tlabel\na.mp4\twalk\n", "tabs between its columns"),
+        ("34870;Drumming Fingers\n", "a list of Jester, 'id;class': write path;label above it"),
+        ("a.mp4;walk\n", "the first line is a clip: put path;label above it"),
         ("a.mp4 3\nb.mp4 4\n", "list of PySlowFast or MMAction2"),
         ("a.mp4,walk\nb.mp4,run\n", "first line is a clip: put path,label above it"),
         ("label,youtube_id,time_start,time_end,split\nwalk,--x,1,2,train\n", "list of Kinetics"),
@@ -188,7 +188,7 @@ def test_a_missing_root_or_training_list_is_named(tmp_path):
     [
         ("", r"train\.csv:1: the header must name path and label, path and label missing in ''"),
         ("a.mp4,run\n", "path and label missing in 'a.mp4,run'"),
-        ("path,class\na.mp4,run\n", "label missing in 'path,class'"),
+        ("path,kind\na.mp4,run\n", "label missing in 'path,kind'"),
         ("path,label,path\na.mp4,x,b.mp4\n", ":1: the header names path more than once"),
         ("path,label\n", r"train\.csv lists no clips"),
         ("path,label\na.mp4,x\n\nb.mp4\n", r"train\.csv:4: the label is missing, .* 'b\.mp4'"),
@@ -196,9 +196,15 @@ def test_a_missing_root_or_training_list_is_named(tmp_path):
         ("path,label\na.mp4,x\na.mp4,y\n", ":3: line 2 lists the same clip"),
         ("path,label,start,end\na.mp4,x,2,2\n", r":2: end must be above start, got \[2, 2\)"),
         ("path,label,end\na.mp4,x,0\n", r":2: end must be above start, got \[0, 0\)"),
-        ("path,label,start\na.mp4,x,-1\n", ":2: start must be seconds >= 0 or empty, got '-1'"),
-        ("path,label,start\na.mp4,x,0:05\n", "start must be seconds >= 0 or empty, got '0:05'"),
-        ("path,label,end\na.mp4,x,inf\n", "end must be seconds >= 0 or empty, got 'inf'"),
+        (
+            "path,label,start\na.mp4,x,-1\n",
+            ":2: start: write seconds, such as 62.5, or",
+        ),
+        ("path,label,start\na.mp4,x,0:75\n", "or a clock time, such as 0:01:02.5, got '0:75'"),
+        (
+            "path,label,end\na.mp4,x,inf\n",
+            "a clock time, such as 0:01:02.5, got 'inf'",
+        ),
         ('path,label\n"a.mp4,x\n', "not CSV"),
         (b"path,label\n\xff.mp4,x\n", "must be UTF-8 text, got byte 11"),
         ("path,label\na.mp4,20260101\n", ":2: a class number must be below 100000"),
@@ -249,7 +255,7 @@ def test_many_rows_are_read_as_one_by_one(tmp_path, unusual):
     [
         ("a/3.mp4,x,1,2", r"train\.csv:1203: line 5 lists the same clip"),
         ("b.mp4,,,", r"train\.csv:1203: the label is missing"),
-        ("b.mp4,x,nan,", r"train\.csv:1203: start must be seconds >= 0 or empty, got 'nan'"),
+        ("b.mp4,x,nan,", r"train\.csv:1203: start: write seconds, .* got 'nan'"),
         ("b.mp4,x,3,3", r"train\.csv:1203: end must be above start"),
         ("b.png,x,3,", r"train\.csv:1203: an image has neither start nor end"),
         ("../b.mp4,x,,", r"train\.csv:1203: the path must lie under"),

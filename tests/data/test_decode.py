@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from videos import numbered_frame, read_number, write_video
+from videos import numbered_frame, read_number, with_matrix, write_video
 
 from cdb_video.data.decode import DecodeError, Decoding, VideoReader
 from cdb_video.errors import ConfigError
@@ -83,18 +83,6 @@ def stream_copy(source, target, start):
             packet.pts, packet.dts, packet.stream = packet.pts - zero, packet.dts - zero, copy
             writer.mux(packet)
     return target
-
-
-def with_matrix(path, a, b, c, d):
-    """Writes a display matrix into the track header (``tkhd``, version 0) of the MP4 ``path``."""
-    data = bytearray(path.read_bytes())
-    matrix = data.index(b"tkhd") + 4 + 40
-    one = 1 << 16
-    data[matrix : matrix + 36] = struct.pack(
-        ">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30
-    )
-    path.write_bytes(data)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import onnxruntime
 import pytest
 import safetensors
 import torch
+from videos import with_matrix, write_video
 
 import cdb_video
 from cdb_video.commands import run
@@ -72,26 +74,64 @@ def test_onnx_says_all_that_a_program_needs(exported, trained, tmp_path):
         np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_script_in_the_docs_runs_without_this_package(
-    exported, trained, colour_clips, tmp_path
-):
-    exported("--format", "onnx", "--out", tmp_path / "model.onnx")
-    document = (ROOT / "docs" / "export.md").read_text()
-    code = document.split("```python\n")[1].split("```")[0]
-    assert len(code.splitlines()) <= 30
+ODD_FILES = {
+    "plain": {"size": (64, 96)},
+    "odd sizes": {"size": (69, 51), "codec": "mpeg4"},
+    "large and odd": {"size": (83, 131), "codec": "mpeg4"},
+    "twice as large": {"size": (70, 98), "codec": "mpeg4"},
+    "smaller than the clip": {"size": (22, 30)},
+    "variable rate": {"ticks": [t * (1 + t // 9) for t in range(24)]},
+    "90": {"matrix": (0, 1, -1, 0)},
+    "270": {"matrix": (0, -1, 1, 0), "size": (48, 70)},
+    "180": {"matrix": (-1, 0, 0, -1)},
+}
+
+
+@pytest.mark.parametrize("words", [(), ("DATA.SAMPLING", "dense", "DATA.SAMPLING_FPS", 8.0)])
+def test_the_script_in_the_docs_gives_the_scores_of_predict(words, tiny_yaml, tmp_path):
+    """Without this package; for files that people really have."""
+    given = {**dict(zip(words[::2], words[1::2], strict=True)), "SOLVER.MAX_EPOCH": 1}
+    given["OUTPUT_DIR"] = str(tmp_path / "out")
+    cdb_video.train(cdb_video.Config.load(tiny_yaml, given))
+    predictor = cdb_video.load(tmp_path / "out" / "checkpoints" / "best.pt", device="cpu")
+    export(predictor, "onnx", tmp_path / "model.onnx", own_records(predictor, 2))
+    code = (ROOT / "docs" / "export.md").read_text().split("```python\n")[1].split("```")[0]
     assert "cdb_video" not in code
     assert "torch" not in code
     (tmp_path / "run_onnx.py").write_text(code)
+    for name, made in ODD_FILES.items():
+        matrix = made.get("matrix")
+        others = {key: value for key, value in made.items() if key != "matrix"}
+        path = write_video(tmp_path / f"{name}.mp4", 24, **others)
+        if matrix:
+            with_matrix(path, *matrix)
+        line = [sys.executable, "-I", "run_onnx.py", "model.onnx", path]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
+        found = dict(line.split()[::-1] for line in done.stdout.splitlines())
+        ours = dict(predictor(path, views=(1, 1)).top())
+        assert {key: float(score) for key, score in found.items()} == pytest.approx(
+            ours, abs=1e-3
+        ), name
+
+
+def test_metadata_hold_all_that_the_predictor_uses(trained):
     predictor = cdb_video.load(trained / "checkpoints" / "best.pt", device="cpu")
-    for name in ("red", "green", "blue"):
-        path = colour_clips / f"test {name} 0.mp4"
-        words = [sys.executable, "-I", "run_onnx.py", "model.onnx", path]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-        found = [line.split() for line in done.stdout.splitlines()]
-        ours = predictor(path, views=(1, 1)).top()
-        assert [name for _, name in found] == [name for name, _ in ours]
-        for (score, _), (_, wanted) in zip(found, ours, strict=True):
-            assert float(score) == pytest.approx(wanted, abs=0.02)
+    about = exporting.metadata_of(predictor)
+    used = {
+        "checkpoint": ("groups", "epoch", "versions"),
+        "device": (),
+        "model": ("normalisation", "backbone"),
+        "class_names": ("class_names",),
+        "sampling": [field.name for field in fields(predictor.sampling)],
+        "decoding": ("decoding",),
+        "size": ("crop_size",),
+        "views": ("views",),
+        "average": ("average",),
+    }
+    assert vars(predictor).keys() == used.keys()
+    assert {key for keys in used.values() for key in keys} <= about.keys()
+    assert about["decoding"].keys() == {field.name for field in fields(predictor.decoding)}
+    assert (about["average"], about["views"]) == ("logits", {"temporal": 2, "spatial": 3})
 
 
 def test_torch_export_and_safetensors(exported, trained, tmp_path):

@@ -88,8 +88,21 @@ def test_a_timeline_finds_what_comes_after_what(predictor, film):
         assert 1 / 3 < one.score <= 1
     same = [r.class_id for r in predictor.timeline(path, 1.0, 0.5, batch_size=3).segments]
     assert same == [one.class_id for one in line.segments]
-    of_array = predictor.timeline(pictures, window=4.0, stride=1.0)
+    of_array = predictor.timeline(pictures, window=4.0, stride=1.0, fps=8.0)
     assert of_array.class_names == predictor.class_names
+    assert of_array.times[-1] == line.times[-1] == 12.0
+    with pytest.raises(CdbVideoError, match="the times of an array must be known: give its fps"):
+        predictor.timeline(pictures)
+
+
+def test_a_timeline_of_a_part_goes_along_that_part(predictor, film):
+    part = predictor.timeline(Record(str(film[0]), -1, 3.0, 9.5), window=1.0, stride=0.5)
+    np.testing.assert_allclose(part.times[[0, -1]], (3.0, 9.5))
+    assert [one.class_name for one in part.segments] == ["green", "red", "blue"]
+    to_the_end = predictor.timeline(Record(str(film[0]), -1, 9.0), window=1.0, stride=0.5)
+    np.testing.assert_allclose(to_the_end.times[[0, -1]], (9.0, 12.0))
+    with pytest.raises(CdbVideoError, match="lies outside the file"):
+        predictor.timeline(Record(str(film[0]), -1, 90.0), window=1.0)
 
 
 def test_a_long_file_is_decoded_once_and_in_order(predictor, film, monkeypatch):

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
+from videos import write_video
 
 from cdb_video.commands import run
 from cdb_video.data.decode import VideoReader
+from cdb_video.output.prediction_folder import PredictionFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,25 +88,23 @@ def test_windows_make_segments_a_picture_and_a_film(predict, film, tmp_path):
     rows = table(tmp_path / "out" / "predictions.csv")
     assert [(float(r["start"]), float(r["end"])) for r in rows[:2]] == [(0, 1), (0.5, 1.5)]
     assert len(rows) == 23
-    assert (tmp_path / "out" / "timeline.png").read_bytes().startswith(b"\x89PNG")
-    with VideoReader(str(tmp_path / "out" / "annotated.mp4")) as again:
+    (own,) = (tmp_path / "out").glob("*_film")
+    assert (own / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    with VideoReader(str(own / "annotated.mp4")) as again:
         assert again.num_frames == 96
         assert again.times[-1] == pytest.approx(95 / 8)
         picture = again.frames([8])[0].astype(int)
     height = 32
     assert picture.shape[0] > height  # the strip
     assert abs(picture[8, 8] - (30, 200, 40)).max() < 25
-    # Of a file to itself, no folder of its own.
-    assert sorted(p.name for p in (tmp_path / "out").glob("*.*4")) == ["annotated.mp4"]
 
 
 def test_several_videos_get_a_folder_each(predict, film, colour_clips, tmp_path):
     code, _, _ = predict(film[0], colour_clips / "test red 0.mp4", "--window", 0.3, "--stride", 0.3)
     assert code == 0
-    assert sorted(p.parent.name for p in (tmp_path / "out").glob("*/timeline.png")) == [
-        "000000_film",
-        "000001_test red 0",
-    ]
+    made = [p.parent.name.partition("_") for p in (tmp_path / "out").glob("*/timeline.png")]
+    assert sorted(stem for _, _, stem in made) == ["film", "test red 0"]
+    assert all(len(digest) == 8 for digest, _, _ in made)
 
 
 def test_it_goes_on_where_it_was_killed(predict, film, colour_clips, tmp_path):
@@ -192,8 +193,8 @@ def test_a_stream_is_watched_until_it_ends(predict, film):
         ((), "name videos, folders or CSV files"),
         (("none.mp4",), "must exist, got none.mp4"),
         (("empty",), "empty holds no video"),
-        (("bad.csv",), "must have the header path"),
-        (("span.csv",), "span.csv, line 2: a path, and seconds start < end"),
+        (("bad.csv",), "the header must name path"),
+        (("span.csv",), "span.csv:2: end must be above start"),
         (("span2.csv", "--window", "1"), "--window needs whole files"),
         (("a.mp4", "--annotate"), "--annotate needs --window"),
         (("a.mp4", "--window", "1", "--stride", "2"), "at least as long as the stride"),
@@ -207,7 +208,7 @@ def test_a_stream_is_watched_until_it_ends(predict, film):
 def test_mistakes_are_one_line_and_nothing_is_written(predict, tmp_path, words, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.mp4").write_bytes(b"")
-    (tmp_path / "bad.csv").write_text("file\na.mp4\n")
+    (tmp_path / "bad.csv").write_text("seconds\n3\n")
     (tmp_path / "span.csv").write_text("path,start,end\na.mp4,3,2\n")
     (tmp_path / "span2.csv").write_text("path,start,end\na.mp4,1,2\n")
     code, out, err = predict(*words)
@@ -231,3 +232,111 @@ def test_wrong_numbers_are_refused(predict, capsys, words, message, tmp_path):
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_replaced_file_and_one_that_failed_are_predicted_again(predict, colour_clips, tmp_path):
+    latest, broken = tmp_path / "latest.mp4", tmp_path / "broken.mp4"
+    shutil.copy(colour_clips / "test red 0.mp4", latest)
+    broken.write_bytes(b"still being copied")
+    for words in (["--workers", 0], ["--window", 0.2, "--stride", 0.1]):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        shutil.copy(colour_clips / "test red 0.mp4", latest)
+        broken.write_bytes(b"still being copied")
+        assert predict(latest, broken, *words)[0] == 1
+        shutil.copy(colour_clips / "test blue 0.mp4", latest)
+        os.utime(latest, (2_000_000_000, 2_000_000_000))
+        shutil.copy(colour_clips / "test green 0.mp4", broken)
+        code, _, err = predict(latest, broken, *words)
+        assert (code, "videos are done" in err) == (0, False)
+        rows = table(tmp_path / "out" / "predictions.csv")
+        assert {(row["path"], row["class"], row["error"]) for row in rows} == {
+            (str(latest), "blue", ""),
+            (str(broken), "green", ""),
+        }
+        assert "2 of 2 videos are done" in predict(latest, broken, *words)[2]
+        latest.unlink()
+        assert "1 of 1 videos are done" in predict(broken, *words)[2]
+        assert len({row["path"] for row in table(tmp_path / "out" / "predictions.csv")}) == 2
+
+
+def test_two_commands_do_not_write_one_folder(predict, colour_clips, tmp_path):
+    good = colour_clips / "test red 0.mp4"
+    with PredictionFolder(tmp_path / "out").held():
+        code, out, err = predict(good, "--workers", 0)
+    assert (code, out) == (2, "")
+    assert "out is in use by pid" in err
+    assert predict(good, "--workers", 0)[0] == 0
+
+
+def test_a_table_of_something_else_is_left_alone(predict, colour_clips, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predictions.csv").write_text("mine")
+    code, _, err = predict(colour_clips / "test red 0.mp4", "--workers", 0)
+    assert (code, "is of something else; choose another --out" in err) == (2, True)
+    assert (tmp_path / "out" / "predictions.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        b"null\n",
+        b"\xff\n",
+        b"[" * 100_000 + b"\n",
+        b"3\n",
+        b'{"path": 1}\n',
+        b'{"path"',
+        b"[]\n",
+    ],
+)
+def test_lines_that_somebody_has_torn_are_made_again(predict, colour_clips, tmp_path, torn):
+    words = (colour_clips / "test red 0.mp4", "--workers", 0)
+    predict(*words)
+    lines = tmp_path / "out" / "predictions.jsonl"
+    whole = lines.read_bytes()
+    lines.write_bytes(torn + whole.splitlines(keepends=True)[0])
+    assert predict(*words)[0] == 0
+    lines.write_bytes(torn)
+    assert predict(*words)[0] == 0
+    assert lines.read_bytes() == whole
+    (tmp_path / "out" / "predictions.json").write_bytes(torn)
+    code, _, err = predict(*words)
+    told = "predictions.json is damaged" in err or "predictions with another" in err
+    assert (code, told) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--stride", 0.1), "--stride needs --window or --camera"),
+        (("--window", 1, "--views", "2x1"), "--views cannot be used with --window or --camera"),
+        (("--camera", "0"), "name no videos beside it"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(predict, tmp_path, words, message):
+    code, _, err = predict("a.mp4", *words)
+    assert (code, message in err) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_windows_before_the_damage_are_kept(predict, tmp_path):
+    options = {"g": "8", "bf": "0"}
+    path = write_video(tmp_path / "day.mp4", 96, (32, 48), fps=8, options=options)
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    start, size = packets[80]
+    data[start + 5 : start + size] = bytes(255 - byte for byte in data[start + 5 : start + size])
+    path.write_bytes(data)
+    words = (path, "--window", 1, "--stride", 0.5, "--annotate")
+    code, _, _ = predict(*words)
+    assert code == 1
+    *kept, gap = table(tmp_path / "out" / "predictions.csv")
+    assert len(kept) >= 16
+    assert gap["error"]
+    assert gap["start"] == kept[-1]["end"]
+    last = table(tmp_path / "out" / "segments.csv")[-1]
+    assert (last["class"], last["end"]) == ("damaged", "")
+    shutil.rmtree(tmp_path / "out")
+    code, _, err = predict(*words, "--damage", "accept")
+    assert code == 0, err
+    assert len(table(tmp_path / "out" / "predictions.csv")) == 23

@@ -10,6 +10,7 @@ import torch
 from cdb_video.data.batches.batch import Batch
 from cdb_video.data.frames.cutting import Clip
 from cdb_video.data.lists.records import NO_LABEL
+from cdb_video.errors import CdbVideoError
 
 
 class StreamedClips:
@@ -26,6 +27,7 @@ class StreamedClips:
 
     def __init__(self, clips: Iterator[tuple[int, Clip]], num_clips: int, batch_size: int) -> None:
         self._clips, self._num_clips, self._size = clips, num_clips, batch_size
+        self._error: CdbVideoError | None = None
 
     def __len__(self) -> int:
         return -(-self._num_clips // self._size)
@@ -39,7 +41,16 @@ class StreamedClips:
                 yield batch
 
     def _next(self) -> Batch:
-        some = list(islice(self._clips, self._size))
+        some: list[tuple[int, Clip]] = []
+        if self._error:
+            raise self._error
+        try:
+            for clip in islice(self._clips, self._size):
+                some.append(clip)
+        except CdbVideoError as error:
+            if not some:
+                raise
+            self._error = error  # once what came before it has been handed over
         if not some:
             return Batch(torch.empty(0), torch.empty(0).long(), torch.empty(0).long())
         video = torch.from_numpy(np.stack([clip for _, clip in some]))

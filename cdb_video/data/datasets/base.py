@@ -1,19 +1,17 @@
 """The base of datasets: lists of labelled clips, read from annotation files and checked."""
 
 import os
-import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from cdb_video.data.lists.lines import as_here
 from cdb_video.data.lists.records import Record, RecordTable
 from cdb_video.data.lists.splits import Split
 from cdb_video.errors import DataError
@@ -50,6 +48,8 @@ class LabelledClips(ABC):
     """(K,) names; a label is a position in this list, the same in all splits."""
     outputs: tuple[Output, ...] = ()
     """What a class says, where heads of their own may tell it apart (MODEL.HEADS parts)."""
+    notes: Sequence[str] = ()
+    """What was read in a way that one may not expect, a line each."""
     image_fps: float | None = None
     """What DATA.IMAGE_FPS must be, where times in lists are those of folders of images."""
 
@@ -135,7 +135,7 @@ class LabelledClips(ABC):
             ValueError: the path leaves the root, where the dataset's ``allow_outside`` is not
                 given, or cannot be a path.
         """
-        path = os.path.normpath(os.path.join(self.root, name))
+        path = os.path.normpath(as_here(self.root, name))
         top = os.path.abspath(self.root)
         inside = os.path.abspath(path).startswith(os.path.join(top, ""))
         if not (inside or self._allow_outside) or "\0" in name:
@@ -152,62 +152,3 @@ class ImagesInMemory(LabelledClips):
 
     def split(self, name: str) -> Split:
         return Split(self.records(name), lambda: self.images(name))
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of an annotation file, with its line number."""
-
-    path: Path
-    number: int
-    text: str
-
-    def error(self, what: str) -> DataError:
-        """``file:line: what, text``."""
-        return DataError(f"{self.path}:{self.number}: {what[:600]}, in the line {self.text!r:.200}")
-
-
-def composed(name: str) -> str:
-    """The name of a class in one form of Unicode (NFC), so that equal texts are equal.
-
-    Raises:
-        ValueError: it is not text.
-    """
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"the name of a class must be UTF-8 text, got {name!r:.200}") from None
-    return unicodedata.normalize("NFC", name)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[TextIO]:
-    """The text of a UTF-8 file without its byte order mark. Line ends are kept.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield file
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{path} must be UTF-8 text, got byte {_first_wrong(path)} that is not"
-        ) from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _first_wrong(path: Path) -> int:
-    try:
-        return len(path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return error.start
-
-
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a text file that are not blank, without white space around them."""
-    with opened(path) as file:
-        for number, text in enumerate(file, start=1):
-            if text.strip():
-                yield Line(path, number, text.strip())

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cdb_video.data.datasets.base import composed, opened, read_lines
+from cdb_video.data.lists.lines import composed, opened, read_lines
 from cdb_video.errors import DataError
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, composed
-from cdb_video.data.datasets.clip_lists import ClipList, is_number, read_clip_list
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips
 from cdb_video.data.datasets.list_options import ListOptions
+from cdb_video.data.lists.clip_lists import ClipList, is_number, read_clip_list
+from cdb_video.data.lists.lines import composed
 from cdb_video.data.lists.records import RecordTable
 from cdb_video.errors import ConfigError
 from cdb_video.registry import DATASETS
@@ -20,11 +21,12 @@ NUM_SHOWN = 20
 class Clips(LabelledClips):
     """Clips named in CSV files with a header: ``path,label`` and optionally ``start,end``.
 
-    Paths are relative to ROOT; a value with a comma stands in double quotes; other columns are
-    ignored. ``start`` and ``end`` (seconds, ``[start, end)``, empty for the beginning or the end
-    of the file) make a clip of a part of a longer video; they count from the start of the file, as
-    in players and ``ffmpeg -ss``, also where the sound begins before the pictures. A path may also
-    be that of an image.
+    Paths are relative to ROOT. A value with a comma stands in double quotes. ``start`` and ``end``
+    (seconds or clock times, ``[start, end)``, empty for the beginning or the end of the file) make
+    a clip of a part of a longer video. They count from the start of the file, as in players and
+    ``ffmpeg -ss``, even if the sound begins before the pictures. ``data/lists/columns.py`` knows
+    other names of these columns. Further columns are named and ignored. A path may also be that of
+    an image, or of a folder of numbered images.
 
     Labels are names, or class numbers from 0 if all labels are whole numbers. A number that does
     not occur is a class without clips. The classes are those of all three files together, sorted
@@ -55,6 +57,11 @@ class Clips(LabelledClips):
             if path.is_file() or split == "train"
         }
         lists = [*self._found.values()]
+        self.notes = [
+            f"{one.path}: columns that are not used: {', '.join(one.columns.unused)}"
+            for one in lists
+            if one.columns.unused
+        ]
         if options.classes:
             named = any(map(is_number, options.classes))
             labels = (label for one in lists for label in one.labels)

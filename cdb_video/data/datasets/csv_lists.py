@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from cdb_video.data.datasets.base import Line
+from cdb_video.data.lists.lines import Line
 from cdb_video.errors import DataError
 
 

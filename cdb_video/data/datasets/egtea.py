@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cdb_video.data.datasets.base import LabelledClips, Line, Origin, read_lines
+from cdb_video.data.datasets.base import LabelledClips, Origin
+from cdb_video.data.lists.lines import Line, read_lines
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.outputs import Output

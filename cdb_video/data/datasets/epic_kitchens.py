@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
-from cdb_video.data.datasets.base import LabelledClips, Line, Origin, composed, opened
+from cdb_video.data.datasets.base import LabelledClips, Origin
 from cdb_video.data.datasets.csv_lists import csv_rows
 from cdb_video.data.datasets.list_options import TestedOnValidation
+from cdb_video.data.lists.lines import Line, composed, opened
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.outputs import Output

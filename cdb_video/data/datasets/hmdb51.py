@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from cdb_video.config.types import FractionBelowOne
-from cdb_video.data.datasets.base import LabelledClips, Origin, composed, read_lines
+from cdb_video.data.datasets.base import LabelledClips, Origin
+from cdb_video.data.lists.lines import composed, read_lines
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS

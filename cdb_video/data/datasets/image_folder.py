@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, composed
+from cdb_video.data.datasets.base import SPLITS, LabelledClips
+from cdb_video.data.lists.lines import composed
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS

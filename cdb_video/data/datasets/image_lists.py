@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, Line, read_lines
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips
+from cdb_video.data.lists.lines import Line, read_lines
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin, composed, opened
+from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.datasets.csv_lists import csv_rows
 from cdb_video.data.datasets.list_options import ListOptions
+from cdb_video.data.lists.lines import composed, opened
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.registry import DATASETS

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from cdb_video.config.types import NonNegativeInt
-from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, Line, read_lines
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.datasets.list_options import ListOptions
+from cdb_video.data.lists.lines import Line, read_lines
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdb_video.data.datasets.base import LabelledClips, opened
+from cdb_video.data.datasets.base import LabelledClips
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.datasets.list_options import TestedOnValidation
+from cdb_video.data.lists.lines import opened
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS

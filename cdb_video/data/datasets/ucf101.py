@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from cdb_video.config.types import PositiveInt
-from cdb_video.data.datasets.base import LabelledClips, Line, Origin, read_lines
+from cdb_video.data.datasets.base import LabelledClips, Origin
 from cdb_video.data.datasets.class_files import in_order
+from cdb_video.data.lists.lines import Line, read_lines
 from cdb_video.data.lists.records import Record
 from cdb_video.registry import DATASETS
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin, composed
+from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.decode.member import INSIDE, content, members
+from cdb_video.data.lists.lines import composed
 from cdb_video.data.lists.records import Record
 from cdb_video.errors import DataError
 from cdb_video.registry import DATASETS

@@ -20,7 +20,7 @@ from cdb_video.data.decode.resize import scaled_size
 from cdb_video.data.decode.wholeness import what_is_missing
 from cdb_video.errors import CdbVideoError, DecodeError
 from cdb_video.registry import DECODERS
-from cdb_video.system.file_kinds import is_image, what_instead
+from cdb_video.system.file_kinds import is_image, what_instead, what_it_is
 
 __all__ = [
     "DECODERS",
@@ -105,6 +105,8 @@ class VideoReader:
         decoder_class = _decoder_class(self.path, decoding.decoder)
         self._opened = ExitStack()
         with self._named():
+            if what := what_it_is(self.path):
+                raise ValueError(f"it is {what}, not a file")
             local = self._opened.enter_context(as_file(self.path))
             is_file = not os.path.isdir(local)
             if is_file and decoding.damage != "accept" and (fault := what_is_missing(local)):

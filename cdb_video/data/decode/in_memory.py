@@ -11,19 +11,20 @@ from cdb_video.errors import DataError
 
 
 class InMemoryVideo:
-    """T pictures, one each ``1 / fps`` seconds.
+    """T pictures and when each comes.
 
     Args:
         pictures: (T, H, W, 3) uint8 RGB, an array or a tensor.
-        fps: pictures a second.
+        fps: pictures a second; not used where ``times`` are given.
+        times: (T,) seconds, rising.
 
     Raises:
-        DataError: it is of another type or shape, or empty.
+        DataError: the pictures have another type or shape, or there are none.
     """
 
     path = "an array"
 
-    def __init__(self, pictures: Any, fps: float = 30.0) -> None:
+    def __init__(self, pictures: Any, fps: float, times: NDArray[np.float64] | None = None) -> None:
         array = np.asarray(pictures.cpu() if hasattr(pictures, "cpu") else pictures)
         if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or not array.size:
             raise DataError(
@@ -32,8 +33,8 @@ class InMemoryVideo:
         self._pictures: NDArray[np.uint8] = array
         self.fps = fps
         self.size: tuple[int, int] = (array.shape[1], array.shape[2])
-        self.times: NDArray[np.float64] = np.arange(len(array)) / fps
-        self.end_s = len(array) / fps
+        self.times: NDArray[np.float64] = np.arange(len(array)) / fps if times is None else times
+        self.end_s = float(self.times[-1]) + 1 / fps
 
     def stream(
         self, indices: NDArray[np.integer[Any]], scale: float = 1.0

@@ -1,6 +1,6 @@
 """Reads from the packets of a file when its frames are shown, without decoding them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -196,3 +196,39 @@ def _table(
     reordered = bool(np.any(np.diff(pts) < 0))
     end = int((pts + lasts)[is_shown].max())
     return PacketTable(np.sort(pts[is_shown]), pts[keys], due[keys], reordered, end)
+
+
+def clock_of(
+    container: InputContainer,
+    stream: VideoStream,
+    stamps: Sequence[int | None],
+    table: PacketTable | None,
+    in_part: bool,
+) -> tuple[float, NDArray[np.float64], float]:
+    """Frames a second on average; when each frame comes on screen, and when the last one goes.
+
+    In seconds on the clock of players.
+
+    Args:
+        stamps: tick of each frame, if it has one.
+        table: of the packets, if frames follow from it.
+        in_part: the frames are those of a stretch.
+    """
+    rate, start = float(stream.average_rate or 1), start_of(container)
+    known = [stamp for stamp in stamps if stamp is not None]
+    ticks = np.array(known, np.float64)
+    if len(known) < len(stamps) or np.any(np.diff(ticks) <= 0):
+        if container.format.name == "avi" and stream.duration:
+            # The rate may be that of fields. The duration is right.
+            rate = len(stamps) / float(stream.duration * (stream.time_base or 1))
+        return rate, np.arange(len(stamps)) / rate, len(stamps) / rate
+    base = float(stream.time_base or 1)
+    times = ticks * base - start
+    fps = (len(times) - 1) / float(times[-1] - times[0]) if len(times) > 1 else rate
+    ends = [float(times[-1]) + 1 / fps if fps else 0.0]
+    if table is not None and table.end > ticks[-1]:
+        ends = [table.end * base - start]
+    # Matroska does not store the duration of the last frame, only that of the file.
+    if len(container.streams) == 1 and not in_part:
+        ends.append((container.duration or 0) / av.time_base)
+    return fps, times, max(ends)

@@ -1,9 +1,9 @@
 """Decodes with PyAV (FFmpeg): exactly the shown frames, and few that nobody asked for."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, groupby
 
 import av
 import numpy as np
@@ -19,6 +19,7 @@ from cdb_video.data.decode.orientation import Orientation
 from cdb_video.data.decode.packets import (
     Keyframe,
     PacketTable,
+    clock_of,
     read_packet_table,
     read_stretch,
     start_of,
@@ -61,7 +62,9 @@ class PyavDecoder:
             self._stored_size = (first.height, first.width)
             self._orientation = Orientation.of(first)
             self.size = self._orientation.presented(self._stored_size)
-            self.fps, self.times, self.end_s = self._clock()
+            self.fps, self.times, self.end_s = clock_of(
+                self._container, self._stream, self._stamps, self._table, self._in_part
+            )
         except BaseException:
             self.close()
             raise
@@ -80,7 +83,7 @@ class PyavDecoder:
                 if self._table is None:
                     raise
                 with listening(self._container, self._decoding):
-                    pictures = self._read(self._counted(indices)[num_given:], scale)
+                    pictures = self._repeated(self._counted(indices)[num_given:], scale)
                 continue
             if picture is None:
                 return
@@ -110,6 +113,13 @@ class PyavDecoder:
     def _tick(self, second: float) -> int:
         """A time on the clock of players in ticks of the stream."""
         return round((second + start_of(self._container)) / float(self._stream.time_base or 1))
+
+    def _repeated(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
+        """As ``_read``, of indices that may repeat."""
+        pictures = self._read(sorted(set(indices)), scale)
+        for _, same in groupby(indices):
+            picture = next(pictures)
+            yield from (picture for _ in same)
 
     def _read(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
         stored_height, stored_width = self._orientation.presented(scaled_size(self.size, scale))
@@ -158,23 +168,36 @@ class PyavDecoder:
 
     def _decode_all(self) -> Iterator[tuple[int, VideoFrame]]:
         self._reopen()
-        for index, frame in enumerate(self._container.decode(self._stream)):
+        for index, frame in enumerate(self._every_frame()):
             if frame.is_corrupt and self._decoding.damage != "accept":
                 raise ValueError(f"frame {index} is damaged")
             yield index, frame
+
+    def _every_frame(self) -> Iterator[VideoFrame]:
+        for packet in self._container.demux(self._stream):
+            yield from self._frames_of(packet)
+
+    def _frames_of(self, packet: "Packet[VideoStream]") -> "Sequence[VideoFrame]":
+        """The frames that come with a packet; none of a damaged one, where damage is accepted."""
+        try:
+            return packet.decode()
+        except av.FFmpegError:
+            if self._decoding.damage != "accept":
+                raise
+            return []
 
     def _decode_from(self, table: PacketTable, index: int) -> Iterator[tuple[int, VideoFrame]]:
         """Drops packets of frames that are neither wanted nor needed by wanted ones."""
         key = table.key_before(index)
         due = table.first_at(key.pts)
-        # Only H.264 reliably marks frames that no other refers to. Without reordering there are few
-        # of them, and times may be made up, so every frame is decoded.
+        # Only H.264 reliably marks frames that no other refers to. Without reordering there are
+        # few, and times may be made up.
         may_skip = table.reordered and self._stream.codec.canonical_name == "h264"
         for packet in self._packets_from(key):
             if may_skip:
                 keep = not self._wanted or packet.pts is None or packet.pts in self._wanted
                 self._stream.codec_context.skip_frame = "DEFAULT" if keep else "NONREF"
-            for frame in packet.decode():
+            for frame in self._frames_of(packet):
                 if frame.pts is not None and frame.pts < key.pts:
                     continue
                 damaged = frame.is_corrupt and self._decoding.damage != "accept"
@@ -213,7 +236,7 @@ class PyavDecoder:
         """Decodes everything once: the time of each frame in ticks, or None."""
         self._reopen()
         stamps = []
-        for frame in self._container.decode(self._stream):
+        for frame in self._every_frame():
             stamps.append(frame.pts)
             self._decoding.check_length(len(stamps))
         if not stamps:
@@ -226,6 +249,12 @@ class PyavDecoder:
         num_announced, self._stamps = len(self._stamps), self._count()
         if num_announced == len(self._stamps):
             return indices
+        if self._decoding.damage == "accept":
+            # Where a frame is missing, the one before it stays on screen.
+            known = np.array([-1 if stamp is None else stamp for stamp in self._stamps])
+            wanted = np.array([stamp or 0 for stamp in before])
+            found = np.searchsorted(np.maximum.accumulate(known), wanted, side="right") - 1
+            return [int(place) for place in np.maximum(found, 0)]
         places = {stamp: place for place, stamp in enumerate(self._stamps)}
         if not self._in_part or not places.keys() >= set(before):
             raise ValueError(f"{len(self._stamps)} of {num_announced} frames decode")
@@ -252,31 +281,6 @@ class PyavDecoder:
             raise _Mismatch("the first frame does not decode")
         self._begun = chain([first], decoded)
         return first[1]
-
-    def _clock(self) -> tuple[float, NDArray[np.float64], float]:
-        """Frames a second on average; when each frame comes on screen, and when the last one goes.
-
-        In seconds on the clock of players.
-        """
-        rate, start = float(self._stream.average_rate or 1), start_of(self._container)
-        stamps = [stamp for stamp in self._stamps if stamp is not None]
-        ticks = np.array(stamps, np.float64)
-        if len(stamps) < len(self._stamps) or np.any(np.diff(ticks) <= 0):
-            num_frames = len(self._stamps)
-            if self._container.format.name == "avi" and self._stream.duration:
-                # The rate may be that of fields. The duration is right.
-                rate = num_frames / float(self._stream.duration * (self._stream.time_base or 1))
-            return rate, np.arange(num_frames) / rate, num_frames / rate
-        base = float(self._stream.time_base or 1)
-        times = ticks * base - start
-        fps = (len(times) - 1) / float(times[-1] - times[0]) if len(times) > 1 else rate
-        ends = [float(times[-1]) + 1 / fps if fps else 0.0]
-        if self._table is not None and self._table.end > ticks[-1]:
-            ends = [self._table.end * base - start]
-        # Matroska does not store the duration of the last frame, only that of the file.
-        if len(self._container.streams) == 1 and not self._in_part:
-            ends.append((self._container.duration or 0) / av.time_base)
-        return fps, times, max(ends)
 
 
 def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:

@@ -1,46 +1,39 @@
 """Finds the videos that a command line names: files, folders, lists."""
 
-import csv
-import io
-import math
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from cdb_video.data.lists.clip_lists import read_clip_list
+from cdb_video.data.lists.lines import as_here
 from cdb_video.data.lists.records import NO_LABEL, Record
 from cdb_video.errors import DataError
-from cdb_video.system.file_kinds import IMAGE_SUFFIXES
-
-VIDEO_SUFFIXES = (
-    ".mp4",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mov",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".m2ts",
-    ".mts",
-    ".wmv",
-    ".flv",
-    ".3gp",
-    ".ogv",
-    ".gif",
-    ".mxf",
-    ".y4m",
-    ".vob",
+from cdb_video.system.file_kinds import (
+    IMAGE_SUFFIXES,
+    LIST_SUFFIXES,
+    VIDEO_SUFFIXES,
+    is_image,
+    is_numbered,
+    what_it_is,
 )
-"""Endings of the names of video files, in lower case: what is looked for in a folder."""
+
+NUM_TRIED = 1000
+"""Files of a list that are looked for before all are said to be missing."""
 
 
-def find_videos(sources: Sequence[str | Path]) -> list[Record]:
+def find_videos(
+    sources: Sequence[str | Path],
+    root: Path | None = None,
+    tell: Callable[[str], object] = lambda text: None,
+) -> list[Record]:
     """The videos that ``sources`` name, in their order, those of a folder by name.
 
     Args:
         sources: video or image files; folders, which are searched to the bottom; CSV files with
-            the header ``path`` and perhaps ``start,end`` (seconds), relative to their own folder.
+            the column ``path`` and perhaps times (see ``columns``).
+        root: the folder that paths in lists are relative to; by default that of each list.
+        tell: takes a line about what is left out, or taken for something else than one might think.
 
     Raises:
         DataError: one is not there, or holds no video; a line of a list is wrong.
@@ -48,11 +41,13 @@ def find_videos(sources: Sequence[str | Path]) -> list[Record]:
     found: list[Record] = []
     for source in map(Path, sources):
         if source.is_dir():
-            inside = [Record(path, NO_LABEL) for path in _in_folder(source)]
-        elif source.suffix.lower() == ".csv":
-            inside = list(_in_list(source))
+            inside = [Record(path, NO_LABEL) for path in _in_folder(source, tell)]
+        elif source.suffix.lower() in LIST_SUFFIXES:
+            inside = _in_list(source, root, tell)
         elif source.is_file():
             inside = [Record(str(source), NO_LABEL)]
+        elif what := what_it_is(source):
+            raise DataError(f"a video must be a file or a folder, got {source}, {what}")
         else:
             raise DataError(f"a video, folder or CSV file must exist, got {source}")
         if not inside:
@@ -61,39 +56,59 @@ def find_videos(sources: Sequence[str | Path]) -> list[Record]:
     return found
 
 
-def _in_folder(folder: Path) -> Iterator[str]:
+def _in_folder(folder: Path, tell: Callable[[str], object]) -> Iterator[str]:
+    left_out: Counter[str] = Counter()
+    seen: set[tuple[int, int]] = set()
     for place, inner, names in os.walk(folder, followlinks=True):
-        inner.sort()
-        for name in sorted(names):
-            if name.lower().endswith((*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)):
-                yield os.path.join(place, name)
+        if _been(place, seen):
+            inner.clear()
+            continue
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        shown = sorted(name for name in names if not name.startswith("."))
+        images = [name for name in shown if is_image(name)]
+        if len(images) > 1 and len(images) == len(shown) and is_numbered(images):
+            tell(
+                f"{place}: its {len(images)} numbered images are the frames of one clip; name the "
+                "images one by one to have each for itself"
+            )
+            yield place
+            continue
+        for name in shown:
+            path = os.path.join(place, name)
+            if not name.lower().endswith((*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)):
+                left_out[os.path.splitext(name)[1].lower() or name] += 1
+            elif what := what_it_is(path):
+                tell(f"{path} is passed over: it is {what}")
+            elif not _been(path, seen):
+                yield path
+    if left_out:
+        kinds = ", ".join(f"{number} {ending}" for ending, number in left_out.most_common(8))
+        tell(f"{folder}: files that are no videos by their names are passed over: {kinds}")
 
 
-def _in_list(path: Path) -> Iterator[Record]:
+def _been(path: str, seen: set[tuple[int, int]]) -> bool:
+    """Whether a file or folder was met before, by whatever name; notes it."""
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    reader = csv.DictReader(io.StringIO(text))
-    if "path" not in (reader.fieldnames or []):
-        raise DataError(f"{path} must have the header path, or path,start,end, got {text[:60]!r}")
-    for row in reader:
-        try:
-            start, end = _second(row.get("start")), _second(row.get("end"))
-            if not row["path"] or (end is not None and end <= (start or 0.0)):
-                raise ValueError
-        except ValueError:
-            raise DataError(
-                f"{path}, line {reader.line_num}: a path, and seconds start < end if any, must be "
-                f"there, got {row}"
-            ) from None
-        yield Record(os.path.join(path.parent, row["path"]), NO_LABEL, start, end)
+        there = os.stat(path)
+    except OSError:
+        return False
+    known = (there.st_dev, there.st_ino) in seen
+    seen.add((there.st_dev, there.st_ino))
+    return known
 
 
-def _second(cell: str | None) -> float | None:
-    if not cell:
-        return None
-    second = float(cell)
-    if not math.isfinite(second) or second < 0:
-        raise ValueError
-    return second
+def _in_list(path: Path, root: Path | None, tell: Callable[[str], object]) -> list[Record]:
+    folder = str(path.parent if root is None else root)
+    listed = read_clip_list(
+        path, os.path.join(folder, ""), lambda name: as_here(folder, name), labelled=False
+    )
+    if listed.columns.unused:
+        tell(f"{path}: columns that are not used: {', '.join(listed.columns.unused)}")
+    records = [record._replace(label=NO_LABEL) for record in listed.clips]
+    tried = {record.path for record in records[:NUM_TRIED]}
+    if tried and not any(map(os.path.exists, tried)):
+        raise DataError(
+            f"{path}: none of its files is there, such as {records[0].path}; --root names the "
+            "folder that its paths are relative to"
+        )
+    return records

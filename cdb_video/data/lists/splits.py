@@ -129,7 +129,7 @@ class Splits:
 
     def oddities(self) -> list[str]:
         """Probable mistakes, one in a line: classes without training clips, clips in two splits."""
-        found = []
+        found = [*getattr(self._dataset, "notes", ())]
         empty, hint = self.absent_classes("train")
         if empty:
             names = ", ".join(empty[:10])

@@ -159,11 +159,16 @@ def set_threads(config: Config, latest: Checkpoint | None) -> int:
 
 
 def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:
-    """Prepares ``folder`` for this run. Deletes an earlier run if this one starts ``anew``."""
+    """Prepares ``folder`` for this run. Deletes an earlier run if this one starts ``anew``.
+
+    Raises:
+        ConfigError: that run is being tested, or a classifier retrained.
+    """
     folder.check_test_folder()
     if distributed.is_main():
         if anew:
-            folder.clear(RETRAINERS.names())
+            with folder.locked("test"), folder.locked("retrain"):
+                folder.clear(RETRAINERS.names())
         write_text(folder.config, identity.config)
     distributed.barrier()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from cdb_video.data.decode.in_memory import InMemoryVideo
 from cdb_video.data.decode.resize import resized, scaled_size
 from cdb_video.engine.use.prediction import Prediction
 from cdb_video.engine.use.predictor import Predictor
@@ -49,7 +50,11 @@ def watch(
                 pictures.popleft()
             if now >= due:
                 due = now + stride
-                clip = np.stack([one for _, one in pictures])
+                times = np.array([second for second, _ in pictures])
+                span = float(times[-1] - times[0]) or window
+                clip = InMemoryVideo(
+                    np.stack([one for _, one in pictures]), len(times) / span, times
+                )
                 yield now, predictor.predict([clip], views=(1, 1))[0]
     finally:
         camera.release()

@@ -16,7 +16,8 @@ from cdb_video.data.frames.crops import fixed_crop
 from cdb_video.data.frames.cutting import cut, cut_views
 from cdb_video.data.frames.sampling import frame_range
 from cdb_video.data.lists.records import Record
-from cdb_video.engine.use.predictor import Predictor, as_record
+from cdb_video.engine.use.given import as_record
+from cdb_video.engine.use.predictor import Predictor
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.models.joint import joint_logits
 

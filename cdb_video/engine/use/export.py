@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -107,10 +108,11 @@ def metadata_of(predictor: Predictor) -> dict[str, Any]:
         "groups": checkpoint.groups,
         "input": "uint8 (B, 3, T, H, W) RGB; short side to crop_size, then the centre square",
         "output": "(B, K) class probabilities",
-        "num_frames": predictor.sampling.num_frames,
-        "sampling": predictor.sampling.sampling,
-        "sampling_rate": predictor.sampling.sampling_rate,
+        **asdict(predictor.sampling),
         "crop_size": predictor.size,
+        "views": dict(zip(("temporal", "spatial"), predictor.views, strict=True)),
+        "average": predictor.average,
+        "decoding": asdict(predictor.decoding),
         "normalisation": {"mean": list(mean), "std": list(std), "inside": True},
         "backbone": predictor.model.architecture.name,
         "epoch": checkpoint.epoch,

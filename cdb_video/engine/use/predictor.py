@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +22,15 @@ from cdb_video.data.frames.sampling import ClipSampling, frame_range
 from cdb_video.data.lists.records import NO_LABEL, Record
 from cdb_video.engine.evaluate.votes import Average, elect, votes
 from cdb_video.engine.prepare.device import device_named
+from cdb_video.engine.use.given import Video, as_record, check_loading, in_memory, is_file
 from cdb_video.engine.use.prediction import Prediction
 from cdb_video.engine.use.timeline import Timeline, smoothed, window_spans
-from cdb_video.errors import ConfigError, DataError, DecodeError, TrainingError
+from cdb_video.errors import DataError, DecodeError, TrainingError
 from cdb_video.models import Checkpoint
 from cdb_video.models.joint import joint_probabilities
 from cdb_video.registry import import_modules
 from cdb_video.system.memory import keep_freed_memory
 
-Video: TypeAlias = str | Path | Record | npt.NDArray[np.uint8] | torch.Tensor
-"""A file, a part of one, or pictures (T, H, W, 3) uint8 RGB."""
 CLIP_TIMEOUT_S = 120.0
 """That a decoding process may take for one file."""
 
@@ -77,13 +76,16 @@ class Predictor:
         )
         self.average: Average = test.get("ENSEMBLE_METHOD", "probabilities")
 
-    def __call__(self, video: Video, views: tuple[int, int] | None = None) -> Prediction:
+    def __call__(
+        self, video: Video, views: tuple[int, int] | None = None, fps: float | None = None
+    ) -> Prediction:
         """Predicts one video.
 
         Raises:
             DataError, DecodeError: it cannot be decoded.
+            ConfigError: as ``predict``.
         """
-        (found,) = self.predict([video], views=views)
+        (found,) = self.predict([video], views=views, fps=fps)
         if found.error:
             raise DataError(found.error)
         return found
@@ -95,6 +97,7 @@ class Predictor:
         views: tuple[int, int] | None = None,
         batch_size: int = 8,
         num_workers: int = 0,
+        fps: float | None = None,
     ) -> list[Prediction]:
         """Predicts each video, or one. A file that cannot be decoded gives an error.
 
@@ -102,16 +105,21 @@ class Predictor:
             views: clips along time, and crops of each (1 or 3); by default those of the test.
             batch_size: clips in one forward pass.
             num_workers: processes that decode files; 0 decodes in this one.
+            fps: pictures a second of arrays; needed where the model was trained with SAMPLING_FPS.
 
         Raises:
             DataError: an array is not uint8 (T, H, W, 3).
-            ConfigError: ``views``, ``batch_size`` or ``num_workers`` is out of range.
+            ConfigError: ``views``, ``batch_size``, ``num_workers`` or ``fps`` is out of range, or
+                ``fps`` is missing.
         """
         check_loading(views or self.views, batch_size, num_workers)
-        one = _is_file(videos) or getattr(videos, "ndim", 0) == 4
+        one = isinstance(videos, InMemoryVideo) or getattr(videos, "ndim", 0) == 4
+        one = one or is_file(videos)
         several: list[Any] = [videos] if one else list(videos)  # type: ignore[arg-type]
-        records = {i: as_record(v) for i, v in enumerate(several) if _is_file(v)}
-        arrays = {i: InMemoryVideo(v) for i, v in enumerate(several) if i not in records}
+        records = {i: as_record(v) for i, v in enumerate(several) if is_file(v)}
+        if not self.sampling.sampling_fps and fps is None:
+            fps = 1.0  # frames are counted, and no time is looked at
+        arrays = {i: in_memory(v, fps) for i, v in enumerate(several) if i not in records}
         of_files = self.stream(list(records.values()), views, batch_size, num_workers)
         of_arrays = self._of_arrays(list(arrays.values()), views, batch_size)
         found = dict(zip(records, of_files, strict=True))
@@ -162,43 +170,68 @@ class Predictor:
         return round(float(np.mean(rates)), 3) if rates else 0.0
 
     def windows(
-        self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
+        self,
+        video: Video,
+        window: float = 2.0,
+        stride: float = 0.5,
+        batch_size: int = 8,
+        fps: float | None = None,
     ) -> Iterator[Prediction]:
-        """Predicts each window of a video, in order. The video is decoded once and not held.
+        """Predicts each window of a video, or of a part of it, in order.
+
+        The video is decoded once and not held.
+
+        Args:
+            fps: pictures a second of an array, which must be given.
 
         Raises:
-            ConfigError: ``window`` or ``stride`` is not above 0, or windows would leave gaps.
+            ConfigError: ``window`` or ``stride`` is not above 0, windows would leave gaps, or
+                ``fps`` is missing.
+            DataError: the part lies outside the file.
             DecodeError: the file cannot be decoded further. Earlier windows have been yielded.
         """
         check_loading((1, 1), batch_size, 0)
         with ExitStack() as opened:
             source: VideoReader | InMemoryVideo
-            if _is_file(video):
-                source = opened.enter_context(VideoReader(as_record(video).path, self.decoding))
+            part = as_record(video) if is_file(video) else Record("", NO_LABEL)
+            if part.path:
+                span = (part.start, part.end)
+                source = opened.enter_context(VideoReader(part.path, self.decoding, span))
             else:
-                source = InMemoryVideo(video)
-            spans = window_spans(float(source.times[0]), source.end_s, window, stride)
+                source = in_memory(video, fps)
+            first, last = frame_range(source.times, source.end_s, part.start, part.end)
+            ends = [*source.times.tolist(), source.end_s]
+            begin, end = (
+                max(part.start or 0.0, ends[first]),
+                min(part.end or ends[last], ends[last]),
+            )
+            spans = window_spans(begin, end, window, stride)
             ranges = [frame_range(source.times, source.end_s, *span) for span in spans]
             indices = partial(self.sampling.indices, times=source.times)
             wanted = [indices(first, last) for first, last in ranges]
             clips = enumerate(cut(source, wanted, [fixed_crop(*source.size)], self.size))
-            path = as_record(video).path if _is_file(video) else ""
-            records = [Record(path, NO_LABEL, *span) for span in spans]
+            records = [Record(part.path, NO_LABEL, *span) for span in spans]
             yield from self._elected(StreamedClips(clips, len(spans), batch_size), records, (1, 1))
 
     def timeline(
-        self, video: Video, window: float = 2.0, stride: float = 0.5, batch_size: int = 8
+        self,
+        video: Video,
+        window: float = 2.0,
+        stride: float = 0.5,
+        batch_size: int = 8,
+        fps: float | None = None,
     ) -> Timeline:
         """Predicts a video of any length: one prediction for each window, averaged and joined.
 
         Args:
             window: seconds that the model sees at once.
             stride: seconds from one window to the next, at most ``window``.
+            fps: pictures a second of an array, which must be given.
 
         Raises:
             CdbVideoError: as ``windows``.
         """
-        windows = self.windows(video, window, stride, batch_size)
+        windows = self.windows(video, window, stride, batch_size, fps)
         return timeline_of(self.class_names, windows, stride)
 
     def _of_arrays(
@@ -246,17 +279,6 @@ class Predictor:
         return scores.numpy()
 
 
-def check_loading(views: tuple[int, int], batch_size: int, num_workers: int) -> None:
-    """Raises ``ConfigError`` where one is out of range."""
-    temporal, spatial = views
-    if temporal < 1 or spatial not in (1, 3):
-        raise ConfigError(f"views must be (1 or more along time, 1 or 3 crops), got {views}")
-    if batch_size < 1:
-        raise ConfigError(f"batch_size must be >= 1, got {batch_size}")
-    if num_workers < 0:
-        raise ConfigError(f"num_workers must be >= 0, got {num_workers}")
-
-
 def timeline_of(class_names: list[str], windows: Iterable[Prediction], stride: float) -> Timeline:
     """The timeline of windows in order, ``stride`` seconds apart."""
     spans, scores = [], []
@@ -264,12 +286,3 @@ def timeline_of(class_names: list[str], windows: Iterable[Prediction], stride: f
         spans.append((one.start or 0.0, one.end or 0.0))
         scores.append(one.scores.astype(np.float32))
     return smoothed(class_names, spans, np.stack(scores), stride)
-
-
-def _is_file(video: Any) -> bool:
-    return isinstance(video, (str, Path, Record))
-
-
-def as_record(video: Any) -> Record:
-    """A file as a record without a label."""
-    return video if isinstance(video, Record) else Record(str(video), NO_LABEL)

@@ -1,0 +1,47 @@
+"""What may be given to a ``Predictor``, and the checks of it."""
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cdb_video.data.decode.in_memory import InMemoryVideo
+from cdb_video.data.lists.records import NO_LABEL, Record
+from cdb_video.errors import ConfigError
+
+Video: TypeAlias = str | Path | Record | npt.NDArray[np.uint8] | torch.Tensor | InMemoryVideo
+"""A file, a part of one, or pictures (T, H, W, 3) uint8 RGB, also with their times."""
+
+
+def check_loading(views: tuple[int, int], batch_size: int, num_workers: int) -> None:
+    """Raises ``ConfigError`` where one is out of range."""
+    temporal, spatial = views
+    if temporal < 1 or spatial not in (1, 3):
+        raise ConfigError(f"views must be (1 or more along time, 1 or 3 crops), got {views}")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size must be >= 1, got {batch_size}")
+    if num_workers < 0:
+        raise ConfigError(f"num_workers must be >= 0, got {num_workers}")
+
+
+def in_memory(video: Any, fps: float | None) -> InMemoryVideo:
+    """Pictures with their times. Raises ``ConfigError`` where nothing tells these."""
+    if isinstance(video, InMemoryVideo):
+        return video
+    if fps is None:
+        raise ConfigError("the times of an array must be known: give its fps, pictures a second")
+    if not 0 < fps < float("inf"):
+        raise ConfigError(f"fps must be above 0, got {fps:g}")
+    return InMemoryVideo(video, fps)
+
+
+def is_file(video: Any) -> bool:
+    """Whether it is a file, or a part of one."""
+    return isinstance(video, (str, Path, Record))
+
+
+def as_record(video: Any) -> Record:
+    """A file as a record without a label."""
+    return video if isinstance(video, Record) else Record(str(video), NO_LABEL)
