@@ -118,7 +118,8 @@ class _Work:
         screen = console()
         if len(left) < len(mine):
             screen.print(f"{len(mine) - len(left)} of {len(mine)} videos are done")
-        work = self._along_each(left) if windowed else self._each(left)
+        alone = len(records) == 1 and self.folder.holds_only(records[0].path)
+        work = self._along_each(left, alone) if windowed else self._each(left)
         with progress_bar(screen) as bar:
             for rows in bar.track(work, total=len(left), description="predicting"):
                 self.folder.append(rows)
@@ -137,15 +138,15 @@ class _Work:
         for one in self.predictor.stream(left, self.views, words.batch_size, words.workers):
             yield [self._row(one)]
 
-    def _along_each(self, left: Sequence[Any]) -> Iterator[list["VideoRow"]]:
+    def _along_each(self, left: Sequence[Any], alone: bool) -> Iterator[list["VideoRow"]]:
         """Yields the lines of each video, one for each window."""
         for record in left:
             try:
-                yield self._along(record.path)
+                yield self._along(record.path, alone)
             except (DataError, DecodeError) as error:
                 yield [_error_row(record.path, str(error))]
 
-    def _along(self, path: str) -> list["VideoRow"]:
+    def _along(self, path: str, alone: bool) -> list["VideoRow"]:
         """Predicts one video window by window. It is decoded again for the film."""
         from cdb_video.engine.use.film import annotate
         from cdb_video.engine.use.predictor import timeline_of
@@ -163,12 +164,12 @@ class _Work:
         rows = [self._row(one) for one in found]
         line = timeline_of(self.predictor.class_names, found, words.stride)
         segments = line.segments
-        picture = self.folder.picture_of(path, "timeline.png")
+        picture = self.folder.picture_of(path, "timeline.png", alone)
         cut = [(one.start, one.end, one.class_id) for one in segments]
         title = Path(path).name.encode(errors="replace").decode()
         draw_timeline(picture, title, line.class_names, line.times, line.scores, cut)
         if words.annotate:
-            film = self.folder.picture_of(path, "annotated.mp4")
+            film = self.folder.picture_of(path, "annotated.mp4", alone)
             decoding = self.predictor.decoding
             annotate(film, path, line, replace(decoding, damage="accept") if damage else decoding)
         cells: list[tuple[Any, ...]] = [

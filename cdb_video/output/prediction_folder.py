@@ -164,9 +164,13 @@ class PredictionFolder:
         """The lines of this share."""
         return _rows(self._lines)
 
-    def picture_of(self, path: str, name: str) -> Path:
-        """The path of a picture or film of a video, in a folder of its own."""
-        return self.path / name_for(path) / name
+    def holds_only(self, path: str) -> bool:
+        """Whether all lines are of one video, or there are none."""
+        return all(row.path == path for row in _rows(self._part(None)))
+
+    def picture_of(self, path: str, name: str, alone: bool) -> Path:
+        """The path of a picture or film of a video; in a folder of its own unless it is alone."""
+        return self.path / name if alone else self.path / name_for(path) / name
 
     def _part(self, number: int | None) -> Path:
         if number is None or self._shard[1] == 1:

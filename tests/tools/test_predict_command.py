@@ -88,12 +88,17 @@ def test_windows_make_segments_a_picture_and_a_film(predict, film, tmp_path):
     rows = table(tmp_path / "out" / "predictions.csv")
     assert [(float(r["start"]), float(r["end"])) for r in rows[:2]] == [(0, 1), (0.5, 1.5)]
     assert len(rows) == 23
-    (own,) = (tmp_path / "out").glob("*_film")
+    own = tmp_path / "out"
     assert (own / "timeline.png").read_bytes().startswith(b"\x89PNG")
     with VideoReader(str(own / "annotated.mp4")) as again:
         assert again.num_frames == 96
         assert again.times[-1] == pytest.approx(95 / 8)
         picture = again.frames([8])[0].astype(int)
+    before = (own / "annotated.mp4").read_bytes()
+    shutil.copy(film[0], tmp_path / "other.mp4")
+    assert predict("other.mp4", "--window", 1, "--stride", 0.5, "--annotate")[0] == 0
+    assert (own / "annotated.mp4").read_bytes() == before
+    assert len([*own.glob("*_other/annotated.mp4")]) == 1
     height = 32
     assert picture.shape[0] > height  # the strip
     assert abs(picture[8, 8] - (30, 200, 40)).max() < 25
