@@ -37,6 +37,9 @@ class Train:
     auto_resume: bool = may_change(True)
     """Resume from OUTPUT_DIR's newest checkpoint if there is one. false starts anew and deletes the
     earlier run in OUTPUT_DIR."""
+    changed_lists: Literal["refuse", "accept"] = may_change("refuse")
+    """What happens to a run whose lists of clips have changed since it began. 'refuse' stops and
+    says what changed. 'accept' goes on with the new lists."""
     best_metric: Literal["mean_class_recall", "mean_class_precision", "mean_class_f1", "top1"] = (
         "mean_class_recall"
     )

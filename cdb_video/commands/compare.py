@@ -4,13 +4,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from cdb_video import distributed, options
 from cdb_video.commands.with_config import make_parser, parse
+from cdb_video.data.lists.facts import changes
 from cdb_video.errors import ConfigError
 from cdb_video.options import Config
+from cdb_video.output.list_facts import read_list_facts
 from cdb_video.output.run_folder import RunFolder
 
 DESCRIPTION = (
@@ -77,11 +80,7 @@ def compare(
     Raises:
         CdbVideoError: as for training and testing.
     """
-    # Slow to import, so not by --help.
-    from cdb_video.engine.evaluate.test import test
-    from cdb_video.engine.retrain.retrain import check_retrain
-    from cdb_video.engine.train.loop import train
-    from cdb_video.report.page import write_report
+    from cdb_video.engine.retrain.retrain import check_retrain  # slow to import, so not by --help
 
     base = options.load(path, overrides, trust_imports=trust_imports)
     root = Path(base.output_dir)
@@ -96,26 +95,44 @@ def compare(
                 second[f"{loss} + {method}", seed] = options.load(path, [*overrides, *words])
     for config in second.values():
         check_retrain(config)
+    lists = _lists(base)
     for (loss, seed), config in configs.items():
-        if not _is_done(config):
+        if not _is_done(config, lists):
             Console(stderr=True, markup=False).print(f"{loss}, seed {seed}:")
-            train(config)
-            test(config)
-            if distributed.is_main():
-                write_report(Path(config.output_dir))
+            _run(config)
     folders = {run: Path(config.output_dir) for run, config in configs.items()}
-    folders |= {run: _retrained(config) for run, config in second.items()}
+    folders |= {run: _retrained(config, lists) for run, config in second.items()}
     if distributed.is_main():
         _write(root, folders)
     return root
 
 
-def _retrained(config: Config) -> Path:
+def _lists(config: Config) -> dict[str, Any]:
+    from cdb_video.engine.prepare.data import read_splits
+
+    return read_splits(config, "train", "val", "test").facts()
+
+
+def _run(config: Config) -> None:
+    from cdb_video.engine.evaluate.test import test
+    from cdb_video.engine.train.loop import train
+    from cdb_video.report.page import write_report
+
+    train(config)
+    test(config)
+    if distributed.is_main():
+        write_report(Path(config.output_dir))
+
+
+def _retrained(config: Config, lists: Mapping[str, Any]) -> Path:
     """Folder of the classifier that RETRAIN.METHOD makes of a run. It is made if it is missing."""
     from cdb_video.engine.retrain.retrain import retrain
 
-    folder = RunFolder(config.output_dir).retrained(config.retrain.method)
-    if folder.metrics() is None or options.load(folder.config).retrain != config.retrain:
+    run = RunFolder(config.output_dir)
+    folder = run.retrained(config.retrain.method)
+    older = folder.best.is_file() and folder.best.stat().st_mtime < run.best.stat().st_mtime
+    changed = older or folder.metrics() is None or changes(read_list_facts(folder.lists), lists)
+    if changed or options.load(folder.config).retrain != config.retrain:
         retrain(config)
     return folder.path
 
@@ -154,10 +171,10 @@ def loss_words(text: str) -> list[str]:
     return words
 
 
-def _is_done(config: Config) -> bool:
-    """Whether OUTPUT_DIR holds a tested run with exactly these options."""
+def _is_done(config: Config, lists: Mapping[str, Any]) -> bool:
+    """Whether OUTPUT_DIR holds a tested run with exactly these options, and of these lists."""
     folder = RunFolder(config.output_dir)
-    if folder.metrics() is None:
+    if folder.metrics() is None or changes(read_list_facts(folder.lists), lists):
         return False
     done = options.load(folder.config)
     # A run writes down the number of threads that it has chosen.

@@ -16,6 +16,7 @@ from cdb_video.errors import CdbVideoError, ConfigError
 
 if TYPE_CHECKING:
     from cdb_video.data.lists.records import Record
+    from cdb_video.data.pack.done import PackedFiles
     from cdb_video.data.pack.packing import Packed, Packing
 
 LOW_PSNR = 30
@@ -24,7 +25,8 @@ DESCRIPTION = (
     "Write every clip of a data set again, small and quick to decode, without sound, and prove "
     "that each has the same frames at the same times. Names and lists stay, so that only the root "
     "changes; parts of long files become files of their own, with new lists. The same command "
-    "again goes on where it was stopped. The exit code is 1 where a clip could not be packed."
+    "again goes on where it was stopped, and packs again what has changed. The exit code is 1 "
+    "where a clip could not be packed."
 )
 
 
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     words = _parse(argv, prog)
     index, count = read_shard(words.shard)
     config = options.load(words.cfg, words.opts, trust_imports=words.trust_imports)
+    from cdb_video.data.pack.done import PackedFiles
     from cdb_video.data.pack.packing import Packing
     from cdb_video.data.pack.packing_plan import plan_packing, write_lists
     from cdb_video.registry import DATASETS
@@ -42,12 +45,15 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     plan = plan_packing(dataset.root, words.out, splits)
     packing = Packing(words.side, words.key_frames, words.crf)
     mine = dict([*plan.clips.items()][index::count])
-    left = {path: record for path, record in mine.items() if not path.is_file()}
-    words.out.mkdir(parents=True, exist_ok=True)
-    work = _Work(packing, config.data, words.workers or os.cpu_count() or 1)
-    faults = work.run(left)
-    write_lists(dataset.root, words.out, splits, dataset.class_names, plan)
-    _tell(words.out, config.data.name, plan.cut, len(mine), len(mine) - len(left), work, faults)
+    files = PackedFiles(words.out, packing, (index, count))
+    with files.held():
+        left = {path: record for path, record in mine.items() if not files.has(path, record)}
+        work = _Work(packing, config.data, words.workers or os.cpu_count() or 1, files)
+        faults = work.run(left)
+        write_lists(dataset.root, words.out, splits, dataset.class_names, plan)
+    _tell(
+        words.out, config.data.name, plan.new_lists, len(mine), len(mine) - len(left), work, faults
+    )
     return 1 if faults else 0
 
 
@@ -74,8 +80,10 @@ def _splits(dataset: Any) -> dict[str, Sequence["Record"]]:
 class _Work:
     """Packs clips in several processes. A clip that kills one process does not stop the others."""
 
-    def __init__(self, packing: "Packing", decoding: Any, workers: int) -> None:
-        self._arguments, self._workers = (packing, decoding), workers
+    def __init__(
+        self, packing: "Packing", decoding: Any, workers: int, files: "PackedFiles"
+    ) -> None:
+        self._arguments, self._workers, self._files = (packing, decoding), workers, files
         self.done: list[Packed] = []
 
     def run(self, clips: Mapping[Path, "Record"]) -> dict[str, str]:
@@ -114,6 +122,7 @@ class _Work:
                 path = futures[future]
                 try:
                     self.done.append(future.result())
+                    self._files.note(path, clips[path])
                 except BrokenProcessPool:
                     continue
                 except (CdbVideoError, OSError) as error:
@@ -123,7 +132,13 @@ class _Work:
 
 
 def _tell(
-    out: Path, name: str, cut: bool, num: int, before: int, work: _Work, faults: Mapping[str, str]
+    out: Path,
+    name: str,
+    new_lists: bool,
+    num: int,
+    before: int,
+    work: _Work,
+    faults: Mapping[str, str],
 ) -> None:
     for reason in [*faults.values()][:10]:
         print(f"not packed: {reason}")
@@ -145,5 +160,5 @@ def _tell(
             "suffer: try a lower --crf, or leave clips as small as these as they are"
         )
     print(json.dumps(facts))
-    names = "DATA.NAME clips DATA.CLIPS.ROOT" if cut else f"DATA.{name.upper()}.ROOT"
+    names = "DATA.NAME clips DATA.CLIPS.ROOT" if new_lists else f"DATA.{name.upper()}.ROOT"
     print(f"train with {names} {out}")

@@ -182,7 +182,8 @@ class _Work:
         return rows
 
     def _row(self, one: "Prediction") -> "VideoRow":
-        from cdb_video.output.prediction_folder import VideoRow, stamp_of
+        from cdb_video.output.prediction_folder import VideoRow
+        from cdb_video.system.files import stamp_of
 
         if one.error:
             return _error_row(one.path, one.error, one.start, one.end)

@@ -5,7 +5,6 @@ one to finish joins them.
 """
 
 import json
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cdb_video.errors import ConfigError
 from cdb_video.system.csv_rows import write_csv
-from cdb_video.system.files import replacing, write_text
+from cdb_video.system.files import replacing, stamp_of, write_text
 from cdb_video.system.lock import locked
 from cdb_video.system.names import name_for
 
@@ -201,15 +200,6 @@ class PredictionFolder:
         if segments.is_file():
             kept = [line for cells, line in _segments(segments) if cells[0] in done]
             write_text(segments, "".join(line + "\n" for line in kept))
-
-
-def stamp_of(path: str) -> tuple[int, int] | None:
-    """Bytes of a file, and when it was written, in nanoseconds; None where there is none."""
-    try:
-        there = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return there.st_size, there.st_mtime_ns
 
 
 def _holds(row: VideoRow) -> bool:

@@ -19,7 +19,7 @@ from cdb_video import distributed
 from cdb_video.errors import ConfigError, DataError
 from cdb_video.output.rows import BadClipRow, ClassRow, Confusion, DifficultyRow, TestRow
 from cdb_video.system.csv_rows import header, open_csv, read_rows, without_apostrophe, write_csv
-from cdb_video.system.files import replacing, replacing_folder, write_text
+from cdb_video.system.files import remove_if_empty, replacing, replacing_folder, write_text
 from cdb_video.system.lock import InUse, locked
 
 FILES = {
@@ -30,6 +30,7 @@ FILES = {
         "quarantine.jsonl",
         "report.html",
         "facts.jsonl",
+        "lists.json",
         "bad_batch*.pt",
     ),
     "checkpoints": (f"epoch_{4 * '[0-9]'}.pt", f"epoch_{5 * '[0-9]'}.pt", "latest.pt", "best.pt"),
@@ -49,6 +50,7 @@ class RunFolder:
         self.log = self.path / "log.jsonl"
         self.difficulty = self.path / "difficulty.csv"
         self.facts_file = self.path / "facts.jsonl"
+        self.lists = self.path / "lists.json"
         self.quarantine = self.path / "quarantine.jsonl"
         self.tensorboard = self.path / "tensorboard"
         self.report = self.path / "report.html"
@@ -63,7 +65,7 @@ class RunFolder:
     def epoch_checkpoints(self) -> list[Path]:
         """The existing checkpoints of epochs, oldest first."""
         found = [p for p in self.latest.parent.glob("epoch_*.pt") if p.stem[6:].isdecimal()]
-        return sorted(found, key=lambda path: int(path.stem[6:]))
+        return sorted(found, key=lambda p: int(p.stem[6:]))
 
     def bad_batch(self, rank: int) -> Path:
         """The path of the clips of a step whose loss is not finite."""
@@ -93,7 +95,7 @@ class RunFolder:
         new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         with ExitStack() as held:
             for folder in reversed(new):
-                held.callback(_remove_if_empty, folder)
+                held.callback(remove_if_empty, folder)
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 held.enter_context(locked(self.path / f".{work}.lock"))
@@ -130,10 +132,10 @@ class RunFolder:
                     for path in (self.path / folder).glob(name):
                         path.unlink()
             if folder:
-                _remove_if_empty(self.path / folder)
+                remove_if_empty(self.path / folder)
         for method in methods:
             self.retrained(method).clear()
-            _remove_if_empty(self.path / method)
+            remove_if_empty(self.path / method)
 
     def append_record(self, kind: str, epoch: int, step: int, **numbers: Any) -> None:
         """Appends one object to ``log.jsonl``. A number that is not finite becomes null."""
@@ -293,8 +295,3 @@ class RunFolder:
 def _lines(path: Path) -> list[str]:
     """Reads a file that may be damaged."""
     return path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()

@@ -54,6 +54,8 @@ def what_instead(path: str | os.PathLike[str]) -> str | None:
     Raises:
         OSError: the file cannot be read.
     """
+    if what := what_it_is(path):
+        return f"it is {what}, not a file"
     with open(path, "rb") as file:
         head = file.read(HEAD)
     if not head:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -74,6 +74,21 @@ def free_space(folder: Path) -> int:
     folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(there).free
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Removes a folder unless it holds something."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def stamp_of(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Bytes of a file, and when it was written, in nanoseconds; None where there is none."""
+    try:
+        there = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return there.st_size, there.st_mtime_ns
 
 
 def sha256(path: Path) -> str:

@@ -3,9 +3,11 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from test_steps import assert_same_runs, states
 from cdb_video.engine.evaluate.test import test as run_test
 from cdb_video.engine.train.learner import Learner
 from cdb_video.engine.train.loop import train
-from cdb_video.errors import CheckpointError, TrainingError
+from cdb_video.errors import CheckpointError, DataError, TrainingError
 from cdb_video.models.weights.files import read_checkpoint
 from cdb_video.output.run_folder import RunFolder
 
@@ -202,3 +204,26 @@ def test_another_number_of_processes_goes_on_and_says_so(configured, trained, ca
     train(configured("out", "SOLVER.MAX_EPOCH", 5))
     assert "1 processes resume a run of 2" in capsys.readouterr().err
     assert read_checkpoint(folder.latest)["epoch"] == 5
+
+
+def test_a_run_whose_lists_have_changed_says_what_changed(configured, colour_clips, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(colour_clips, root)
+    words = ("DATA.CLIPS.ROOT", root, "SOLVER.MAX_EPOCH")
+    train(configured("out", *words, 1))
+    moved = root.rename(tmp_path / "moved")
+    words = ("DATA.CLIPS.ROOT", moved, "SOLVER.MAX_EPOCH")
+    train(configured("out", *words, 2))
+    rows = (moved / "train.csv").read_text().splitlines()
+    path, _, label = rows[1].rpartition(",")
+    other = "red" if label == "blue" else "blue"
+    (moved / "train.csv").write_text("\n".join([rows[0], f"{path},{other}", *rows[2:]]) + "\n")
+    counts = Counter(row.rpartition(",")[2] for row in rows[1:])
+    for epochs in (2, 3):
+        with pytest.raises(DataError, match="train had 11 clips, has 11") as error:
+            train(configured("out", *words, epochs))
+        assert f"{label} {counts[label]} -> {counts[label] - 1}" in str(error.value)
+    train(configured("out", *words, 3, "TRAIN.CHANGED_LISTS", "accept"))
+    (moved / "train.csv").write_text("\n".join([rows[0], f"{path},{other}", *rows[:1:-1]]) + "\n")
+    with pytest.raises(DataError, match="other paths, times or labels"):
+        train(configured("out", *words, 3))

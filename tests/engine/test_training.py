@@ -159,6 +159,7 @@ def test_what_a_run_leaves_behind(configured):
         "config.yaml",
         "log.jsonl",
         "facts.jsonl",
+        "lists.json",
         "difficulty.csv",
         "tensorboard",
         "checkpoints",

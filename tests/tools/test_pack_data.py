@@ -10,9 +10,11 @@ import pytest
 from videos import numbered_frame, read_number, write_video
 
 from cdb_video.commands import main
+from cdb_video.data.datasets.clips import Clips
 from cdb_video.data.decode import VideoReader
 from cdb_video.data.lists.records import Record
 from cdb_video.data.pack import packing
+from cdb_video.data.pack.done import PackedFiles
 from cdb_video.data.pack.packing import Packing
 from cdb_video.errors import DecodeError
 
@@ -213,3 +215,73 @@ def test_wrong_input_is_one_line(raw, tmp_path, capsys):
     ]
     assert main([*words, *allowed]) == 2
     assert "clips must lie under" in capsys.readouterr().err
+
+
+def two_files(root, rows, header="path,label,start,end"):
+    """``rec.mp4`` with the numbers from 0, ``rec.avi`` with those from 100."""
+    root.mkdir(exist_ok=True)
+    size = (64, 96)
+    write_video(root / "rec.mp4", 48, size)
+    pictures = [numbered_frame(100 + n, size) for n in range(48)]
+    write_video(root / "rec.avi", 48, size, "mpeg4", frame=lambda n: pictures[n])
+    for name in ("train.csv", "val.csv"):
+        (root / name).write_text("\n".join([header, *rows]) + "\n")
+    return root
+
+
+def first_numbers(out):
+    with open(out / "train.csv", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    paths = [out / row["path"] for row in rows]
+    return {
+        row["label"]: read_number(frames_of(p)[1][0]) for row, p in zip(rows, paths, strict=True)
+    }
+
+
+def test_no_two_clips_are_packed_as_one_file(tmp_path):
+    rows = ["rec.mp4,a,0,1", "rec.avi,b,0,1", "rec.mp4,c,0.5,1", "rec.mp4,d,0.5,1.0004"]
+    rows.append("rec.mp4,e,0.4999,1.0004")
+    root = two_files(tmp_path / "raw", rows)
+    assert pack(root, tmp_path / "out") == 0
+    assert first_numbers(tmp_path / "out") == {"a": 0, "b": 100, "c": 12, "d": 12, "e": 12}
+
+
+def test_lists_with_absolute_paths_name_the_packed_files(tmp_path):
+    raw = tmp_path / "raw"
+    root = two_files(raw, [f"{raw / 'rec.mp4'},a", f"{raw / 'rec.avi'},b"], "path,label")
+    assert pack(root, tmp_path / "out") == 0
+    assert first_numbers(tmp_path / "out") == {"a": 0, "b": 100}
+    shutil.rmtree(root)
+    dataset = Clips(Clips.Options(root=str(tmp_path / "out")))
+    dataset.check_files(dataset.records("train"))
+
+
+def test_what_has_changed_is_packed_again(raw, tmp_path, capsys):
+    out = tmp_path / "out"
+    pack(raw, out)
+    assert facts(capsys)["packed"] == 6
+    write_video(raw / "a/0.mp4", 31, size=(96, 130))
+    (out / "a/1.mp4").write_bytes(b"eleven bytes"[:11])
+    pack(raw, out)
+    assert (facts(capsys)["packed"], len(frames_of(out / "a/0.mp4")[0])) == (2, 31)
+    assert len(frames_of(out / "a/1.mp4")[0]) == 21
+    pack(raw, out, "--side", "64")
+    assert facts(capsys)["packed"] == 6
+    with VideoReader(str(out / "a/1.mp4")) as video:
+        assert min(video.size) == 64
+    (out / "packed_0_of_1.jsonl").write_bytes(b"null\n\xff\n" + b"[" * 100_000)
+    pack(raw, out, "--side", "64")
+    assert facts(capsys)["packed"] == 6
+
+
+def test_two_processes_do_not_pack_into_one_folder(raw, tmp_path, capsys):
+    with PackedFiles(tmp_path / "out", Packing(), (0, 1)).held():
+        assert pack(raw, tmp_path / "out") == 2
+    assert "out is in use by pid" in capsys.readouterr().err
+
+
+def test_a_named_pipe_is_no_clip(raw, tmp_path, capsys):
+    (raw / "a/0.mp4").unlink()
+    os.mkfifo(raw / "a/0.mp4")
+    assert pack(raw, tmp_path / "out") == 1
+    assert "a/0.mp4: it is a named pipe, not a file" in capsys.readouterr().out

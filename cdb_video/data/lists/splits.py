@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cdb_video.data.lists.facts import facts_of
 from cdb_video.data.lists.records import Record, RecordTable
 from cdb_video.outputs import Output, Outputs
 
@@ -126,6 +127,14 @@ class Splits:
         """Names of the classes without a clip in a split, and the likely reason."""
         absent = [self.class_names[label] for label in np.flatnonzero(self.counts(name) == 0)]
         return absent, "; are labels counted from 1?" if absent[:1] == ["0"] else ""
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Of each split what tells whether its list has changed; see ``facts_of``."""
+        root = str(getattr(self._dataset, "root", ""))
+        return {
+            name: facts_of(split.records, self.class_names, root)
+            for name, split in self._splits.items()
+        }
 
     def oddities(self) -> list[str]:
         """Probable mistakes, one in a line: classes without training clips, clips in two splits."""

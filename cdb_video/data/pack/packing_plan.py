@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,21 +16,28 @@ LARGEST_LIST = 1 << 30
 LISTS = (".csv", ".json", ".txt", ".tsv", ".yaml", ".yml")
 
 
+Span = tuple[str, float | None, float | None]
+
+
 class PackingPlan(NamedTuple):
     """The clips to pack, and their new paths."""
 
     clips: dict[Path, Record]
     """Each file that is to be written, by its path, with the record that it comes from."""
-    cut: bool
-    """Whether clips are parts of files, which become files of their own, named in new lists."""
+    new_lists: bool
+    """Whether clips are parts of files, which become files of their own, or are named by absolute
+    paths: then new lists name the packed files."""
 
-    def places(self) -> dict[tuple[str, float | None, float | None], Path]:
+    def places(self) -> dict[Span, Path]:
         """(path, start, end) of a record -> its new path."""
         return {(r.path, r.start, r.end): path for path, r in self.clips.items()}
 
 
 def plan_packing(root: Path, out: Path, splits: Mapping[str, Iterable[Record]]) -> PackingPlan:
     """Plans the path of each record of each split.
+
+    No two clips have one path, and a clip has the same one whatever other clips there are, but for
+    clips of files that differ in the ending of their names alone, or in less than a millisecond.
 
     Raises:
         ConfigError: ``out`` is ``root``, or a clip lies outside ``root``.
@@ -40,10 +47,18 @@ def plan_packing(root: Path, out: Path, splits: Mapping[str, Iterable[Record]]) 
     records = [record for split in splits.values() for record in split]
     cut = any(record.start is not None or record.end is not None for record in records)
     clips: dict[Path, Record] = {}
+    named: dict[Span, Path] = {}
     for record in records:
+        key = (record.path, record.start, record.end)
+        if key in named:
+            continue
         name = _name_under(root, record.path)
-        clips[out / (_cut_name(name, record) if cut else name)] = record
-    return PackingPlan(clips, cut)
+        names = [*_cut_names(name, record)] if cut else [name]
+        path = next((out / one for one in names if out / one not in clips), None)
+        if path is None:
+            raise ConfigError(f"two clips would be packed as {out / names[0]}: {record.path}")
+        named[key], clips[path] = path, record
+    return PackingPlan(clips, cut or _name_root(root))
 
 
 def write_lists(
@@ -54,7 +69,7 @@ def write_lists(
     plan: PackingPlan,
 ) -> None:
     """Copies the lists of the data set to ``out``, or writes ``train.csv`` and so on there."""
-    if plan.cut:
+    if plan.new_lists:
         places = plan.places()
         for split, records in splits.items():
             rows = [
@@ -84,8 +99,19 @@ def _name_under(root: Path, path: str) -> str:
     raise ConfigError(f"clips must lie under {root} to be packed, got {path}")
 
 
-def _cut_name(name: str, record: Record) -> str:
-    """``folder/film.mp4`` from 1 s to 2.5 s is ``folder/film/1.000-2.500.mp4``."""
-    start = f"{record.start or 0:.3f}"
-    end = "end" if record.end is None else f"{record.end:.3f}"
-    return f"{os.path.splitext(name)[0]}/{start}-{end}.mp4"
+def _cut_names(name: str, record: Record) -> Iterator[str]:
+    """``folder/film.mp4`` from 1 s to 2.5 s is ``folder/film/1.000-2.500.mp4``.
+
+    Where another clip has that name, the whole name of the file and more digits tell them apart.
+    """
+    for stem, digits in ((os.path.splitext(name)[0], 3), (name, 3), (name, 9)):
+        start = f"{record.start or 0:.{digits}f}"
+        end = "end" if record.end is None else f"{record.end:.{digits}f}"
+        yield f"{stem}/{start}-{end}.mp4"
+
+
+def _name_root(root: Path) -> bool:
+    """Whether a CSV list under ``root`` names files by their absolute paths."""
+    top = os.fsencode(os.path.join(os.path.abspath(root), ""))
+    lists = [path for path in root.glob("*.csv") if path.stat().st_size < LARGEST_LIST]
+    return any(top in path.read_bytes() for path in lists)

@@ -20,6 +20,7 @@ from cdb_video.metrics.pairs import pair_metrics
 from cdb_video.metrics.tables import confusion_rows, per_class_table
 from cdb_video.models import Checkpoint
 from cdb_video.options import Config
+from cdb_video.output.list_facts import write_list_facts
 from cdb_video.output.rows import ClassRow, TestRow
 from cdb_video.output.run_folder import RunFolder
 from cdb_video.sections import Test
@@ -105,6 +106,7 @@ def write_test(
             score_names(result),
             _predictions(task.splits, result),
         )
+        write_list_facts(folder.lists, {"test": task.splits.facts()["test"]})
         folder.append_record("test", epoch, 0, loss=result.loss, **metrics)
     return metrics
 

@@ -10,11 +10,14 @@ from torch.optim import Optimizer
 
 from cdb_video import distributed
 from cdb_video.config.yaml_text import parse_yaml
+from cdb_video.data.lists.facts import changes
+from cdb_video.data.lists.splits import Splits
 from cdb_video.engine.train.learner import Learner
 from cdb_video.engine.train.plan import Progress
 from cdb_video.engine.train.saving import Identity
-from cdb_video.errors import CheckpointError
+from cdb_video.errors import CheckpointError, DataError
 from cdb_video.models import Checkpoint
+from cdb_video.output.list_facts import read_list_facts
 from cdb_video.output.run_folder import RunFolder
 from cdb_video.system.files import point
 
@@ -84,6 +87,15 @@ def _check_same_run(checkpoint: Checkpoint, identity: Identity, free: Collection
             raise CheckpointError(
                 f"{path} is of a run with {key} {before.get(key)}, got {now.get(key)}; {ADVICE}"
             )
+
+
+def check_lists(folder: RunFolder, splits: Splits) -> None:
+    """Raises ``DataError`` where the lists of a run are others than when it began."""
+    if told := changes(read_list_facts(folder.lists), splits.facts()):
+        raise DataError(
+            f"the run in {folder.path} was made of other lists: {'; '.join(told)}. "
+            f"TRAIN.CHANGED_LISTS accept goes on with the new ones; or {ADVICE}"
+        )
 
 
 def go_on(learner: Learner, latest: Checkpoint, folder: RunFolder, screen: Console) -> Progress:

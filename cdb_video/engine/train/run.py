@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cdb_video import distributed
 from cdb_video.config.tree import dump, flat, free_keys
+from cdb_video.data.lists.splits import Splits
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.evaluate.quarantine import Quarantine
 from cdb_video.engine.prepare.data import SHARED, make_loaders, shared_memory
@@ -23,11 +24,12 @@ from cdb_video.engine.train.finite import FiniteCheck
 from cdb_video.engine.train.learner import Learner
 from cdb_video.engine.train.plan import Plan, Progress
 from cdb_video.engine.train.recorder import Recorder
-from cdb_video.engine.train.resume import go_on, newest
+from cdb_video.engine.train.resume import check_lists, go_on, newest
 from cdb_video.engine.train.saving import Checkpoints, Identity
 from cdb_video.engine.train.seen import Seen
 from cdb_video.models import Checkpoint, Classifier
 from cdb_video.options import Config
+from cdb_video.output.list_facts import write_list_facts
 from cdb_video.output.run_folder import RunFolder
 from cdb_video.registry import RETRAINERS
 from cdb_video.system.files import write_text
@@ -61,6 +63,8 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     latest = None
     if config.train.auto_resume:
         latest = newest(folder, identity, {*free_keys(Config)}, screen)
+    if latest and config.train.changed_lists == "refuse":
+        check_lists(folder, task.splits)
     identity = identity._replace(
         config=dump(replace(config, num_threads=set_threads(config, latest)))
     )
@@ -68,7 +72,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     learner = make_learner(config, model, objective, plan, Clock(device))
     progress = go_on(learner, latest, folder, screen) if latest else Progress()
     _announce(config, task, model, progress, screen)
-    _take_folder(folder, identity, anew=not config.train.auto_resume)
+    _take_folder(folder, identity, task.splits, anew=not config.train.auto_resume)
     recorder = make_recorder(config, identity, learner, plan, progress, screen)
     return Run(learner, recorder, plan, progress)
 
@@ -158,7 +162,7 @@ def set_threads(config: Config, latest: Checkpoint | None) -> int:
     return chosen
 
 
-def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:
+def _take_folder(folder: RunFolder, identity: Identity, splits: Splits, anew: bool) -> None:
     """Prepares ``folder`` for this run. Deletes an earlier run if this one starts ``anew``.
 
     Raises:
@@ -170,6 +174,7 @@ def _take_folder(folder: RunFolder, identity: Identity, anew: bool) -> None:
             with folder.locked("test"), folder.locked("retrain"):
                 folder.clear(RETRAINERS.names())
         write_text(folder.config, identity.config)
+        write_list_facts(folder.lists, splits.facts())
     distributed.barrier()
 
 
