@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.metrics.checks import IntArray, check_labels, check_per_class, check_scores
+from cdb_video.metrics.ranks import ranks
 
 
 def classification_metrics(
@@ -90,16 +91,8 @@ def recall_per_class(
 def _top_k(
     target: IntArray, prediction: IntArray, scores: npt.ArrayLike, num_classes: int, k: int
 ) -> float:
-    from sklearn.metrics import top_k_accuracy_score
-
-    scores = check_scores(scores, len(target), num_classes)
-    there = prediction >= 0
-    # scikit-learn warns if k >= K, and refuses a score matrix for two classes.
-    if k >= num_classes or not there.any():
-        return float(there.mean())
-    labels = np.arange(num_classes)
-    found = top_k_accuracy_score(target[there], scores[there], k=k, labels=labels)
-    return float(found * there.mean())
+    found = ranks(check_scores(scores, len(target), num_classes), target) < k
+    return float((found & (prediction >= 0)).mean())
 
 
 def _mean_ap(target: IntArray, scores: Any, num_classes: int) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdb_video.metrics.groups import smallest_share
+from cdb_video.metrics.ranks import ranks
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -46,14 +47,14 @@ def pair_metrics(
     }
     if unseen is not None:
         subsets["unseen"] = (unseen, unseen, unseen)
-    ranks = (*map(_rank, scores, targets), _pair_rank(scores, targets))
+    places = (*map(ranks, scores, targets), _pair_rank(scores, targets))
     names = ("first", "second", "pair")
     return {
         subset: {
             "num_samples": {n: int(f.sum()) for n, f in zip(names, flags, strict=True)},
             **{
                 f"top{k}": {
-                    n: _share(rank[f] < k) for n, rank, f in zip(names, ranks, flags, strict=True)
+                    n: _share(rank[f] < k) for n, rank, f in zip(names, places, flags, strict=True)
                 }
                 for k in (1, 5)
             },
@@ -62,22 +63,13 @@ def pair_metrics(
     }
 
 
-def _rank(scores: Scores, target: Labels) -> Labels:
-    """(N,) number of classes ahead of the true one. Among equals the lower id is ahead."""
-    own = np.take_along_axis(scores, target[:, None], axis=1)
-    ids = np.arange(scores.shape[1])
-    ahead = (scores > own) | ((scores == own) & (ids < target[:, None]))
-    ranks: Labels = ahead.sum(axis=1)
-    return ranks
-
-
 def _pair_rank(scores: Sequence[Scores], targets: Sequence[Labels]) -> Labels:
-    """As ``_rank`` over all pairs, clip by clip, because there are tens of thousands of pairs."""
+    """As ``ranks`` over all pairs, clip by clip, because there are tens of thousands of pairs."""
     first, second = scores
     pairs = targets[0] * second.shape[1] + targets[1]
     rows = (np.outer(a, b).reshape(1, -1) for a, b in zip(first, second, strict=True))
     return np.array(
-        [int(_rank(row, pair[None])[0]) for row, pair in zip(rows, pairs, strict=True)], np.int64
+        [int(ranks(row, pair[None])[0]) for row, pair in zip(rows, pairs, strict=True)], np.int64
     )
 
 

@@ -185,9 +185,16 @@ class Checkpoint:
         if self.normalisation is not None:
             model.set_normalisation(self.normalisation)
 
-    def fit_into(self, model: Classifier, min_fraction: float) -> WeightReport:
-        """Copies the tensors that fit, as ``load_weights`` does."""
-        return fit_tensors(model, dict(self.tensors), self.path, min_fraction)
+    def fit_into(
+        self, model: Classifier, min_fraction: float, with_head: bool = True
+    ) -> WeightReport:
+        """Copies the tensors that fit, as ``load_weights`` does.
+
+        Args:
+            with_head: also those of the classifier.
+        """
+        tensors = {n: t for n, t in self.tensors.items() if with_head or not n.startswith("fc.")}
+        return fit_tensors(model, tensors, self.path, min_fraction)
 
     def check_classes(self, class_names: list[str]) -> None:
         """Raises ``CheckpointError`` if it was trained on other classes."""

@@ -132,12 +132,15 @@ def logit_adjusted(head: nn.Linear, counts: Tensor, tau: float) -> nn.Linear:
     return _linear(head.weight.detach().clone(), bias)
 
 
-def label_aware_targets(counts: Tensor, head: float, tail: float) -> Tensor:
+def label_aware_targets(
+    counts: Tensor, head: float, tail: float, form: Literal["paper", "released"] = "paper"
+) -> Tensor:
     """(K, K) float32: in row c the target of a clip of class c, smoothed by the size of c.
 
     ``1 - e_c`` for the class itself and ``e_c / (K - 1)`` for each other one, where e rises from
     ``tail`` for the smallest class to ``head`` for the largest along the first quarter of a sine
     (Zhong et al., "Improving Calibration for Long-Tailed Recognition", CVPR 2021, concave form).
+    The code that the authors released has ``1 - e_c + e_c / K`` and ``e_c / K`` in their place.
 
     Args:
         counts: (K,) training clips, K >= 2.
@@ -146,7 +149,10 @@ def label_aware_targets(counts: Tensor, head: float, tail: float) -> Tensor:
     spread = (sizes.max() - sizes.min()).clamp(min=1)
     rise = torch.sin(torch.pi / 2 * (sizes - sizes.min()) / spread)
     smoothing = tail + (head - tail) * rise
-    others = (smoothing / (len(sizes) - 1))[:, None].expand(-1, len(sizes)).clone()
+    count = len(sizes)
+    if form == "released":
+        smoothing = smoothing * (count - 1) / count
+    others = (smoothing / (count - 1))[:, None].expand(-1, count).clone()
     return others.diagonal_scatter(1 - smoothing).float()
 
 

@@ -3,11 +3,13 @@
 import os
 import pickle
 import struct
+from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from videos import numbered_frame, read_number, with_matrix, write_video
 
 from cdb_video.data.decode import DecodeError, Decoding, VideoReader
@@ -390,7 +392,6 @@ DAMAGED = {
         folder / "cut.avi", write_video(folder / "whole.avi", 60, (240, 320), "mpeg4"), 0.6
     ),
     "audio only": lambda folder, clip: write_with_audio(folder / "sound.mp4", 0),
-    "size changes": lambda folder, clip: size_change(folder / "change.ts"),
     "no frame decodes": lambda folder, clip: written(
         folder / "void.mp4", b"".join(hollow(clip.read_bytes()))
     ),
@@ -517,3 +518,61 @@ def test_an_unknown_decoder_is_refused(clip):
         match=r"unknown decoder 'gif' \(known: decord, pyav, torchcodec, torchcodec_cuda\)",
     ):
         VideoReader(clip, Decoding(decoder="gif"))
+
+
+def test_a_size_that_changes_on_the_way_is_brought_to_the_first(tmp_path):
+    path = size_change(tmp_path / "change.ts")
+    with VideoReader(str(path)) as video:
+        assert (video.num_frames, video.size) == (24, (64, 96))
+        pictures = video.frames(np.arange(24))
+    with VideoReader(str(tmp_path / "second.ts")) as second:
+        wanted = cv2.resize(second.frames([5])[0], (96, 64), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(pictures[17].astype(int) - wanted).mean() < 12
+    np.testing.assert_array_equal(pictures[:12], sequential(tmp_path / "first.ts"))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "turned", "size"),
+    [
+        ((2, 1), False, (64, 192)),
+        ((2, 1), True, (192, 64)),
+        ((1, 2), False, (64, 48)),
+        ((1, 99), False, (64, 96)),
+    ],
+)
+def test_pixels_that_are_not_square_are_stretched_as_players_do(tmp_path, ratio, turned, size):
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(*ratio)
+        for number in range(6):
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number, (64, 96)), "rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    if turned:
+        with_matrix(path, 0, 1, -1, 0)
+    with VideoReader(str(path)) as video:
+        assert video.size == size
+        assert video.frames([0, 3]).shape == (2, *size, 3)
+        assert video.frames([0], 0.5).shape[1:3] == tuple(side // 2 for side in size)
+
+
+def test_a_cover_picture_is_no_video(tmp_path):
+    cover, song = tmp_path / "cover.png", tmp_path / "song.m4a"
+    cv2.imwrite(str(cover), numbered_frame(1, (64, 96)))
+    with av.open(str(song), "w", format="mp4") as container:
+        sound = container.add_stream("aac", rate=44100)
+        with av.open(str(cover)) as picture:
+            copy = container.add_stream_from_template(picture.streams.video[0])
+            copy.disposition = Disposition.attached_pic
+            (packet,) = [one for one in picture.demux() if one.size]
+            packet.stream = copy
+        for _ in range(20):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.rate = 44100
+            container.mux(sound.encode(frame))
+        container.mux(packet)
+        container.mux(sound.encode(None))
+    with pytest.raises(DecodeError, match="it holds a cover picture and no video"):
+        VideoReader(str(song))

@@ -128,3 +128,27 @@ def test_it_trains_and_is_tested_with_workers(tmp_path, clips, tiny_yaml):
     metrics = run_test(config)
     assert (metrics["num_samples"], metrics["num_bad_clips"]) == (6, 0)
     assert np.isfinite(metrics["top1"])
+
+
+def test_an_archive_that_ends_early_is_named_and_loses_nothing_in_silence(tmp_path):
+    archive = tmp_path / "clips.tar"
+    with tarfile.open(archive, "w") as file:
+        for number in range(6):
+            entry = tarfile.TarInfo(f"{number}.bin")
+            entry.size = 700
+            file.addfile(entry, io.BytesIO(bytes([number + 1]) * 700))
+    whole = archive.read_bytes()
+    assert len(members(str(archive))) == 6
+    header_and_data = 512 + 1024
+    rng = np.random.default_rng(0)
+    for trial in range(60):
+        damaged = bytearray(whole)
+        if trial % 2:
+            place = int(rng.integers(1, 6)) * header_and_data + int(rng.integers(0, 257))
+            damaged[place] ^= 1 << int(rng.integers(8))
+        else:
+            del damaged[int(rng.integers(1, 6 * header_and_data + 511)) :]
+        other = tmp_path / f"{trial}.tar"
+        other.write_bytes(damaged)
+        with pytest.raises(tarfile.TarError):
+            members(str(other))

@@ -89,7 +89,7 @@ def test_every_fault_is_found(doctor, ill):
     assert code == 1
     assert "3 of 8 train clips are bad" in text
     assert len(content["bad"]["train"]) == 3
-    assert any("not decoded within 1 s" in reason for reason in content["bad"]["train"])
+    assert any("it is a named pipe, not a file" in reason for reason in content["bad"]["train"])
     assert "1 classes have no train clip, such as 0; are labels counted from 1?" in text
     assert "2 classes have no val clip" in text
     assert "1 clips are both in train and val" in text

@@ -108,7 +108,10 @@ def test_too_many_end_the_run_with_their_reasons(damaged, tmp_path):
         train(damaged("missing"))
 
 
-def test_a_clip_that_hangs_is_bad_and_the_run_ends_as_if_it_were_text(damaged, tmp_path):
+def test_a_clip_that_hangs_is_bad_and_the_run_ends_as_if_it_were_text(
+    damaged, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("cdb_video.data.decode.what_it_is", lambda path: "")
     words = ("DATA_LOADER.NUM_WORKERS", 1, "SOLVER.MAX_EPOCH", 2)
     train(damaged("text", *words))
     pipe = tmp_path / "damaged" / "train red 1.mp4"

@@ -309,9 +309,7 @@ def test_a_cosine_head_can_be_retrained_where_that_makes_sense(configured):
     words = ("MODEL.HEAD", "cosine", "LOSS.NAME", "ldam", "RETRAIN.CRT.MAX_EPOCH", 2)
     train(configured(*words))
     for method in ("lws", "tau_norm"):
-        with pytest.raises(
-            ConfigError, match="must be crt, lmr, los, ncm for MODEL.HEAD cosine, got"
-        ):
+        with pytest.raises(ConfigError, match="must be crt, lmr, ncm for MODEL.HEAD cosine, got"):
             retrain(configured(*words, "RETRAIN.METHOD", method))
     for method in ("crt", "ncm"):
         config = configured(*words, "RETRAIN.METHOD", method)
@@ -347,8 +345,8 @@ def test_smoothed_labels_are_what_is_learnt_where_features_tell_all(trained):
     labels = torch.tensor([0] * 30 + [1] * 15 + [2] * 5)
     split = Features(3 * torch.eye(3)[labels][:, None], labels, torch.ones(50, dtype=torch.bool))
     for method, given, own in (
-        ("los", {"over_smoothing": 0.9}, [0.4, 0.4, 0.4]),
-        ("las", {"smoothing_tail": 0.2}, [0.6, 0.6824, 0.8]),
+        ("los", {"over_smoothing": 0.9, "start": "zero"}, [0.4, 0.4, 0.4]),
+        ("las", {"smoothing_tail": 0.2, "base_lr": 0.3}, [0.6, 0.6824, 0.8]),
         ("las", {"smoothing_tail": 0.2, "smoothing_head": 0.5, "base_lr": 0.3}, [0.5, 0.6237, 0.8]),
     ):
         log = RunLog(RunFolder(config.output_dir).retrained(method))
@@ -377,3 +375,30 @@ def test_options_that_stood_in_the_section_itself_are_those_of_each_method(confi
     assert configured("RETRAIN.METHOD", "tau_norm", *words).retrain.options.taus == (0.5,)
     with pytest.raises(ConfigError, match=r"unknown key RETRAIN\.EPOCHS"):
         configured("RETRAIN.EPOCHS", 3)
+
+
+def test_a_run_without_validation_can_be_retrained(trained, tmp_path):
+    trained("RETRAIN.METHOD", "crt")
+    without = ("TRAIN.EVAL_PERIOD", 0)
+    for method in RETRAINERS.names():
+        config = trained("RETRAIN.METHOD", method, *without)
+        if len(getattr(config.retrain.options, "taus", ())) > 1:
+            with pytest.raises(ConfigError, match=r"TAUS on a validation split.*give one of them"):
+                retrain(config)
+            taus = (f"RETRAIN.{method}.TAUS".upper(), "[0.5]")
+            config = trained("RETRAIN.METHOD", method, *without, *taus)
+        assert 0 <= retrain(config)["mean_class_recall"] <= 1
+
+
+def test_los_goes_on_from_the_trained_classifier(trained):
+    slow = ("RETRAIN.METHOD", "los", "RETRAIN.LOS.MAX_EPOCH", 1, "RETRAIN.LOS.BASE_LR", 1e-9)
+    config = trained(*slow)
+    before = read_checkpoint(RunFolder(config.output_dir).best)["model_state"]
+    for start, wanted in (("trained", before["fc.weight"]), ("zero", 0 * before["fc.weight"])):
+        config = trained(*slow, "RETRAIN.LOS.START", start)
+        retrain(config)
+        after = states(config, "los")[1]
+        torch.testing.assert_close(after["fc.weight"], wanted, atol=1e-6, rtol=0)
+    options = trained("RETRAIN.METHOD", "los").retrain.options
+    assert (options.over_smoothing, options.base_lr, options.batch_size) == (0.98, 5e-4, 64)
+    assert (options.max_epoch, options.sampler) == (20, "shuffle")

@@ -265,7 +265,7 @@ def test_kill_9_within_an_epoch_changes_nothing(
 def test_a_second_run_in_the_same_folder_is_refused(configured):
     config = configured()
     with RunFolder(config.output_dir).locked("train"):
-        holder = rf"is in use for train by pid {os.getpid()} on "
+        holder = rf"is in use by pid {os.getpid()} on "
         with pytest.raises(ConfigError, match=holder):
             train(config)
     train(config)

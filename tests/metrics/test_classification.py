@@ -94,6 +94,19 @@ def test_top5_is_the_share_of_targets_among_the_best_five(rng, num_classes):
     assert (got["top5"] == 1.0) == (num_classes <= 5)
 
 
+def test_equal_scores_have_one_rule():
+    """The lowest id leads, for top-1 and for top-5 alike."""
+    scores = np.full((8, 8), 0.125)
+    target = np.arange(8)
+    got = classification_metrics(target, scores.argmax(axis=1), 8, scores=scores)
+    assert (got["top1"], got["top5"]) == (1 / 8, 5 / 8)
+    coarse = np.random.default_rng(0).integers(0, 3, (200, 9)) / 2
+    target = np.random.default_rng(1).integers(0, 9, 200)
+    got = classification_metrics(target, coarse.argmax(axis=1), 9, scores=coarse)
+    order = np.argsort(-coarse, axis=1, kind="stable")[:, :5]
+    assert got["top5"] == (order == target[:, None]).any(axis=1).mean() >= got["top1"]
+
+
 def test_top5_is_null_without_scores():
     assert classification_metrics([0, 1], [0, 1], 2)["top5"] is None
 

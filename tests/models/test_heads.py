@@ -125,6 +125,15 @@ def test_logit_adjustment_is_bayes_rule_for_classes_of_equal_size():
     assert logit_adjusted(head, torch.tensor([5, 0]), 1.0).bias.isfinite().all()
 
 
+def test_label_aware_smoothing_has_the_form_of_the_released_code():
+    counts = torch.tensor([9, 5, 1])
+    smoothing = label_aware_targets(counts, 0.4, 0.1).diagonal().mul(-1).add(1)
+    for counted, own in ((counts, smoothing), (torch.tensor([4, 4, 4]), torch.full((3,), 0.1))):
+        targets = label_aware_targets(counted, 0.4, 0.1, "released")
+        uniform = (own / 3)[:, None].expand(3, 3)
+        torch.testing.assert_close(targets, torch.diag(1 - own) + uniform)
+
+
 def test_label_aware_smoothing_has_its_ends_and_its_sine():
     counts = torch.tensor([10, 500, 255, 500])
     targets = label_aware_targets(counts, 0.4, 0.1)

@@ -65,5 +65,5 @@ def test_a_comparison_refuses_a_method_before_it_trains(tiny_yaml, tmp_path, cap
     words = ["--cfg", str(tiny_yaml), "--losses", losses, "--methods", "crt,las"]
     assert run("compare", words) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert "must be crt, lmr, los, ncm for MODEL.HEAD cosine, got 'las'" in line
+    assert "must be crt, lmr, ncm for MODEL.HEAD cosine, got 'las'" in line
     assert not (tmp_path / "out").exists()

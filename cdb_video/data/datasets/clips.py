@@ -30,7 +30,8 @@ class Clips(LabelledClips):
 
     Labels are names, or class numbers from 0 if all labels are whole numbers. A number that does
     not occur is a class without clips. The classes are those of all three files together, sorted
-    by name. If CLASSES lists the classes, all labels are names.
+    by name. If CLASSES lists the classes, all labels are names, and the training list may be
+    missing where nobody trains.
     """
 
     @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Clips(LabelledClips):
             split: self._read_list(path)
             # Without the training list, the classes would silently change.
             for split, path in self._lists.items()
-            if path.is_file() or split == "train"
+            if path.is_file() or (split == "train" and not options.classes)
         }
         lists = [*self._found.values()]
         self.notes = [

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import av
 import av.logging
 from av.container import InputContainer
-from av.stream import Discard
+from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from cdb_video.data.decode.decoding import Decoding
@@ -26,6 +26,8 @@ def open_video(path: str, decoding: Decoding) -> tuple[InputContainer, VideoStre
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream):
             raise ValueError("it holds no video stream")
+        if stream.disposition & Disposition.attached_pic:
+            raise ValueError("it holds a cover picture and no video")
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all

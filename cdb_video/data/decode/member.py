@@ -31,7 +31,14 @@ def members(archive: str) -> dict[str, Place]:
         OSError, tarfile.TarError: it cannot be read.
     """
     with tarfile.open(archive, "r:") as file:
-        return {m.name: Place(m.offset_data, m.size) for m in file if m.isfile()}
+        found = {m.name: Place(m.offset_data, m.size) for m in file if m.isfile()}
+        end = file.offset
+    # A damaged header looks to tarfile as the end does, and the files behind it would be lost.
+    with open(archive, "rb") as raw:
+        raw.seek(end)
+        if raw.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"cut short or damaged at byte {end}, after {len(found)} files")
+    return found
 
 
 def content(path: str) -> bytes:

@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -21,6 +22,8 @@ SOME = 3
 """Stored frames of which a whole file would show more than one."""
 MAX_SEEKS = 6
 """Tries to find the keyframe before a time; each goes further back than the one before."""
+MAX_ASPECT = 8
+"""Times that a pixel may be wider than high, or the reverse; more is an error of the file."""
 
 
 class Keyframe(NamedTuple):
@@ -196,6 +199,17 @@ def _table(
     reordered = bool(np.any(np.diff(pts) < 0))
     end = int((pts + lasts)[is_shown].max())
     return PacketTable(np.sort(pts[is_shown]), pts[keys], due[keys], reordered, end)
+
+
+def shown_size(stream: VideoStream, first: VideoFrame) -> tuple[int, int]:
+    """(height, width) of a frame with square pixels, before it is turned.
+
+    As players do, a frame whose pixels are wider than high is stretched, or else squeezed, in
+    width. Later frames of other sizes are brought to that of the first.
+    """
+    aspect = float(stream.sample_aspect_ratio or 1)
+    aspect = aspect if 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else 1.0
+    return first.height, max(1, round(first.width * aspect))
 
 
 def clock_of(

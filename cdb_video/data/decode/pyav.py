@@ -22,6 +22,7 @@ from cdb_video.data.decode.packets import (
     clock_of,
     read_packet_table,
     read_stretch,
+    shown_size,
     start_of,
 )
 from cdb_video.data.decode.resize import scaled_size
@@ -59,9 +60,8 @@ class PyavDecoder:
             with listening(self._container, self._decoding):
                 self._find_frames(span)
                 first = self._first_frame()
-            self._stored_size = (first.height, first.width)
             self._orientation = Orientation.of(first)
-            self.size = self._orientation.presented(self._stored_size)
+            self.size = self._orientation.presented(shown_size(self._stream, first))
             self.fps, self.times, self.end_s = clock_of(
                 self._container, self._stream, self._stamps, self._table, self._in_part
             )
@@ -124,12 +124,7 @@ class PyavDecoder:
     def _read(self, indices: list[int], scale: float) -> Iterator[NDArray[np.uint8]]:
         stored_height, stored_width = self._orientation.presented(scaled_size(self.size, scale))
         interpolation = Interpolation.AREA if scale < 1 else Interpolation.BILINEAR
-        for index, frame in zip(indices, self._walk(indices), strict=True):
-            if (frame.height, frame.width) != self._stored_size:
-                raise ValueError(
-                    f"frame {index} is {frame.width}x{frame.height}, the first one "
-                    f"{self._stored_size[1]}x{self._stored_size[0]}"
-                )
+        for frame in self._walk(indices):
             converted = self._reformatter.reformat(
                 frame,
                 stored_width,

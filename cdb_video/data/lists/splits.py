@@ -83,6 +83,9 @@ class Splits:
     def __getitem__(self, name: str) -> Split:
         return self._splits[name]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._splits
+
     def unseen(self, name: str) -> npt.NDArray[np.bool_] | None:
         """(N,) whether the person of a clip of the split ``name`` is not in the training split.
         None if names do not tell the person."""

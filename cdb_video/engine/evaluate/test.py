@@ -13,7 +13,7 @@ from cdb_video.engine.evaluate.scores import Evaluating, evaluate
 from cdb_video.engine.prepare.data import check_output_dir, make_eval_loader
 from cdb_video.engine.prepare.device import choose_device
 from cdb_video.engine.prepare.model import open_model
-from cdb_video.engine.prepare.task import Task, grouping_of, read_task
+from cdb_video.engine.prepare.task import Task, grouping_of, read_test_task
 from cdb_video.engine.record.log import console, progress_bar
 from cdb_video.errors import CheckpointError
 from cdb_video.metrics.pairs import pair_metrics
@@ -37,7 +37,7 @@ def test(config: Config) -> dict[str, Any]:
         check_output_dir(config)
         folder.check_test_folder()
         checkpoint = tested_checkpoint(config)
-        task = read_task(config, "test")
+        task = read_test_task(config, checkpoint)
         checkpoint.check_classes(task.outputs.class_names)
         model = open_model(config, checkpoint, task.outputs, device, console())
         views = (config.test.num_ensemble_views, config.test.num_spatial_crops)
@@ -95,7 +95,7 @@ def write_test(
     }
     if distributed.is_main():
         arguments = (*result.counted, len(names))
-        sizes = task.splits.counts("train").tolist()
+        sizes = task.splits.counts("train").tolist() if "train" in task.splits else None
         per_class = per_class_table(
             *arguments, class_names=names, train_counts=sizes, groups=grouping.groups
         )

@@ -30,7 +30,11 @@ def starting_model(
     source = latest or fetch(config.model.pretrained)
     set_normalisation(model, config.data, source, screen, strict=latest is not None)
     if source and not latest:
-        screen.print(str(source.fit_into(model, config.model.pretrained_min_fraction)))
+        others = source.class_names not in (None, task.outputs.class_names)
+        if others:
+            screen.print(f"the classifier starts fresh: {source.path} is of other classes")
+        fraction = config.model.pretrained_min_fraction
+        screen.print(str(source.fit_into(model, fraction, with_head=not others)))
     if config.model.head_init == "class_means" and not latest:
         set_head_to_class_means(model, config, task.splits, device, screen)
     set_up_tuning(config.model, config.rng_seed, model)

@@ -1,5 +1,7 @@
 """The task of a run: the clips of its splits, and the outputs of its network."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +11,10 @@ from cdb_video.data.lists.splits import Splits
 from cdb_video.engine.prepare.data import read_splits, tolerated
 from cdb_video.errors import ConfigError
 from cdb_video.metrics.groups import Grouping
+from cdb_video.models import Checkpoint
 from cdb_video.options import Config
 from cdb_video.outputs import Outputs
-from cdb_video.registry import GROUPINGS
+from cdb_video.registry import DATASETS, GROUPINGS
 from cdb_video.sections import Groups
 
 
@@ -39,6 +42,26 @@ def read_task(config: Config, *names: str, files: bool = True) -> Task:
     if files:
         splits.check_files(*names, max_bad_fraction=tolerated(config))
     grouping = grouping_of(config.groups, splits.counts(config.groups.counts), splits.class_names)
+    return Task(splits, grouping, outputs_of(config, splits), config.groups)
+
+
+def read_test_task(config: Config, checkpoint: Checkpoint) -> Task:
+    """The data of a test; classes and groups are the checkpoint's where there is no training list.
+
+    Raises:
+        CdbVideoError: as ``read_task``.
+    """
+    options, names = config.data.options, checkpoint.class_names
+    if not hasattr(options, "classes") or names is None:
+        return read_task(config, "test")
+    if (Path(options.root).expanduser() / options.train).is_file():
+        return read_task(config, "test")
+    known = replace(options, classes=options.classes or tuple(names))
+    splits = Splits(DATASETS.get(config.data.name)(known), ("test",))
+    splits.check_files("test", max_bad_fraction=tolerated(config))
+    groups = checkpoint.groups or ["all"] * len(names)
+    order = tuple(checkpoint.group_names or dict.fromkeys(groups))
+    grouping = Grouping(groups, order, "as in training")
     return Task(splits, grouping, outputs_of(config, splits), config.groups)
 
 

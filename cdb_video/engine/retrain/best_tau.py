@@ -25,6 +25,8 @@ class TauOptions:
 def best_tau(work: Work, options: TauOptions, make: Callable[[float], nn.Linear]) -> Made:
     """The classifier of ``make`` with the best tau on validation."""
     heads = {tau: make(tau) for tau in sorted(options.taus)}
+    if len(heads) == 1:
+        return next(iter(heads.values())), {"tau": next(iter(heads)), "scores": {}}
     scores = {tau: work.score(head) for tau, head in heads.items()}
     best = max(scores, key=lambda tau: scores[tau])
     work.screen.print(f"tau {best:g}")

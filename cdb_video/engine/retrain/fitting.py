@@ -47,24 +47,25 @@ Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def fit_head(
-    work: Work, options: FitOptions, head: nn.Module, change: Change = lambda *batch: batch
+    work: Work,
+    options: FitOptions,
+    head: nn.Module,
+    change: Change = lambda *batch: batch,
+    order_by: str = "class_balanced",
 ) -> None:
-    """Trains ``head`` on the training features in class-balanced order, by cross entropy.
+    """Trains ``head`` on the training features by cross entropy.
 
     Args:
         change: changes each batch before it is classified.
+        order_by: the sampler.
 
     Raises:
         TrainingError: the loss is not finite.
     """
     features, labels = work.features["train"].first_views
-    balanced = SAMPLERS.get("class_balanced")
-    sampler = balanced(
-        balanced.Options(),
-        labels=labels.numpy(),
-        num_classes=work.trained.out_features,
-        seed=work.seed,
-    )
+    kind, num_classes = SAMPLERS.get(order_by), work.trained.out_features
+    order_of = {"labels": labels.numpy(), "num_classes": num_classes, "seed": work.seed}
+    sampler = kind(kind.Options(), **order_of)
     solver = Solver(
         base_lr=options.base_lr,
         max_epoch=options.max_epoch,
@@ -100,5 +101,6 @@ def fit_head(
             step += 1
         lr = optimizer.param_groups[0]["lr"]
         work.log.write("train_epoch", epoch, step, loss=total / len(order), lr=lr)
-        result = work.evaluate(head, "val")
-        work.log.write("val", epoch, step, loss=result.loss, **work.metrics(result))
+        if "val" in work.features:
+            result = work.evaluate(head, "val")
+            work.log.write("val", epoch, step, loss=result.loss, **work.metrics(result))

@@ -58,6 +58,12 @@ def check_retrain(config: Config) -> None:
         raise ConfigError(
             f"RETRAIN.METHOD must be {', '.join(names)} for MODEL.HEAD cosine, got {method!r}"
         )
+    taus = getattr(config.retrain.options, "taus", ())
+    if len(taus) > 1 and not config.train.eval_period:
+        raise ConfigError(
+            f"RETRAIN.METHOD {method} chooses among RETRAIN.{method.upper()}.TAUS on a validation "
+            "split, which TRAIN.EVAL_PERIOD 0 is without: give one of them"
+        )
     if config.model.heads != "one" or config.model.head == "attentive":
         raise ConfigError(
             "a classifier is retrained with MODEL.HEADS one and HEAD linear or cosine, got "
@@ -69,7 +75,8 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     screen, method = console(), config.retrain.method
     retrainer: Retrainer = RETRAINERS.get(method)(config.retrain.options)
     source = tested_checkpoint(config)
-    task = read_task(config, *SPLITS, files=False)
+    splits = [name for name in SPLITS if name != "val" or config.train.eval_period]
+    task = read_task(config, *splits, files=False)
     source.check_classes(task.outputs.class_names)
     model = open_model(config, source, task.outputs, device, screen)
     own, folder = _own_config(config), RunFolder(config.output_dir).retrained(method)
@@ -79,7 +86,7 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     checkpoint = sha256(source.path)
     features = {
         split: split_features(config, task.splits, split, model, checkpoint, source.epoch, screen)
-        for split in SPLITS
+        for split in splits
     }
     trained = model.get_submodule("fc").cpu()
     assert isinstance(trained, nn.Linear)
@@ -100,11 +107,12 @@ def _retrain(config: Config, device: torch.device) -> dict[str, Any]:
     model.fc, model.architecture = head, replace(model.architecture, head="linear")
     origin = {"method": method, "checkpoint": str(source.path), **origin}
     save_model(folder, identity, model, retrainer.num_epochs, origin)
-    before, after = (work.score(one) for one in (trained, head))
-    screen.print(
-        f"{method}: validation {own.train.best_metric} {100 * after:.1f} %, "
-        f"{100 * before:.1f} % with the classifier of {source.path}"
-    )
+    if "val" in features:
+        before, after = (work.score(one) for one in (trained, head))
+        screen.print(
+            f"{method}: validation {own.train.best_metric} {100 * after:.1f} %, "
+            f"{100 * before:.1f} % with the classifier of {source.path}"
+        )
     result = work.evaluate(head, "test")
     return write_test(folder, own.test, task, result, folder.best, retrainer.num_epochs)
 

@@ -1,6 +1,7 @@
 """Label-aware smoothing with a learnable scale (Zhong et al., MiSLAS, CVPR 2021)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cdb_video.config.types import FractionBelowOne
 from cdb_video.engine.retrain.base import Retrainer
@@ -24,6 +25,10 @@ class LabelAwareSmoothing(Retrainer):
         """Share that is taken from the smallest class, at most SMOOTHING_HEAD. Between the two it
         rises along a sine."""
 
+        form: Literal["paper", "released"] = "paper"
+        """Formula that smooths a label by a share e of K classes. 'paper' gives the class 1 - e and
+        each other one e / (K - 1). 'released', the authors' code, gives 1 - e + e / K and e / K."""
+
         def __post_init__(self) -> None:
             if self.smoothing_tail > self.smoothing_head:
                 raise ValueError(
@@ -33,6 +38,8 @@ class LabelAwareSmoothing(Retrainer):
 
     def make(self, work: Work) -> Made:
         head, options = ScaledHead(work.trained, learn_all=True), self.options
-        targets = label_aware_targets(work.counts, options.smoothing_head, options.smoothing_tail)
+        targets = label_aware_targets(
+            work.counts, options.smoothing_head, options.smoothing_tail, options.form
+        )
         fit_head(work, options, head, lambda features, labels: (features, targets[labels]))
         return head.folded(), {"scale": head.scale.tolist()}
