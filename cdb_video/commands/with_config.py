@@ -57,9 +57,22 @@ def make_parser(prog: str | None, description: str, usage: str) -> argparse.Argu
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line. ``--opts`` before the options is allowed, as in PySlowFast."""
     given = sys.argv[1:] if argv is None else argv
-    # KEY VALUE takes everything that follows it, and would take this argument, too.
-    trusts = [TRUST] if TRUST in given else []
-    return parser.parse_args(trusts + [word for word in given if word not in ("--opts", TRUST)])
+    return parser.parse_args(_options_first(parser, [word for word in given if word != "--opts"]))
+
+
+def _options_first(parser: argparse.ArgumentParser, given: Sequence[str]) -> list[str]:
+    """The words with ``--options`` before KEY VALUE, which would take all that follows."""
+    takes = {name: action.nargs for action in parser._actions for name in action.option_strings}
+    first, others, rest = [], [], list(given)
+    while rest:
+        word = rest.pop(0)
+        if word not in takes:
+            others.append(word)
+        else:
+            first.append(word)
+            if takes[word] is None and rest:
+                first.append(rest.pop(0))
+    return first + others
 
 
 def read_config(

@@ -69,7 +69,12 @@ def coerce(value: Any, annotation: Any, key: str) -> Any:
         return _fit(value, annotation)
     except _NoFit:
         shown = str(value) if isinstance(value, Text) else value
-        raise ConfigError(f"{key} must be {describe(annotation)}, got {shown!r:.100}") from None
+        words = value if isinstance(value, (list, tuple)) else [value]
+        switch = any(isinstance(word, bool) for word in words) and "text" in describe(annotation)
+        hint = "; YAML reads on, off, yes and no as switches: put words in quotes" if switch else ""
+        raise ConfigError(
+            f"{key} must be {describe(annotation)}, got {shown!r:.100}{hint}"
+        ) from None
 
 
 def _fit(value: Any, annotation: Any) -> Any:

@@ -78,11 +78,21 @@ def check_classes(splits: Splits, names: Sequence[str], diagnosis: Diagnosis) ->
         f"{sizes} clips of {len(classes)} classes; the largest class has {train.max():,} training "
     )
     diagnosis.add("ok", "classes", f"{text}clips, the smallest {train.min():,}: {ratio:.3g} to 1")
+    for alike in _alike(classes):
+        diagnosis.add("warning", "classes", f"classes differ in case or blanks alone: {alike}")
     for name in names:
         absent, hint = splits.absent_classes(name)
         if absent:
             text = f"{len(absent)} classes have no {name} clip{such_as(absent)}{hint}"
             diagnosis.add("warning", "classes", text)
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """Names that a reader takes for one, such as ``Walk, walk``."""
+    found: dict[str, list[str]] = {}
+    for name in classes:
+        found.setdefault(" ".join(name.split()).casefold(), []).append(repr(name))
+    return [", ".join(names) for names in found.values() if len(names) > 1]
 
 
 def _probe_all(

@@ -23,6 +23,8 @@ from cdb_video.outputs import Outputs
 from cdb_video.registry import BACKBONES
 
 SAMPLING = ("NUM_FRAMES", "SAMPLING", "SAMPLING_RATE")
+SMALL = 10_000_000
+"""Numbers that a network may have whatever its file holds: nobody runs out of memory by these."""
 
 
 @dataclass(frozen=True)
@@ -167,11 +169,30 @@ class Checkpoint:
         """
         if outputs is None and self.outputs is None:
             raise self._lacks("class names")
+        self._check_size(architecture or self.architecture, outputs or self.outputs)
         model = build(architecture or self.architecture, outputs or self.outputs)  # type: ignore[arg-type]
         model.set_precision(precision or self.precision)
         self.load_into(model)
         model.to(device).to(memory_format=torch.channels_last_3d)
         return model.eval()
+
+    def _check_size(self, architecture: Architecture, outputs: Outputs | None) -> None:
+        """Raises ``CheckpointError`` where the network is far larger than the tensors of the file.
+
+        Such options would take all memory before the tensors are found not to fit.
+        """
+        try:
+            with torch.device("meta"):
+                model = build(architecture, outputs)  # type: ignore[arg-type]
+        except (RuntimeError, NotImplementedError):
+            return  # the network looks at values as it is built
+        needed = sum(tensor.numel() for tensor in model.state_dict().values())
+        there = sum(tensor.numel() for tensor in self.tensors.values())
+        if needed > 2 * there + SMALL:
+            raise CheckpointError(
+                f"{self.path}: its options describe a network of {needed:,} numbers, and it "
+                f"holds {there:,}"
+            )
 
     def load_into(self, model: Classifier) -> None:
         """Loads the whole model, with the normalisation of its training.
@@ -199,8 +220,13 @@ class Checkpoint:
     def check_classes(self, class_names: list[str]) -> None:
         """Raises ``CheckpointError`` if it was trained on other classes."""
         if self.class_names not in (None, class_names):
+            there = self.class_names or []
+            more = [name for name in there if name not in class_names]
+            less = [name for name in class_names if name not in there]
+            what = f"{more[:5]} in place of {less[:5]}" if more or less else "another order"
             raise CheckpointError(
-                f"{self.path} must be trained on the classes {class_names}, got {self.class_names}"
+                f"{self.path} must be trained on the {len(class_names)} classes of the data, got "
+                f"{len(there)} classes: {what}"
             )
 
     def _lacks(self, what: str) -> CheckpointError:

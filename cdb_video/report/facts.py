@@ -24,8 +24,8 @@ def run_facts(facts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     if sessions:
         last = sessions[-1]
         found += [
-            ("Device", f"{last.get('device')}, {last.get('processes')} processes of "
-             f"{last.get('threads')} threads"),
+            ("Device", f"{last.get('device')}, {_many(last.get('processes'), 'process', 'es')} "
+             f"with {_many(last.get('threads'), 'thread', 's')}"),
             ("Started", f"{sessions[0]['started']}" + _again(len(sessions))),
             ("Versions", ", ".join(f"{n} {last.get(n)}" for n in ("cdb_video", "torch", "python"))),
         ]  # fmt: skip
@@ -48,3 +48,7 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _many(count: object, name: str, ending: str) -> str:
+    return f"{count} {name}{'' if count == 1 else ending}"

@@ -37,7 +37,14 @@ def draw_timeline(
         for start, end, c in segments:
             strip.axvspan(start, end, color=colour.get(c, OTHER), linewidth=0)
         for c in shown:
-            curves.stairs(scores[:, c], times, color=colour[c], label=class_names[c], linewidth=1.6)
+            curves.stairs(
+                scores[:, c],
+                times,
+                color=colour[c],
+                label=class_names[c],
+                linewidth=1.6,
+                baseline=None,
+            )
         strip.set_yticks([])
         strip.set_title(title, fontsize=9, loc="left")
         curves.set(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import av
@@ -175,3 +176,13 @@ def configured_shared(tiny_yaml, monkeypatch):
     monkeypatch.setattr("cdb_video.engine.train.run.shared_memory", lambda config: (2, 1))
     words = ["DATA_LOADER.NUM_WORKERS", "1", "SOLVER.MAX_EPOCH", "1"]
     return options.load(tiny_yaml, [*words, "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1]"])
+
+
+def test_classes_that_a_reader_takes_for_one_are_told(doctor, colour_clips, tmp_path):
+    shutil.copytree(colour_clips, tmp_path / "clips")
+    for name in ("train.csv", "val.csv", "test.csv"):
+        path = tmp_path / "clips" / name
+        first, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([first, f"{rows[0].rpartition(',')[0]},Red", *rows[1:]]) + "\n")
+    _, _, text, _ = doctor("DATA.CLIPS.ROOT", tmp_path / "clips")
+    assert "classes differ in case or blanks alone: 'Red', 'red'" in " ".join(text.split())

@@ -1,13 +1,19 @@
 """From batches to class probabilities, and the averages over views."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import nn
 
+import cdb_video
 from cdb_video.data.batches.batch import Batch
 from cdb_video.engine.evaluate.scores import Evaluating, evaluate
+from cdb_video.errors import CheckpointError
 from cdb_video.metrics.groups import Grouping
+from cdb_video.models import read_checkpoint
 from cdb_video.outputs import Outputs
 
 
@@ -99,3 +105,38 @@ def test_top5_comes_from_five_kept_scores():
     )
     assert got["top5"] == pytest.approx(expected["top5"])
     assert 0 < got["top5"] < 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("DATA.CROP_SIZE", 10**6, "a clip|at most"),
+        ("DATA.CROP_SIZE", "big", "at most"),
+        ("DATA.NUM_FRAMES", 10**8, "at most"),
+        ("DATA.SAMPLING", "magic", "SAMPLING must be"),
+        ("TEST.NUM_ENSEMBLE_VIEWS", 10**6, "1000 views"),
+        ("TEST.NUM_SPATIAL_CROPS", 7, "NUM_SPATIAL_CROPS must be"),
+        ("TEST.ENSEMBLE_METHOD", "magic", "ENSEMBLE_METHOD must be"),
+        ("MODEL.RESNEXT3D.WIDTH", 4096, "its options describe a network of"),
+        ("MODEL.RESNEXT3D.STAGE_BLOCKS", [900, 900, 900, 900], "its options describe a network of"),
+    ],
+)
+def test_what_a_stranger_s_checkpoint_asks_for_is_bounded(trained, tmp_path, key, value, message):
+    content = read_checkpoint(trained / "checkpoints" / "best.pt")
+    tree = yaml.safe_load(content["config"])
+    node = tree
+    *sections, last = key.split(".")
+    for name in sections:
+        node = node[name]
+    node[last] = value
+    content["config"] = yaml.safe_dump(tree)
+    if "architecture" in content and key.startswith("MODEL."):
+        architecture = yaml.safe_load(content["architecture"])
+        architecture["RESNEXT3D"][last] = value
+        content["architecture"] = yaml.safe_dump(architecture)
+    torch.save(content, tmp_path / "strange.pt")
+    begun = time.monotonic()
+    with pytest.raises(CheckpointError, match=message) as error:
+        cdb_video.load(tmp_path / "strange.pt", "cpu")
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - begun < 20

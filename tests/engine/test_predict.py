@@ -189,3 +189,20 @@ def test_a_checkpoint_of_something_else_is_one_line(tmp_path):
     torch.save({"state_dict": {"a": torch.ones(1)}}, tmp_path / "other.pt")
     with pytest.raises(CdbVideoError, match="must be a checkpoint of cdb_video"):
         cdb_video.load(tmp_path / "other.pt")
+
+
+def test_a_script_without_a_main_guard_says_what_to_write(trained, tmp_path):
+    lines = f"""
+import multiprocessing
+multiprocessing.set_start_method("spawn", force=True)
+import cdb_video
+predictor = cdb_video.load({str(trained / "checkpoints" / "best.pt")!r}, "cpu")
+print(predictor.predict(["no.mp4"], num_workers=1)[0].error)
+"""
+    guarded = 'if __name__ == "__main__":' + lines.replace("\n", "\n    ")
+    for text, code in ((lines, 1), (guarded, 0)):
+        (tmp_path / "script.py").write_text(text)
+        words = [sys.executable, "script.py"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done.stderr
+        assert ("if __name__ == '__main__':" in done.stderr) == bool(code)

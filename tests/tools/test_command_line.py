@@ -13,6 +13,7 @@ import torch
 
 from cdb_video import options
 from cdb_video.commands import WORDS, main
+from cdb_video.commands.with_config import TRUST, make_parser, parse
 from cdb_video.engine.train.loop import train
 from cdb_video.errors import ConfigError
 from cdb_video.models import read_checkpoint
@@ -262,3 +263,13 @@ def test_a_comparison_is_complete_and_repeats_nothing(tool, tiny_yaml, tmp_path)
     assert_one_line(wrong, "a loss must be NAME or NAME:KEY=VALUE:..., got 'cdb_ce:tau'")
     wrong = tool("compare", "--cfg", tiny_yaml, "--losses", "cross_entropy,focl")
     assert_one_line(wrong, "unknown loss 'focl'")
+
+
+def test_options_behind_key_value_are_options_too():
+    parser = make_parser(None, "", "")
+    parser.add_argument("--json")
+    words = parse(
+        parser, ["--cfg", "a.yaml", "NUM_THREADS", "1", "--json", "f", TRUST, "LOGGER", "[]"]
+    )
+    assert (words.json, words.trust_imports) == ("f", True)
+    assert words.opts == ["NUM_THREADS", "1", "LOGGER", "[]"]

@@ -10,7 +10,7 @@ from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.lists.clip_lists import ClipList, is_number, read_clip_list
 from cdb_video.data.lists.lines import composed
 from cdb_video.data.lists.records import RecordTable
-from cdb_video.errors import ConfigError
+from cdb_video.errors import ConfigError, DataError
 from cdb_video.registry import DATASETS
 
 NUM_SHOWN = 20
@@ -84,6 +84,11 @@ class Clips(LabelledClips):
         return [str(number) for number in range(max(map(int, labels)) + 1)]
 
     def _read(self, split: str) -> RecordTable:
+        if split == "val" and not self._lists["val"].is_file():
+            raise DataError(
+                f"no file {self._lists['val']}: give a validation list, or train without "
+                "validation by TRAIN.EVAL_PERIOD 0"
+            )
         if split not in self._found:
             self._found[split] = self._read_list(self._lists[split])
         one = self._found[split]

@@ -75,6 +75,11 @@ class PathLabelList(LabelledClips):
 
     def _read(self, split: str) -> list[Record]:
         records = self._found.get(split)
+        if records is None and split == "val":
+            raise DataError(
+                f"no file {self._lists['val']}: give a validation list, or train without "
+                "validation by TRAIN.EVAL_PERIOD 0"
+            )
         if records is None:
             records = self._read_list(self._lists[split])
         count, first = len(self.class_names), self.options.first_label

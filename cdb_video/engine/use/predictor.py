@@ -22,13 +22,21 @@ from cdb_video.data.frames.sampling import ClipSampling, frame_range
 from cdb_video.data.lists.records import NO_LABEL, Record
 from cdb_video.engine.evaluate.votes import Average, elect, votes
 from cdb_video.engine.prepare.device import device_named
-from cdb_video.engine.use.given import Video, as_record, check_loading, in_memory, is_file
+from cdb_video.engine.use.given import (
+    Video,
+    as_record,
+    check_input,
+    check_loading,
+    in_memory,
+    is_file,
+)
 from cdb_video.engine.use.prediction import Prediction
 from cdb_video.engine.use.timeline import Timeline, smoothed, window_spans
 from cdb_video.errors import DataError, DecodeError, TrainingError
 from cdb_video.models import Checkpoint
 from cdb_video.models.joint import joint_probabilities
 from cdb_video.registry import import_modules
+from cdb_video.sections import Test
 from cdb_video.system.memory import keep_freed_memory
 
 CLIP_TIMEOUT_S = 120.0
@@ -69,12 +77,10 @@ class Predictor:
         self.sampling = checkpoint.section("DATA", ClipSampling)
         self.decoding = checkpoint.section("DATA", Decoding)
         self.size: int = checkpoint.option("DATA", "CROP_SIZE")
-        test = checkpoint.config.get("TEST", {})
-        self.views: tuple[int, int] = (
-            test.get("NUM_ENSEMBLE_VIEWS", 1),
-            test.get("NUM_SPATIAL_CROPS", 1),
-        )
-        self.average: Average = test.get("ENSEMBLE_METHOD", "probabilities")
+        test: Test = checkpoint.section("TEST", Test)
+        self.views = (test.num_ensemble_views, test.num_spatial_crops)
+        self.average: Average = test.ensemble_method
+        check_input(checkpoint.path, self.sampling.num_frames, self.size, self.views)
 
     def __call__(
         self, video: Video, views: tuple[int, int] | None = None, fps: float | None = None
