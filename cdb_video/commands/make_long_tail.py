@@ -29,6 +29,9 @@ DESCRIPTION = (
     "GROUPS.NAME, head_tail_fewshot unless given), a manifest, and config.yaml, which trains on it."
 )
 
+WRITTEN = ("train.csv", "val.csv", "test.csv", "groups.json", "long_tail.png", "config.yaml")
+"""Files that are written before the manifest."""
+
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Draws and writes. Raises ``CdbVideoError``."""
@@ -51,7 +54,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             f"DATA.NAME must be a data set of files to draw from, got {config.data.name}, which "
             "may have options of its own, such as IMBALANCE"
         )
-    if words.out.exists() and any(words.out.iterdir()):
+    there = {path.name for path in words.out.iterdir()} if words.out.is_dir() else set()
+    # A run that was killed has left some of the files, and the manifest, which is last, not.
+    if words.out.is_file() or "manifest.json" in there or there - set(WRITTEN):
         raise ConfigError(f"--out must be a new or empty folder, got {words.out}")
     names = dataset.splits_there(lambda name, error: print(f"without {name}: {error}"))
     lists: dict[str, Sequence[Record]] = {name: dataset.records(name) for name in names}
@@ -72,9 +77,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             for name, n, m in zip(dataset.class_names, sizes, before, strict=True)
         },
     }
-    write_text(out / "manifest.json", _json(manifest))
     draw_sizes(out / "long_tail.png", sizes.tolist())
     path = _write_config(out, config, dataset, places)
+    write_text(out / "manifest.json", _json(manifest))
     print(f"{len(lists['train']):,} of {int(before.sum()):,} training clips. {in_words(tail)}")
     print(f"train with --cfg {path}")
 
@@ -119,7 +124,7 @@ def _sizes(
     from cdb_video.data.lists.long_tail import sizes_by_profile
 
     if not words.counts:
-        if words.ratio < 1 or len(names) < 2:
+        if not 1 <= words.ratio < float("inf") or len(names) < 2:
             raise ConfigError(f"--ratio must be >= 1, for two classes at least, got {words.ratio}")
         return sizes_by_profile(available, words.profile, words.ratio, words.largest)
     wanted = _read_counts(words.counts, names)
@@ -144,10 +149,11 @@ def _read_counts(path: Path, names: Sequence[str]) -> list[int]:
     if isinstance(content, dict):
         content = [content.get(name) for name in names]
     valid = isinstance(content, list) and all(type(n) is int and n >= 0 for n in content)
+    valid = valid and any(content)
     if not valid or len(content) != len(names):
         raise ConfigError(
-            f"--counts must give {len(names)} whole numbers, one for each class, got {path} with "
-            f"{str(content)[:100]}"
+            f"--counts must give {len(names)} whole numbers, one for each class, not all 0, "
+            f"got {path} with {str(content)[:100]}"
         )
     return list(content)
 
@@ -193,7 +199,7 @@ def _write_config(out: Path, config: options.Config, dataset: Any, places: dict[
 
 
 def _manifest(words: argparse.Namespace, grouping: "Grouping", tail: "LongTail") -> dict[str, Any]:
-    """The text of the README: how the subset was made."""
+    """How the subset was made, for ``manifest.json``."""
     how = {"counts": str(words.counts)} if words.counts else {"profile": words.profile}
     return {
         "of": str(words.cfg),

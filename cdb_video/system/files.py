@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+MAX_NAME = 255
+"""Bytes that a name may have on usual file systems."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -15,7 +18,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Data reaches the disk before the name does, so the name never points to half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = _partial_of(path)
     try:
         yield partial
         finish(partial, path)
@@ -35,7 +38,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     The earlier content of ``path`` is removed: it must be the caller's own.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = _partial_of(path)
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     partial.mkdir(parents=True)
     try:
@@ -58,7 +61,7 @@ def finish(partial: Path, path: Path) -> None:
 
 def point(path: Path, target: Path) -> None:
     """Makes ``path`` the same file as ``target``: a hard link, or a copy if links fail."""
-    partial = path.with_name(path.name + ".partial")
+    partial = _partial_of(path)
     partial.unlink(missing_ok=True)
     try:
         os.link(target, partial)
@@ -108,3 +111,11 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _partial_of(path: Path) -> Path:
+    """A temporary name beside ``path``, short enough whatever its name."""
+    name = f"{path.name}.partial"
+    if len(os.fsencode(name)) > MAX_NAME:
+        name = f"{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial"
+    return path.with_name(name)

@@ -152,3 +152,16 @@ def test_an_archive_that_ends_early_is_named_and_loses_nothing_in_silence(tmp_pa
         other.write_bytes(damaged)
         with pytest.raises(tarfile.TarError):
             members(str(other))
+
+
+def test_a_class_number_is_bounded(tmp_path):
+    for text in ("100000000000", "9" * 5_000):
+        with tarfile.open(tmp_path / "train.tar", "w") as file:
+            for name, data in (("a.mp4", b"x"), ("a.cls", text.encode())):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                file.addfile(entry, io.BytesIO(data))
+        members.cache_clear()
+        kind = DATASETS.get("webdataset")
+        with pytest.raises(DataError, match="a class number must be below 100000"):
+            kind(kind.Options(root=str(tmp_path), train="train.tar"))

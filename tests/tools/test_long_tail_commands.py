@@ -130,3 +130,23 @@ def test_the_config_of_a_subset_keeps_all_other_options(base, tmp_path):
     config = load(tmp_path / "lt" / "config.yaml")
     assert (config.solver.max_epoch, config.train.batch_size) == (7, 3)
     assert draw(base, tmp_path / "lt") == 2  # not empty
+
+
+def test_wrong_ratios_and_no_clips_at_all_are_refused(base, tmp_path, capsys):
+    (tmp_path / "none.json").write_text("[0, 0, 0, 0]")
+    for words in (("--ratio", "nan"), ("--ratio", "inf"), ("--counts", tmp_path / "none.json")):
+        assert draw(base, tmp_path / "lt", *words) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        assert not (tmp_path / "lt").exists()
+
+
+def test_half_a_subset_is_made_again_and_a_whole_one_stays(base, tmp_path, capsys):
+    out = tmp_path / "lt"
+    out.mkdir()
+    (out / "train.csv").write_text("path,lab")
+    assert draw(base, out, "--ratio", 3) == 0
+    assert draw(base, out, "--ratio", 3) == 2
+    assert "must be a new or empty folder" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    assert draw(base, tmp_path / "mine", "--ratio", 3) == 2

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdb_video.data.datasets.base import SPLITS, LabelledClips, Origin
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, Origin
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.decode.member import INSIDE, content, members
@@ -60,6 +60,10 @@ class WebDataset(LabelledClips):
         if options.class_names:
             self.class_names = read_class_names(self.root / options.class_names)
         elif all(label.isdecimal() for label in labels):
+            # By length first: a number of thousands of digits cannot even be read.
+            if max(map(len, labels)) > 9 or max(map(int, labels)) >= MAX_CLASSES:
+                largest = max(labels, key=lambda label: (len(label), label))
+                raise DataError(f"a class number must be below {MAX_CLASSES}, got {largest:.40}")
             self.class_names = [str(n) for n in range(max(map(int, labels)) + 1)]
         else:
             self.class_names = sorted(labels)
@@ -70,7 +74,12 @@ class WebDataset(LabelledClips):
 
     def _number(self, path: str, label: str) -> int:
         by_name = self._label_of.get(label)
-        if by_name is None and label.isdecimal() and int(label) < len(self.class_names):
+        if (
+            by_name is None
+            and label.isdecimal()
+            and len(label) < 10
+            and int(label) < len(self.class_names)
+        ):
             return int(label)
         if by_name is None:
             raise DataError(f"{path}: the class {label!r:.60} is none of {len(self.class_names)}")

@@ -13,6 +13,9 @@ from cdb_video.engine.use.prediction import Prediction
 from cdb_video.engine.use.predictor import Predictor
 from cdb_video.errors import DataError
 
+MAX_DIGITS = 4
+"""Of the number of a camera; more is the name of a file."""
+
 
 def watch(
     predictor: Predictor, source: str, window: float, stride: float
@@ -28,7 +31,8 @@ def watch(
     Raises:
         DataError: there is no such camera or stream.
     """
-    camera = cv2.VideoCapture(int(source) if source.isdecimal() else source)
+    is_number = source.isdecimal() and len(source) <= MAX_DIGITS
+    camera = cv2.VideoCapture(int(source) if is_number else source)
     if not camera.isOpened():
         raise DataError(f"--camera must be a camera or stream that OpenCV can open, got {source}")
     fps = camera.get(cv2.CAP_PROP_FPS)
