@@ -32,14 +32,16 @@ def frames(count=3, size=(24, 32)):
     [
         ("rand-m9-mstd0.5-inc1", Policy(9, 2, 0.5)),
         ("rand-m7-n4-mstd0.5-inc1", Policy(7, 4, 0.5)),
-        ("rand-m0", Policy(0)),
+        ("rand-m0-inc1", Policy(0)),
     ],
 )
 def test_policies_are_read_in_timm_s_words(text, policy):
     assert parse_policy(text) == policy
 
 
-@pytest.mark.parametrize("text", ["rand", "augmix-m3", "rand-m11", "rand-m9-w0", "rand-m9-inc0"])
+@pytest.mark.parametrize(
+    "text", ["rand", "augmix-m3", "rand-m11", "rand-m9-w0", "rand-m9-inc0", "rand-m9-mstd0.5"]
+)
 def test_other_words_are_refused(text):
     with pytest.raises(ValueError, match="AA_TYPE must be like rand-m9"):
         parse_policy(text)

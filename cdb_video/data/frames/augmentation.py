@@ -57,8 +57,8 @@ class Augmentation:
     is off."""
 
     re_prob: Fraction = 0.0
-    """Probability of random erasing: a box of noise at the same place in all frames. PySlowFast's
-    MViT takes 0.25."""
+    """Probability of random erasing: a box of the same noise at the same place in all frames.
+    PySlowFast's MViT takes 0.25, and draws other noise for each frame."""
 
     re_count: PositiveInt = 1
     """Boxes that are erased."""

@@ -36,10 +36,13 @@ class Policy(NamedTuple):
 
 
 def parse_policy(text: str) -> Policy:
-    """Reads a policy in timm's words: ``rand-mM``, perhaps with ``-nN``, ``-mstdS`` and ``-inc1``.
+    """Reads a policy in timm's words: ``rand-mM-inc1``, perhaps with ``-nN`` and ``-mstdS``.
+
+    Without ``-inc1`` timm means operations whose strength does not rise with the magnitude, which
+    there are none of here.
 
     Raises:
-        ValueError: the text is no policy.
+        ValueError: the text is no policy, or one without ``-inc1``.
     """
     name, *words = text.split("-")
     values: dict[str, float] = {}
@@ -47,11 +50,11 @@ def parse_policy(text: str) -> Policy:
         found = re.fullmatch(r"(mstd|m|n|inc)(\d+(?:\.\d+)?)", word)
         if found is not None:
             values[found[1]] = float(found[2])
-    whole = len(values) == len(words) and name == "rand" and values.get("inc", 1) == 1
+    whole = len(values) == len(words) and name == "rand" and values.get("inc") == 1
     if not whole or not 0 <= values.get("m", -1) <= MOST or values.get("n", 2) < 1:
         raise ValueError(
-            "AA_TYPE must be like rand-m9-n2-mstd0.5-inc1 with a magnitude m in [0, 10], got "
-            f"{text!r}"
+            "AA_TYPE must be like rand-m9-n2-mstd0.5-inc1 with a magnitude m in [0, 10]; "
+            f"-inc1 must end it, without which timm means other operations, got {text!r}"
         )
     return Policy(values["m"], int(values.get("n", 2)), values.get("mstd", 0.0))
 
@@ -74,9 +77,10 @@ def erased(
 ) -> npt.NDArray[np.uint8]:
     """Frames (T, H, W, 3) with noise in ``count`` boxes, the same in all of them.
 
-    Random erasing (Zhong et al., AAAI 2020) as in PySlowFast: a box has 2 to 33 % of the picture,
-    its height is 0.3 to 3.3 times its width; noise is normal, around a mean of 114.75, with a
-    deviation of 57.375.
+    Random erasing (Zhong et al., AAAI 2020) with PySlowFast's numbers: a box has 2 to 33 % of the
+    picture, its height is 0.3 to 3.3 times its width; noise is normal, around a mean of 114.75,
+    with a deviation of 57.375. PySlowFast draws other noise for each frame, and tries up to ten times
+    for a box that fits; here a box that does not fit is left out.
     """
     height, width = frames.shape[1:3]
     frames = frames.copy()
