@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 RGB = tuple[float, float, float]
 
@@ -51,3 +51,8 @@ class Backbone(nn.Module):
         """Our name of a tensor that published weights call ``name``. Names of the head begin with
         ``fc.``. Unknown names, and our own, stay unchanged."""
         return name
+
+    def folded(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of a weight file, by the names here, with what has no place here folded into
+        others, so that the network computes the same; as they are by default."""
+        return tensors

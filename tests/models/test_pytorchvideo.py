@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cdb_video.models import build_model
+from cdb_video.models.weights.fit import load_weights
 from cdb_video.registry import BACKBONES
 
 NUM_CLASSES = 5
@@ -370,3 +371,24 @@ def test_torchvision_is_not_needed_and_never_imitated(tmp_path, files, align, af
     printed_align, printed_after = done.stdout.splitlines()
     assert printed_align.startswith(align)
     assert printed_after.endswith(after)
+
+
+def test_an_x3d_of_pyslowfast_computes_the_same(tmp_path):
+    """Its shortcut of the first block has a batch norm, which has no place here."""
+    options = {**dict(SMALL["x3d_xs"]), "zero_init_final_bn": False}
+    reference = build_model("x3d_xs", 3, **options)
+    norm = nn.BatchNorm3d(reference.blocks[1].res_blocks[0].branch1_conv.out_channels)
+    reference.blocks[1].res_blocks[0].branch1_norm = norm
+    for module in reference.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    torch.save(reference.state_dict(), tmp_path / "x3d.pyth")
+    model = build_model("x3d_xs", 3, **options).eval()
+    report = load_weights(model, tmp_path / "x3d.pyth")
+    assert (report.unexpected, report.missing, report.mismatched) == ([], [], [])
+    clips = torch.randn(2, 3, 4, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(clips), reference.eval()(clips), atol=1e-5, rtol=1e-5)

@@ -79,8 +79,8 @@ def erased(
 
     Random erasing (Zhong et al., AAAI 2020) with PySlowFast's numbers: a box has 2 to 33 % of the
     picture, its height is 0.3 to 3.3 times its width; noise is normal, around a mean of 114.75,
-    with a deviation of 57.375. PySlowFast draws other noise for each frame, and tries up to ten times
-    for a box that fits; here a box that does not fit is left out.
+    with a deviation of 57.375. PySlowFast draws other noise for each frame, and tries up to ten
+    times for a box that fits; here a box that does not fit is left out.
     """
     height, width = frames.shape[1:3]
     frames = frames.copy()

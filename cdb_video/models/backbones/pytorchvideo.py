@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from cdb_video.config.types import FractionBelowOne, PositiveFloat, PositiveInt
 from cdb_video.errors import ConfigError
 from cdb_video.models.backbone import Backbone, InputFormat
+from cdb_video.models.weights.folding import without_shortcut_norms
 from cdb_video.models.weights.pyslowfast_names import (
     MVIT_NAMES,
     RESNET_NAMES,
@@ -233,8 +234,7 @@ class SlowFastR50(_Blocks):
 class _X3D(_Blocks):
     """X3D: a 2D network expanded step by step (Feichtenhofer, CVPR 2020).
 
-    PySlowFast's own X3D normalises the shortcut of the first block, PyTorchVideo's does not: that
-    one batch norm of a PySlowFast checkpoint has no place here.
+    PySlowFast's own X3D has a batch norm on its first shortcut, which is folded in as it is loaded.
     """
 
     @dataclass(frozen=True)
@@ -267,6 +267,10 @@ class _X3D(_Blocks):
         head.dropout = head.proj = head.activation = head.output_pool = None
         num_features = head.pool.post_conv.out_channels
         super().__init__(network.blocks, num_features, options.zero_init_final_bn)
+
+    def folded(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Without the batch norms of shortcuts that have none here."""
+        return without_shortcut_norms(tensors, self.state_dict().keys())
 
 
 @BACKBONES.register("x3d_xs")

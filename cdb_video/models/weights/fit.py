@@ -103,10 +103,13 @@ def fit_tensors(
     """``load_weights`` of tensors that were read from ``path``."""
     wanted = model.state_dict()
     names = _local_names(model, read, path)
+    fold = getattr(model, "folded", dict)
+    given: dict[str, Tensor] = fold({here: read[there] for here, there in names.items()})
+    names = {here: there for here, there in names.items() if here in given}
     fitted = {
         name: tensor
         for name, target in wanted.items()
-        if name in names and (tensor := _fit(read[names[name]], target)) is not None
+        if name in given and (tensor := _fit(given[name], target)) is not None
     }
     fraction = _fraction(model, fitted)
     if fraction < min_fraction:
@@ -119,7 +122,7 @@ def fit_tensors(
     return WeightReport(
         path=str(path),
         loaded=list(fitted),
-        inflated=[name for name in fitted if read[names[name]].ndim != wanted[name].ndim],
+        inflated=[name for name in fitted if given[name].ndim != wanted[name].ndim],
         missing=[
             name
             for name in wanted
