@@ -36,16 +36,22 @@ def add_videos(parser: argparse.ArgumentParser, nargs: str) -> None:
     add = parser.add_argument
     listed = "files, folders, or CSV files with path and perhaps start,end (docs/lists.md)"
     add("videos", nargs=nargs, metavar="VIDEO", help=listed)
-    add("--root", type=Path, metavar="DIR", help="where paths in CSV files begin (their folder)")
+    add_root(parser)
     text = "what happens to damaged files, as DATA.DAMAGE (as in training)"
     add("--damage", choices=("accept", "refuse", "strict"), help=text)
 
 
-def found_videos(words: argparse.Namespace) -> list["Record"]:
-    """The videos that a command line names. Raises ``DataError``."""
+def add_root(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--root``, for ``found_videos``."""
+    text = "where paths in CSV files begin (their folder)"
+    parser.add_argument("--root", type=Path, metavar="DIR", help=text)
+
+
+def found_videos(sources: list[str], root: Path | None) -> list["Record"]:
+    """The videos that a command line names; says what is left out. Raises ``DataError``."""
     from cdb_video.data.lists.found import find_videos
 
-    return find_videos(words.videos, words.root, lambda text: print(text, file=sys.stderr))
+    return find_videos(sources, root, lambda text: print(text, file=sys.stderr))
 
 
 def opened_predictor(words: argparse.Namespace) -> "Predictor":

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     from cdb_video.report.heat_strip import draw_heat_strip
     from cdb_video.system.names import name_for
 
-    records = found_videos(words)
+    records = found_videos(words.videos, words.root)
     predictor = opened_predictor(words)
     failed = 0
     for record in dict.fromkeys(records):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdb_video.commands.arguments import model_parser, positive
+from cdb_video.commands.arguments import add_root, found_videos, model_parser, positive
 
 DESCRIPTION = (
     "Write a trained model for programs without this package: uint8 clips (B, 3, T, H, W) in, "
@@ -23,9 +23,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     listed = "videos, folders or lists to check it on (the model's own test split)"
     add("--clips", nargs="*", default=[], metavar="VIDEO", help=listed)
     add("--num-clips", type=positive, default=16, metavar="N", help="clips to check it on (16)")
-    add("--root", type=Path, metavar="DIR", help="where paths in CSV files begin (their folder)")
+    add_root(parser)
     words = parser.parse_args(argv)
-    from cdb_video.data.lists.found import find_videos
     from cdb_video.engine.use.export import ParityError, export, own_records
     from cdb_video.engine.use.predictor import load
     from cdb_video.system.names import check_new, check_outputs
@@ -34,8 +33,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     check_new(words.out)
     predictor = load(words.checkpoint, "cpu", words.imports)
     if words.clips:
-        records = find_videos(words.clips, words.root, lambda text: print(text, file=sys.stderr))
-        records = records[: words.num_clips]
+        records = found_videos(words.clips, words.root)[: words.num_clips]
     else:
         records = own_records(predictor, words.num_clips)
     try:

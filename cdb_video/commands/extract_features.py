@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     outputs = [words.out, *filter(None, [words.map])]
     check_outputs(outputs, [words.checkpoint, *words.videos])
     check_new(*outputs)
-    records = found_videos(words)
+    records = found_videos(words.videos, words.root)
     predictor = opened_predictor(words)
     records = records or split_records(predictor, words.split or "test")
     found = embed(predictor, records, words.batch_size, words.workers, console())

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     _check(words)
     if words.camera is not None:
         return _watch(opened_predictor(words), words)
-    records = found_videos(words)
+    records = found_videos(words.videos, words.root)
     if words.window and any(r.start is not None or r.end is not None for r in records):
         raise ConfigError("--window needs whole files, got a list with start and end")
     predictor = opened_predictor(words)

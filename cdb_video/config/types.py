@@ -70,11 +70,10 @@ def coerce(value: Any, annotation: Any, key: str) -> Any:
     except _NoFit:
         shown = str(value) if isinstance(value, Text) else value
         words = value if isinstance(value, (list, tuple)) else [value]
-        switch = any(isinstance(word, bool) for word in words) and "text" in describe(annotation)
-        hint = "; YAML reads on, off, yes and no as switches: put words in quotes" if switch else ""
-        raise ConfigError(
-            f"{key} must be {describe(annotation)}, got {shown!r:.100}{hint}"
-        ) from None
+        allowed, hint = describe(annotation), ""
+        if "text" in allowed and any(isinstance(word, bool) for word in words):
+            hint = "; YAML reads on, off, yes and no as switches: put words in quotes"
+        raise ConfigError(f"{key} must be {allowed}, got {shown!r:.100}{hint}") from None
 
 
 def _fit(value: Any, annotation: Any) -> Any:

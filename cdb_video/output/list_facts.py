@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from cdb_video.system.files import write_text
+from cdb_video.system.json_text import parsed
 
 
 def read_list_facts(path: Path) -> dict[str, Any]:
     """Split -> its facts; empty of a run of before, or where the file is damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = parsed(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -5,15 +5,16 @@ one to finish joins them.
 """
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cdb_video.errors import ConfigError
 from cdb_video.system.csv_rows import write_csv
 from cdb_video.system.files import replacing, stamp_of, write_text
+from cdb_video.system.json_text import parsed
 from cdb_video.system.lock import locked
 from cdb_video.system.names import name_for
 
@@ -99,7 +100,7 @@ class PredictionFolder:
         if made_with.is_file():
             there = made_with.read_text(encoding="utf-8", errors="replace")
             if there != text:
-                old = _parsed(there)
+                old = parsed(there)
                 if not isinstance(old, dict):
                     raise ConfigError(f"{made_with} is damaged; choose another --out")
                 names = [name for name in identity if old.get(name) != identity[name]]
@@ -185,15 +186,18 @@ class PredictionFolder:
         """Drops what a killed process left: a truncated line, an unfinished video."""
         if not self._lines.is_file():
             return
+        now, last = cache(stamp_of), ""
         dropped: set[str] = set()
+        for row in _rows(self._lines) if whole_files else ():
+            last = row.path
+            if not _holds(row, now(row.path)):
+                dropped.add(last)
         if whole_files and not _is_finished(self._lines):
-            dropped = {row.path for row in _last(_rows(self._lines))}
-        if whole_files:
-            dropped |= {row.path for row in _rows(self._lines) if not _holds(row)}
+            dropped.add(last)
         done = set()
         with replacing(self._lines) as partial, open(partial, "w", encoding="utf-8") as file:
             for row in _rows(self._lines):
-                if row.path not in dropped and _holds(row):
+                if row.path not in dropped if whole_files else _holds(row, now(row.path)):
                     file.write(row.as_json() + "\n")
                     done.add(row.path)
         segments = self._segments(self._shard[0])
@@ -202,22 +206,9 @@ class PredictionFolder:
             write_text(segments, "".join(line + "\n" for line in kept))
 
 
-def _holds(row: VideoRow) -> bool:
+def _holds(row: VideoRow, now: tuple[int, int] | None) -> bool:
     """Whether a line is of the file as it is now. One of a file that is gone stays."""
-    now = stamp_of(row.path)
     return not row.error and (row.stamp is None or now is None or row.stamp == now)
-
-
-def _last(rows: Iterator[VideoRow]) -> deque[VideoRow]:
-    return deque(rows, maxlen=1)
-
-
-def _parsed(line: str) -> Any:
-    """The value in a line of JSON; None where it is damaged."""
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _lines(path: Path) -> Iterator[tuple[Any, str]]:
@@ -226,7 +217,7 @@ def _lines(path: Path) -> Iterator[tuple[Any, str]]:
         return
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
-            value = _parsed(line)
+            value = parsed(line)
             if value is not None:
                 yield value, line.rstrip("\n")
 

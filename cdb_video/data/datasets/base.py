@@ -143,6 +143,14 @@ class LabelledClips(ABC):
         return path
 
 
+def no_validation(path: Path) -> DataError:
+    """The error that a validation list is missing, with what can be done."""
+    return DataError(
+        f"no file {path}: give a validation list, or train without validation by "
+        "TRAIN.EVAL_PERIOD 0"
+    )
+
+
 class ImagesInMemory(LabelledClips):
     """A dataset whose images fit in memory, split by split."""
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, no_validation
 from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.lists.clip_lists import ClipList, is_number, read_clip_list
 from cdb_video.data.lists.lines import composed
 from cdb_video.data.lists.records import RecordTable
-from cdb_video.errors import ConfigError, DataError
+from cdb_video.errors import ConfigError
 from cdb_video.registry import DATASETS
 
 NUM_SHOWN = 20
@@ -58,11 +58,7 @@ class Clips(LabelledClips):
             if path.is_file() or (split == "train" and not options.classes)
         }
         lists = [*self._found.values()]
-        self.notes = [
-            f"{one.path}: columns that are not used: {', '.join(one.columns.unused)}"
-            for one in lists
-            if one.columns.unused
-        ]
+        self.notes = [note for one in lists for note in one.notes]
         if options.classes:
             named = any(map(is_number, options.classes))
             labels = (label for one in lists for label in one.labels)
@@ -85,10 +81,7 @@ class Clips(LabelledClips):
 
     def _read(self, split: str) -> RecordTable:
         if split == "val" and not self._lists["val"].is_file():
-            raise DataError(
-                f"no file {self._lists['val']}: give a validation list, or train without "
-                "validation by TRAIN.EVAL_PERIOD 0"
-            )
+            raise no_validation(self._lists["val"])
         if split not in self._found:
             self._found[split] = self._read_list(self._lists[split])
         one = self._found[split]

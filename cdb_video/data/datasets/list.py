@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from cdb_video.config.types import NonNegativeInt
-from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips
+from cdb_video.data.datasets.base import MAX_CLASSES, SPLITS, LabelledClips, no_validation
 from cdb_video.data.datasets.class_files import read_class_names
 from cdb_video.data.datasets.list_options import ListOptions
 from cdb_video.data.lists.lines import Line, read_lines
@@ -76,10 +76,7 @@ class PathLabelList(LabelledClips):
     def _read(self, split: str) -> list[Record]:
         records = self._found.get(split)
         if records is None and split == "val":
-            raise DataError(
-                f"no file {self._lists['val']}: give a validation list, or train without "
-                "validation by TRAIN.EVAL_PERIOD 0"
-            )
+            raise no_validation(self._lists["val"])
         if records is None:
             records = self._read_list(self._lists[split])
         count, first = len(self.class_names), self.options.first_label

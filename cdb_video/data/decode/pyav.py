@@ -186,7 +186,7 @@ class PyavDecoder:
         key = table.key_before(index)
         due = table.first_at(key.pts)
         # Only H.264 reliably marks frames that no other refers to. Without reordering there are
-        # few, and times may be made up.
+        # few, and times may be made up: then every frame is decoded.
         may_skip = table.reordered and self._stream.codec.canonical_name == "h264"
         for packet in self._packets_from(key):
             if may_skip:

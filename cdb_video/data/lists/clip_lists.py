@@ -39,11 +39,19 @@ class ClipList:
     """Every label, in the order in which they come first; one that is empty in a list without."""
     columns: Columns
 
+    @property
+    def notes(self) -> list[str]:
+        """What was not read, a line each."""
+        unused = ", ".join(self.columns.unused)
+        return [f"{self.path}: columns that are not used: {unused}"] if unused else []
+
     def line(self, row: int) -> Line:
         """Where the clip number ``row`` stands."""
         with opened(self.path) as file:
             lines = (
-                (n, cells) for n, cells in _lines(self.path, file) if any(map(str.strip, cells))
+                (n, cells)
+                for n, cells in _lines(self.path, file, _dialect(file))
+                if any(map(str.strip, cells))
             )
             number, cells = next(itertools.islice(lines, row + 1, None))
             return Line(self.path, number, ",".join(cells))
@@ -81,10 +89,9 @@ def read_clip_list(
         raise DataError(f"no file {path}: it should be a CSV file with the header path,label")
     errors = "strict" if labelled else "surrogateescape"
     with opened(path, errors) as file:
-        header = next((cells for _, cells in _lines(path, file)), [])
-    with opened(path, errors) as file:
-        delimiter = _dialect(file)[1]
-    columns = find_columns(header, path, labelled, delimiter)
+        dialect = _dialect(file)
+        header = next((cells for _, cells in _lines(path, file, dialect)), [])
+    columns = find_columns(header, path, labelled, dialect[1])
     places: dict[str, int] = {}
     labels: list[npt.NDArray[np.int64]] = []
     spans: list[npt.NDArray[np.float64]] = []
@@ -113,16 +120,18 @@ def _chunks(
     path: Path, root: str, path_of: Callable[[str], str], columns: Columns, errors: str
 ) -> Iterator[_Rows]:
     with opened(path, errors) as file:
-        lines = _lines(path, file)
+        lines = _lines(path, file, _dialect(file))
         next(lines)
         while chunk := list(itertools.islice(lines, AT_ONCE)):
             rows = _at_once([cells for _, cells in chunk], columns, root)
             yield _one_by_one(path, chunk, columns, path_of) if rows is None else rows
 
 
-def _lines(path: Path, file: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+def _lines(
+    path: Path, file: Iterator[str], dialect: tuple[list[str], str, int]
+) -> Iterator[tuple[int, list[str]]]:
     """The rows from the header on, with the number of the line on which each ends."""
-    first, delimiter, skipped = _dialect(file)
+    first, delimiter, skipped = dialect
     reader = csv.reader(
         itertools.chain(first, file), delimiter=delimiter, skipinitialspace=True, strict=True
     )

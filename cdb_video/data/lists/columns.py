@@ -113,24 +113,21 @@ def find_columns(
     told = delimiter.join(header)
     place = _named(header, words, PATHS, "path", path)
     label = _named(header, words, LABELS, "label", path) if needs_label else None
-    missing = [what for what, at in (("path", place), ("label", label)) if at is None]
-    if place is None or (needs_label and label is None):
-        named = "path and label" if needs_label else "path"
-        missing = missing if needs_label else ["path"]
+    needed = {"path": place, "label": label} if needs_label else {"path": place}
+    missing = [what for what, at in needed.items() if at is None]
+    if place is None or missing:
         raise DataError(
-            f"{path}:1: the header must name {named}, {' and '.join(missing)} missing in "
-            f"{told!r:.200}{_hint(told, needs_label)}"
+            f"{path}:1: the header must name {' and '.join(needed)}, {' and '.join(missing)} "
+            f"missing in {told!r:.200}{_hint(told, needs_label)}"
         )
-    times = _times(header, words, path)
-    rate = next((i for i, w in enumerate(words) if w in (["fps"], ["frame", "rate"])), None)
-    if any(time.unit == "frames" for time in times.values()) and rate is None:
-        names = " and ".join(time.name for time in times.values() if time.unit == "frames")
-        raise DataError(
-            f"{path}:1: {names} count frames: add a column fps with the frames a second of each "
-            "video, or write start and end in seconds"
-        )
-    if not any(time.unit == "frames" for time in times.values()):
-        rate = None
+    times, rate = _times(header, words, path), None
+    if counted := [time.name for time in times.values() if time.unit == "frames"]:
+        rate = next((i for i, w in enumerate(words) if w in (["fps"], ["frame", "rate"])), None)
+        if rate is None:
+            raise DataError(
+                f"{path}:1: {' and '.join(counted)} count frames: add a column fps with the frames "
+                "a second of each video, or write start and end in seconds"
+            )
     used = {place, label, rate, *(time.place for time in times.values())}
     known = () if needs_label else LABELS
     unused = tuple(

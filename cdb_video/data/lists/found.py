@@ -102,8 +102,8 @@ def _in_list(path: Path, root: Path | None, tell: Callable[[str], object]) -> li
     listed = read_clip_list(
         path, os.path.join(folder, ""), lambda name: as_here(folder, name), labelled=False
     )
-    if listed.columns.unused:
-        tell(f"{path}: columns that are not used: {', '.join(listed.columns.unused)}")
+    for note in listed.notes:
+        tell(note)
     records = [record._replace(label=NO_LABEL) for record in listed.clips]
     tried = {record.path for record in records[:NUM_TRIED]}
     if tried and not any(map(os.path.exists, tried)):

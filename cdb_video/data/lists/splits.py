@@ -131,12 +131,12 @@ class Splits:
         absent = [self.class_names[label] for label in np.flatnonzero(self.counts(name) == 0)]
         return absent, "; are labels counted from 1?" if absent[:1] == ["0"] else ""
 
-    def facts(self) -> dict[str, dict[str, Any]]:
-        """Of each split what tells whether its list has changed; see ``facts_of``."""
+    def facts(self, *names: str) -> dict[str, dict[str, Any]]:
+        """Of splits, by default all, what tells whether a list has changed; see ``facts_of``."""
         root = str(getattr(self._dataset, "root", ""))
         return {
-            name: facts_of(split.records, self.class_names, root)
-            for name, split in self._splits.items()
+            name: facts_of(self._splits[name].records, self.class_names, root)
+            for name in names or self._splits
         }
 
     def oddities(self) -> list[str]:

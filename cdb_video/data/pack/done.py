@@ -11,6 +11,7 @@ from typing import Any
 from cdb_video.data.lists.records import Record
 from cdb_video.data.pack.packing import Packing
 from cdb_video.system.files import stamp_of
+from cdb_video.system.json_text import parsed
 from cdb_video.system.lock import locked
 
 
@@ -68,8 +69,6 @@ def _read(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The lines that are whole; later ones count."""
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
-            try:
-                facts = json.loads(line)
+            facts = parsed(line)
+            if isinstance(facts, dict) and isinstance(facts.get("path"), str):
                 yield facts.pop("path"), facts
-            except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
-                continue

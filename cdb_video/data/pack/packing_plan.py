@@ -47,17 +47,18 @@ def plan_packing(root: Path, out: Path, splits: Mapping[str, Iterable[Record]]) 
     records = [record for split in splits.values() for record in split]
     cut = any(record.start is not None or record.end is not None for record in records)
     clips: dict[Path, Record] = {}
-    named: dict[Span, Path] = {}
+    seen: set[Span] = set()
     for record in records:
         key = (record.path, record.start, record.end)
-        if key in named:
+        if key in seen:
             continue
         name = _name_under(root, record.path)
         names = [*_cut_names(name, record)] if cut else [name]
         path = next((out / one for one in names if out / one not in clips), None)
         if path is None:
             raise ConfigError(f"two clips would be packed as {out / names[0]}: {record.path}")
-        named[key], clips[path] = path, record
+        seen.add(key)
+        clips[path] = record
     return PackingPlan(clips, cut or _name_root(root))
 
 

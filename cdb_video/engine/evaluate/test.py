@@ -106,7 +106,7 @@ def write_test(
             score_names(result),
             _predictions(task.splits, result),
         )
-        write_list_facts(folder.lists, {"test": task.splits.facts()["test"]})
+        write_list_facts(folder.lists, task.splits.facts("test"))
         folder.append_record("test", epoch, 0, loss=result.loss, **metrics)
     return metrics
 

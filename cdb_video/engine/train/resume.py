@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 from cdb_video import distributed
 from cdb_video.config.yaml_text import parse_yaml
 from cdb_video.data.lists.facts import changes
-from cdb_video.data.lists.splits import Splits
 from cdb_video.engine.train.learner import Learner
 from cdb_video.engine.train.plan import Progress
 from cdb_video.engine.train.saving import Identity
@@ -89,9 +88,9 @@ def _check_same_run(checkpoint: Checkpoint, identity: Identity, free: Collection
             )
 
 
-def check_lists(folder: RunFolder, splits: Splits) -> None:
+def check_lists(folder: RunFolder, lists: Mapping[str, Any]) -> None:
     """Raises ``DataError`` where the lists of a run are others than when it began."""
-    if told := changes(read_list_facts(folder.lists), splits.facts()):
+    if told := changes(read_list_facts(folder.lists), lists):
         raise DataError(
             f"the run in {folder.path} was made of other lists: {'; '.join(told)}. "
             f"TRAIN.CHANGED_LISTS accept goes on with the new ones; or {ADVICE}"

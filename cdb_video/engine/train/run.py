@@ -1,14 +1,13 @@
 """Prepares a training run: everything is built and checked before OUTPUT_DIR is touched."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
 
 from cdb_video import distributed
 from cdb_video.config.tree import dump, flat, free_keys
-from cdb_video.data.lists.splits import Splits
 from cdb_video.data.samplers.base import Sampler
 from cdb_video.engine.evaluate.quarantine import Quarantine
 from cdb_video.engine.prepare.data import SHARED, make_loaders, shared_memory
@@ -60,11 +59,11 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     objective = make_objective(config, task, device)
     plan = make_plan(config, task, objective.sampler, device, stop or StopRequest())
     identity = Identity(task.outputs, task.grouping, dump(config))
-    latest = None
+    latest, lists = None, task.splits.facts()
     if config.train.auto_resume:
         latest = newest(folder, identity, {*free_keys(Config)}, screen)
     if latest and config.train.changed_lists == "refuse":
-        check_lists(folder, task.splits)
+        check_lists(folder, lists)
     identity = identity._replace(
         config=dump(replace(config, num_threads=set_threads(config, latest)))
     )
@@ -72,7 +71,7 @@ def prepare(config: Config, device: torch.device, stop: StopRequest | None = Non
     learner = make_learner(config, model, objective, plan, Clock(device))
     progress = go_on(learner, latest, folder, screen) if latest else Progress()
     _announce(config, task, model, progress, screen)
-    _take_folder(folder, identity, task.splits, anew=not config.train.auto_resume)
+    _take_folder(folder, identity, lists, anew=not config.train.auto_resume)
     recorder = make_recorder(config, identity, learner, plan, progress, screen)
     return Run(learner, recorder, plan, progress)
 
@@ -162,7 +161,7 @@ def set_threads(config: Config, latest: Checkpoint | None) -> int:
     return chosen
 
 
-def _take_folder(folder: RunFolder, identity: Identity, splits: Splits, anew: bool) -> None:
+def _take_folder(folder: RunFolder, identity: Identity, lists: dict[str, Any], anew: bool) -> None:
     """Prepares ``folder`` for this run. Deletes an earlier run if this one starts ``anew``.
 
     Raises:
@@ -174,7 +173,7 @@ def _take_folder(folder: RunFolder, identity: Identity, splits: Splits, anew: bo
             with folder.locked("test"), folder.locked("retrain"):
                 folder.clear(RETRAINERS.names())
         write_text(folder.config, identity.config)
-        write_list_facts(folder.lists, splits.facts())
+        write_list_facts(folder.lists, lists)
     distributed.barrier()
 
 

@@ -15,8 +15,6 @@ from cdb_video.errors import CheckpointError, ConfigError
 
 Video: TypeAlias = str | Path | Record | npt.NDArray[np.uint8] | torch.Tensor | InMemoryVideo
 """A file, a part of one, or pictures (T, H, W, 3) uint8 RGB, also with their times."""
-
-
 MAX_CLIP = 1 << 30
 """Bytes of a clip, more than any network takes."""
 MAX_VIEWS = 1000
@@ -73,6 +71,12 @@ def in_memory(video: Any, fps: float | None) -> InMemoryVideo:
 def is_file(video: Any) -> bool:
     """Whether it is a file, or a part of one."""
     return isinstance(video, (str, Path, Record))
+
+
+def is_one(videos: Any) -> bool:
+    """Whether it is one video, and not several."""
+    in_one_piece = isinstance(videos, InMemoryVideo) or getattr(videos, "ndim", 0) == 4
+    return is_file(videos) or in_one_piece
 
 
 def as_record(video: Any) -> Record:

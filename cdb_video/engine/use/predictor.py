@@ -29,6 +29,7 @@ from cdb_video.engine.use.given import (
     check_loading,
     in_memory,
     is_file,
+    is_one,
 )
 from cdb_video.engine.use.prediction import Prediction
 from cdb_video.engine.use.timeline import Timeline, smoothed, window_spans
@@ -119,9 +120,7 @@ class Predictor:
                 ``fps`` is missing.
         """
         check_loading(views or self.views, batch_size, num_workers)
-        one = isinstance(videos, InMemoryVideo) or getattr(videos, "ndim", 0) == 4
-        one = one or is_file(videos)
-        several: list[Any] = [videos] if one else list(videos)  # type: ignore[arg-type]
+        several: list[Any] = [videos] if is_one(videos) else list(videos)  # type: ignore[arg-type]
         records = {i: as_record(v) for i, v in enumerate(several) if is_file(v)}
         if not self.sampling.sampling_fps and fps is None:
             fps = 1.0  # frames are counted, and no time is looked at
@@ -207,10 +206,8 @@ class Predictor:
                 source = in_memory(video, fps)
             first, last = frame_range(source.times, source.end_s, part.start, part.end)
             ends = [*source.times.tolist(), source.end_s]
-            begin, end = (
-                max(part.start or 0.0, ends[first]),
-                min(part.end or ends[last], ends[last]),
-            )
+            begin = max(part.start or 0.0, ends[first])
+            end = min(part.end or ends[last], ends[last])
             spans = window_spans(begin, end, window, stride)
             ranges = [frame_range(source.times, source.end_s, *span) for span in spans]
             indices = partial(self.sampling.indices, times=source.times)
